@@ -1,0 +1,34 @@
+"""What a feature hands to the room's socket: commands, the order they receive and the reply they give."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from app.person import Person, Right, Standing
+from app.refusal import Refusal
+
+
+class Order(msgspec.Struct, frozen=True):
+    """One command as it reaches its action. `id` is the client's id for it: the idempotency key."""
+
+    show: str
+    person: Person | None
+    standing: Standing
+    id: str
+    body: Any
+    address: str
+    now_ms: int
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True):
+    """One op on a room's socket, e.g. `chat.post`. `body` is a msgspec Struct type that validates the frame.
+
+    The action answers with a msgspec value (merged into `{"re": id, ...}`), None for a bare acknowledgement, or a
+    Refusal.
+    """
+
+    op: str
+    right: Right
+    body: type[msgspec.Struct]
+    action: Callable[[Order], Awaitable[Any | Refusal]]

@@ -1,0 +1,87 @@
+"""Every setting, in one frozen object. This is the only reader of os.environ."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+
+class SettingError(ValueError):
+    """A setting is missing or malformed; the message names it and what it should look like."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the environment decides. Times end in their unit."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    tls_cert: str = ""
+    tls_key: str = ""
+    data_dir: Path = Path("var")
+    database_url: str = ""  # empty: the embedded Postgres
+    redis_url: str = ""  # empty: the embedded Valkey
+    demo: bool = True
+    media_address: str = ""  # empty: the address on which the request arrived
+    media_port: int = 0  # UDP; 0: the same number as `port`
+    media_control_url: str = ""  # how the web role reaches the media role; empty: a unix socket in data_dir
+    allowed_origins: tuple[str, ...] = ()  # beside the request's own host
+    trusted_proxies: tuple[str, ...] = ()
+    hold_ttl_s: int = 120
+    hold_extended_max_s: int = 300
+    payment_timeout_s: int = 20
+    settle_after_s: int = 30
+    chat_per_10_s: int = 10
+
+    @property
+    def secure(self) -> bool:
+        """True when Hawker itself speaks TLS."""
+        return bool(self.tls_cert)
+
+    @property
+    def base_url(self) -> str:
+        """The address that is printed for people on this machine."""
+        scheme = "https" if self.secure else "http"
+        return f"{scheme}://{self.host}:{self.port}"
+
+
+def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    raw = env.get(name, "")
+    if not raw:
+        return default
+    if not raw.isdecimal() or not low <= int(raw) <= high:
+        raise SettingError(f"{name} is {raw!r}; it should be a whole number from {low} to {high}")
+    return int(raw)
+
+
+def _words(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(env.get(name, "").replace(",", " ").split())
+
+
+def read_settings(env: Mapping[str, str] | None = None) -> Settings:
+    """The settings of this process. Raises SettingError for a value that makes no sense."""
+    env = os.environ if env is None else env
+    port = _number(env, "PORT", 8000, 1, 65535)
+    settings = Settings(
+        host=env.get("HOST", "") or "127.0.0.1",
+        port=port,
+        tls_cert=env.get("TLS_CERT", ""),
+        tls_key=env.get("TLS_KEY", ""),
+        data_dir=Path(env.get("HAWKER_DATA", "") or "var").absolute(),
+        database_url=env.get("DATABASE_URL", ""),
+        redis_url=env.get("REDIS_URL", ""),
+        demo=env.get("DEMO", "1") not in {"0", "false", "no"},
+        media_address=env.get("MEDIA_ADDRESS", ""),
+        media_port=_number(env, "MEDIA_PORT", port, 1, 65535),
+        media_control_url=env.get("MEDIA_CONTROL_URL", ""),
+        allowed_origins=_words(env, "ALLOWED_ORIGINS"),
+        trusted_proxies=_words(env, "TRUSTED_PROXIES"),
+        hold_ttl_s=_number(env, "HOLD_TTL_S", 120, 1, 3600),
+        hold_extended_max_s=_number(env, "HOLD_EXTENDED_MAX_S", 300, 1, 7200),
+        payment_timeout_s=_number(env, "PAYMENT_TIMEOUT_S", 20, 1, 300),
+        settle_after_s=_number(env, "SETTLE_AFTER_S", 30, 1, 3600),
+        chat_per_10_s=_number(env, "CHAT_PER_10_S", 10, 1, 1000),
+    )
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise SettingError("TLS_CERT and TLS_KEY go together: set both or none")
+    return settings
