@@ -36,7 +36,8 @@ class Rooms(Protocol):
 
     async def speak(self, room: str, person: str, key: str, event: msgspec.Struct) -> Spoken | Muted:
         """Like append, but only when `person` has no sanction; one script decides and appends. `key` makes a
-        retry answer with the first offset."""
+        retry answer with the first offset.
+        """
 
     async def replace(self, room: str, offset: int, tombstone: msgspec.Struct, event: msgspec.Struct) -> Spoken:
         """Puts a tombstone in the history at `offset` and appends `event` that tells everybody, in one script."""
