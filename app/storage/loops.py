@@ -1,0 +1,83 @@
+"""Runs the things a role does again and again: expiry, copies, the outbox. Owns their pace, not their work.
+
+A loop survives the loss of its infrastructure, which has names (a connection that broke, Valkey or Postgres down):
+it waits, longer each time up to a bound, and goes on. Anything else is a defect and rises, ending the role.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, Literal
+
+import asyncpg
+import msgspec
+import redis.exceptions
+import structlog
+
+BACKOFF_MIN_S: Final = 0.05
+BACKOFF_MAX_S: Final = 2.0
+
+log = structlog.get_logger()
+
+INFRASTRUCTURE_LOST: Final = (
+    ConnectionError,  # refused, reset, broken pipe
+    FileNotFoundError,  # the unix socket of a server that is not up
+    TimeoutError,
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.BusyLoadingError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+)
+"""What a loop may outlive. asyncpg's InterfaceError is added by `is_infrastructure` only for a closed connection."""
+
+
+class Loop(msgspec.Struct, frozen=True):
+    """`run` is called, then again `period_s` after it returned. `where` is the role that runs it."""
+
+    name: str
+    period_s: float
+    run: Callable[[], Awaitable[None]]
+    where: Literal["worker", "web"] = "worker"
+
+
+def is_infrastructure(error: BaseException) -> bool:
+    """True for errors that say "the other side is away" and nothing about our own code."""
+    if isinstance(error, INFRASTRUCTURE_LOST):
+        return True
+    return isinstance(error, asyncpg.InterfaceError) and "clos" in str(error)
+
+
+async def run_loops(loops: Iterable[Loop]) -> None:
+    """Runs all loops until cancelled. A defect in one ends all, by the TaskGroup."""
+    async with asyncio.TaskGroup() as group:
+        for loop in loops:
+            group.create_task(_run_for_ever(loop), name=loop.name)
+
+
+async def _run_for_ever(loop: Loop) -> None:
+    failures = 0
+    while True:
+        try:
+            await loop.run()
+        except (OSError, redis.exceptions.RedisError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if not is_infrastructure(error):
+                raise
+            failures += 1
+            pause_s = backoff_s(failures)
+            log.warning("loop.waits", loop=loop.name, error=repr(error), pause_s=round(pause_s, 2))
+        else:
+            failures = 0
+            pause_s = loop.period_s
+        await asyncio.sleep(pause_s)
+
+
+def backoff_s(failures: int) -> float:
+    """How long to wait after so many failures in a row: doubling, bounded, and never two processes in step."""
+    ceiling_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(failures, 10))
+    return ceiling_s * (0.5 + random.random() / 2)

@@ -1,0 +1,47 @@
+"""Opens the connections to Valkey and runs Lua scripts there. Owns no key and no script of any feature."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
+
+CONNECTIONS_MAX: Final = 64
+SOCKET_TIMEOUT_S: Final = 5
+
+Argument: TypeAlias = str | bytes | int | float
+
+
+def open_valkey(url: str) -> Redis:
+    """A client on `url`. It connects when first used; close it with `await client.aclose()`.
+
+    Nothing is retried inside: a script may have run although its answer was lost, so its caller decides.
+    """
+    return Redis.from_url(
+        url,
+        decode_responses=False,
+        max_connections=CONNECTIONS_MAX,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+class Script:
+    """One Lua script from a file, run by its digest; sent again whenever Valkey does not know it (any more)."""
+
+    def __init__(self, path: Path) -> None:
+        self.source = path.read_bytes()
+        self._sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
+
+    async def __call__(self, valkey: Redis, keys: Sequence[str | bytes], args: Sequence[Argument] = ()) -> Any:
+        """The script's result, as Valkey sent it."""
+        try:
+            return await valkey.evalsha(self._sha, len(keys), *keys, *args)  # type: ignore[misc]
+        except NoScriptError:
+            # Not run: it was unknown. EVAL both runs it and makes it known.
+            return await valkey.eval(self.source, len(keys), *keys, *args)  # type: ignore[misc,arg-type]
