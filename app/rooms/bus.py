@@ -1,13 +1,16 @@
-"""What features call to speak in a room. Owns the room's Lua scripts and key names; decides no policy.
+"""What features call to speak in a room: the Protocol and its values. Decides no policy and does no I/O.
 
 A room is a show's public room (`room = show id`) or its staff room (`room = staff_room(show)`).
+app/rooms/valkey_bus.py implements it.
 """
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
-STAFF_SUFFIX = ":staff"
+STAFF_SUFFIX: Final = ":staff"
+HISTORY_MAX: Final = 1000
+"""How many events a room remembers: in Valkey, and in each worker's ring."""
 
 
 def staff_room(show: str) -> str:
@@ -15,35 +18,105 @@ def staff_room(show: str) -> str:
     return show + STAFF_SUFFIX
 
 
+def show_of(room: str) -> str:
+    """The show that a room belongs to."""
+    return room.removesuffix(STAFF_SUFFIX)
+
+
+def is_staff(room: str) -> bool:
+    """Whether this is a staff room."""
+    return room.endswith(STAFF_SUFFIX)
+
+
 class Spoken(msgspec.Struct, frozen=True):
-    """Where an event landed: offset `o` under epoch `e`."""
+    """Where an event landed: offset `o` under epoch `e`. `id` is the words' id: of the first try when retried."""
 
     e: str
     o: int
+    id: str = ""
 
 
 class Muted(msgspec.Struct, frozen=True):
-    """The room refused the words: the person is timed out until `until_ms` (Valkey's clock), or banned (None)."""
+    """The room refused the words: the person is timed out for `remaining_ms` more, or banned (None)."""
 
     remaining_ms: int | None
 
 
+class TooFast(msgspec.Struct, frozen=True):
+    """The room refused the words: this person's next ones are welcome in `retry_after_ms`."""
+
+    retry_after_ms: int
+
+
+class Backlogged(msgspec.Struct, frozen=True):
+    """The room refused the words: too many before them are not yet copied to Postgres."""
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How fast one person may speak: `burst` at once, then one in `every_ms`."""
+
+    every_ms: int
+    burst: int
+
+
+class Said(msgspec.Struct, frozen=True):
+    """An event as the history has it: `event` is its JSON."""
+
+    o: int
+    event: bytes
+
+
+class Story(msgspec.Struct, frozen=True):
+    """A room's history, oldest first, consecutive up to `top`."""
+
+    e: str
+    top: int
+    said: list[Said]
+
+
 class Rooms(Protocol):
-    """The sending half of a room, as features see it. app/rooms/valkey_bus.py implements it."""
+    """The sending half of a room, as features see it.
+
+    A room that Valkey does not know (new, or lost) opens by itself under a new epoch, rebuilt from the sources that
+    wiring gave; until that has worked every call raises what the source raised, so nothing passes a lost sanction.
+    """
 
     async def append(self, room: str, event: msgspec.Struct) -> Spoken:
         """Appends a sequenced event (the `m` of the wire) to the history and publishes it."""
 
-    async def speak(self, room: str, person: str, key: str, event: msgspec.Struct) -> Spoken | Muted:
-        """Like append, but only when `person` has no sanction; one script decides and appends. `key` makes a
-        retry answer with the first offset.
+    async def speak(
+        self, room: str, person: str, key: str, event: msgspec.Struct, *, event_id: str, pace: Pace
+    ) -> Spoken | Muted | TooFast | Backlogged:
+        """Like append, but only when `person` has no sanction and keeps the pace; one script decides and appends.
+
+        `key` is the person's own for this command: a retry answers with the first try's Spoken. `event_id` is that of
+        the event, which is also kept to be copied to Postgres.
         """
 
-    async def replace(self, room: str, offset: int, tombstone: msgspec.Struct, event: msgspec.Struct) -> Spoken:
-        """Puts a tombstone in the history at `offset` and appends `event` that tells everybody, in one script."""
+    async def sanction(self, room: str, person: str, until_ms: int | None, event: msgspec.Struct) -> Spoken:
+        """Silences `person` until `until_ms` (Unix time; None: for good) and appends `event`, in one script: no later
+        offset carries that person's words.
+        """
+
+    async def absolve(self, room: str, person: str, event: msgspec.Struct) -> Spoken:
+        """Lifts the sanction and appends `event`, in one script."""
+
+    async def replace(self, room: str, at: Spoken, tombstone: msgspec.Struct, event: msgspec.Struct) -> Spoken:
+        """Puts a tombstone in the history at `at` (if it is still there) and appends `event`, in one script."""
+
+    async def story(self, room: str) -> Story:
+        """The room's history as Valkey has it now."""
 
     async def set_state(self, room: str, key: str, version: int, value: msgspec.Struct | None) -> bool:
-        """Sets state `key` (the `k` of the wire) when `version` is newer than what is there, and publishes it."""
+        """Sets state `key` (the `k` of the wire; no spaces) when `version` is newer than what is there, and publishes
+        it. False when it was not newer.
+        """
 
     async def tell(self, show: str, person: str, hint: msgspec.Struct) -> None:
-        """Sends a hint to one person's sockets of the show (the `u` of the wire)."""
+        """Sends a hint to one person's sockets of the show (the `u` of the wire). Lost when there is none."""
+
+    async def standing_changed(self, show: str, person: str) -> None:
+        """Says that what `person` may do in `show` changed: open sockets ask again, and leave the staff room if so."""
+
+    async def signed_out(self, person: str, session: str) -> None:
+        """Says that the sign-in session ended (Person.session): its sockets of every show are closed with 4001."""
