@@ -1,0 +1,56 @@
+"""Every bound of the relay, in one place: what is full is refused or drops its oldest, and nothing grows without end.
+
+Holds numbers only.
+"""
+
+from typing import Final
+
+# Sessions.
+SESSIONS_MAX: Final = 2_000
+PUBLISHERS_MAX: Final = 64
+VIEWERS_PER_ROOM_MAX: Final = 1_500
+ADDRESSES_PER_SESSION_MAX: Final = 8
+ICE_GIVES_UP_S: Final = 10.0  # from the answer to the first authenticated binding request and a finished handshake
+CONSENT_LOST_S: Final = 30.0  # silence after which a session ends (RFC 7675 lets an agent send for 30 s)
+PUBLISHER_SILENT_S: Final = 1.0  # no RTP for this long: the same host may publish anew without asking to take over
+SYNTHETIC_WAITS_S: Final = 5.0  # how long nobody must publish before the synthetic host comes back
+PUBLISHER_GONE_S: Final = 5.0  # a publisher whose connection stays silent this long no longer counts as publishing
+
+# Offers.
+SDP_BYTES_MAX: Final = 64 * 1024
+SDP_LINES_MAX: Final = 1_500
+SDP_MEDIA_MAX: Final = 8
+SDP_CODECS_MAX: Final = 160
+SDP_FEEDBACK_MAX: Final = 400
+CANDIDATES_MAX: Final = 64
+FRAGMENT_BYTES_MAX: Final = 16 * 1024
+
+# Packets.
+DATAGRAM_BYTES_MAX: Final = 2_048
+PACKET_BYTES_MAX: Final = 1_340  # what pylibsrtp's buffer of 1,500 takes with its longest trailer, less RTX's two bytes
+PACKETS_PER_TURN_MAX: Final = 256  # read from the socket before other work gets its turn
+HANDSHAKE_QUEUE_MAX: Final = 64
+SEND_QUEUE_MAX: Final = 8_192
+
+# History and repair.
+VIDEO_HISTORY: Final = 2_048  # packets a room keeps; a power of two
+AUDIO_HISTORY: Final = 256
+MISSING_MAX: Final = 256  # gaps of one stream that are asked for at once
+REPAIR_TRIES_MAX: Final = 10
+REPAIR_INTERVAL_S: Final = 0.06
+REPAIR_GIVES_UP_S: Final = 1.0
+RESENDS_PER_REPORT_MAX: Final = 64  # packets that one viewer's one NACK may ask for
+GROUP_AGE_MAX_S: Final = 5.0  # an older group of pictures is not replayed: a key frame is asked for instead
+KEY_FRAME_WAIT_S: Final = 1.0  # then the old group is replayed after all: not every publisher heeds a PLI
+KEY_FRAME_ASK_INTERVAL_S: Final = 0.5
+PACE_INTERVAL_S: Final = 0.005
+PACE_PACKETS: Final = 32  # to one joiner in one interval
+
+# Bandwidth told to the publisher, bits per second.
+BITRATE_START: Final = 1_200_000
+BITRATE_MIN: Final = 150_000
+BITRATE_MAX: Final = 3_000_000
+
+assert VIDEO_HISTORY & (VIDEO_HISTORY - 1) == 0
+assert AUDIO_HISTORY & (AUDIO_HISTORY - 1) == 0
+assert PACKETS_PER_TURN_MAX < SEND_QUEUE_MAX
