@@ -19,7 +19,8 @@
  * With `takeover` the server ends that session in our favour, if it is ours to end.
  *
  * state: "idle" | "connecting" | "publishing" | "waiting" (tried again in detail.retry_ms) | "refused"
- *        | "ended" (the device was unplugged, or the browser's own "stop sharing" was clicked)
+ *        | "ended" (detail.reason: "video" or "audio", the device was unplugged or the browser's "stop sharing" was
+ *          clicked; "taken over", somebody else publishes now)
  */
 
 import { Refused, Trickle } from "./player.js";
@@ -121,7 +122,7 @@ export class Publisher extends EventTarget {
     return figures;
   }
 
-  async #begin(takeover) {
+  async #begin(takeover, again = false) {
     const run = ++this.#run;
     await this.#leave();
     if (run !== this.#run) return;
@@ -150,7 +151,9 @@ export class Publisher extends EventTarget {
       if (error instanceof Refused) {
         this.#run += 1;
         this.#leave();
-        this.#say("refused", String(error.status));
+        // Whoever publishes now took over from us: that is not fought for.
+        if (again && error.status === 409) this.#say("ended", "taken over");
+        else this.#say("refused", String(error.status));
         throw error;
       }
       this.#again(run, error.name);
@@ -181,32 +184,11 @@ export class Publisher extends EventTarget {
       this.#retries = 0;
       this.#say("publishing", "connected");
     } else if (peer.connectionState === "failed" || peer.connectionState === "closed") {
-      this.#lost(run, peer.connectionState);
+      this.#again(run, peer.connectionState);
     } else if (peer.connectionState === "disconnected") {
       this.#after(LOST_AFTER_MS, () => {
-        if (run === this.#run && peer.connectionState === "disconnected") this.#lost(run, "disconnected");
+        if (run === this.#run && peer.connectionState === "disconnected") this.#again(run, "disconnected");
       });
-    }
-  }
-
-  /** Somebody may have taken over: a session that the server has ended (404) is not fought for. */
-  async #lost(run, reason) {
-    if (this.#session && await this.#ended(this.#session)) {
-      if (run !== this.#run) return;
-      this.#run += 1;
-      this.#leave();
-      this.#say("ended", "taken over");
-      return;
-    }
-    this.#again(run, reason);
-  }
-
-  async #ended(session) {
-    try {
-      const response = await fetch(session, { headers: this.#headers(), signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) });
-      return response.status === 404;
-    } catch {
-      return false;
     }
   }
 
@@ -217,8 +199,10 @@ export class Publisher extends EventTarget {
     this.#leave();
     const now = ++this.#run;
     this.#say("waiting", reason, { retry_ms });
-    // What is taken over here is only our own session that broke.
-    this.#after(retry_ms, () => { if (now === this.#run) this.#begin(true).catch(() => {}); });
+    this.#after(retry_ms, () => {
+      // A refusal has been told as a state already; nobody waits for this promise.
+      if (now === this.#run) this.#begin(false, true).catch(() => {});
+    });
   }
 
   #after(delay_ms, action) {

@@ -70,10 +70,7 @@ def read_request(data: bytes) -> BindingRequest | None:
     if kind != BINDING_REQUEST or length != len(data) - HEADER_BYTES or length % 4:
         return None
     attributes = _walk(data)
-    if attributes is None or attributes[-1:] != [(_FINGERPRINT, len(data) - 8, 4)]:
-        return None
-    expected = zlib.crc32(data[:-8]) ^ _FINGERPRINT_XOR
-    if data[-4:] != struct.pack("!I", expected & 0xFFFFFFFF):
+    if attributes is None or not _fingerprint_holds(data, attributes[-1]):
         return None
     found = {kind: (at, size) for kind, at, size in reversed(attributes)}  # of duplicates the first counts
     at, size = found.get(_MESSAGE_INTEGRITY, (0, 0))
@@ -96,8 +93,13 @@ def read_request(data: bytes) -> BindingRequest | None:
     )
 
 
+def _fingerprint_holds(data: bytes, last: tuple[int, int, int]) -> bool:
+    expected = struct.pack("!I", zlib.crc32(data[:-8]) ^ _FINGERPRINT_XOR)
+    return last == (_FINGERPRINT, len(data) - 8, 4) and data[-4:] == expected
+
+
 def _walk(data: bytes) -> list[tuple[int, int, int]] | None:
-    """(type, offset, value length) of each attribute, or None when they do not fill the message exactly."""
+    """(type, offset, value length) of each attribute, or None when they are none or do not fill the message."""
     attributes = []
     at = HEADER_BYTES
     while at < len(data):
@@ -106,7 +108,7 @@ def _walk(data: bytes) -> list[tuple[int, int, int]] | None:
         kind, size = _TLV.unpack_from(data, at)
         attributes.append((kind, at, size))
         at += 4 + size + (-size % 4)
-    return attributes if at == len(data) else None
+    return attributes if attributes and at == len(data) else None
 
 
 def write_success(request: BindingRequest, password: bytes, address: tuple[str, int]) -> bytes:
