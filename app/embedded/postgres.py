@@ -12,6 +12,7 @@ from typing import Final
 from app.embedded.binaries import postgres_bin
 from app.embedded.child import spawn
 from app.embedded.footing import Footing, Stance, choose_stance
+from app.embedded.processes import birth_of, command_of, end_stranger, number_is_taken
 
 USER: Final = "hawker"
 DATABASE: Final = "postgres"
@@ -58,10 +59,30 @@ class EmbeddedPostgres:
         """Makes the cluster when there is none yet. An interrupted attempt leaves only a folder to throw away."""
         if self.cluster.exists():
             stance = choose_stance(self.cluster, self._bin / "postgres", self._forced)
+            self._clear_stale_pid()
         else:
             stance = self._create()
         stance.own(self._sockets)
         return stance
+
+    def _clear_stale_pid(self) -> None:
+        """Removes a postmaster.pid whose number belongs to somebody else by now, or to a zombie.
+
+        Postgres itself only sees that the number is taken and would refuse to start. A postmaster of this very
+        cluster cannot be running by right, as we own the folder: it is ended.
+        """
+        note = self.cluster / "postmaster.pid"
+        try:
+            pid = int(note.read_text(encoding="utf-8").split("\n", 1)[0])
+        except (FileNotFoundError, ValueError):
+            return
+        if self._is_our_postmaster(pid):
+            end_stranger(pid, self.end_signal)
+        elif number_is_taken(pid):
+            note.unlink(missing_ok=True)
+
+    def _is_our_postmaster(self, pid: int) -> bool:
+        return birth_of(pid) is not None and str(self.cluster) in command_of(pid)
 
     def _create(self) -> Stance:
         raw = self.cluster.with_name("postgres.new")
