@@ -1,0 +1,26 @@
+"""What accounts' actions need, put together once."""
+
+from dataclasses import dataclass
+
+import asyncpg
+from redis.asyncio import Redis
+
+from app.accounts.passwords import Passwords
+from app.accounts.sessions import Sessions
+from app.settings import Settings
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """The parts of accounts. `close()` the passwords when the process ends."""
+
+    pg: asyncpg.Pool
+    valkey: Redis
+    settings: Settings
+    sessions: Sessions
+    passwords: Passwords
+
+
+def build_accounts(pg: asyncpg.Pool, valkey: Redis, settings: Settings) -> Accounts:
+    """Accounts over the given stores, with an empty session cache."""
+    return Accounts(pg=pg, valkey=valkey, settings=settings, sessions=Sessions(pg), passwords=Passwords())

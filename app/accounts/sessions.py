@@ -1,0 +1,83 @@
+"""Sign-in sessions: a random secret in the browser, its SHA-256 in Postgres.
+
+Owns opening, finding and ending them, and a cache of a moment so that a busy buyer costs no query a request. It
+never asks for a password and knows no cookie.
+"""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import asyncpg
+
+from app import clock
+from app.person import Person
+
+SESSION_S: Final = 30 * 24 * 3600
+CACHE_S: Final = 0.5
+CACHE_MAX: Final = 20_000
+
+# A session, by the hash of its secret, if it stands now.
+_FIND: Final = """
+SELECT a.id, a.name, s.id AS session
+FROM sessions s JOIN accounts a ON a.id = s.account_id
+WHERE s.token_hash = $1 AND s.ended_at IS NULL AND s.expires_at > now()
+"""
+# Whether a session stands, by its public id.
+_STANDS = "SELECT 1 FROM sessions WHERE id = $1 AND ended_at IS NULL AND expires_at > now()"
+# A new session.
+_OPEN = "INSERT INTO sessions (token_hash, id, account_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)"
+# The end of a session; once ended it stays ended.
+_END = "UPDATE sessions SET ended_at = now() WHERE token_hash = $1 AND ended_at IS NULL"
+
+
+def hash_secret(secret: str) -> bytes:
+    """What is kept of a session's secret. It has 256 random bits, so a plain hash is enough."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+class Sessions:
+    """The sessions in Postgres, with what this process found in the last CACHE_S. Ended elsewhere: seen within that."""
+
+    def __init__(self, pg: asyncpg.Pool) -> None:
+        self._pg = pg
+        self._found: dict[bytes, tuple[Person, float]] = {}
+
+    async def open(self, account: str) -> str:
+        """The secret of a new session of the account."""
+        secret = clock.new_secret()
+        now = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
+        expires = now + timedelta(seconds=SESSION_S)
+        await self._pg.execute(_OPEN, hash_secret(secret), clock.new_id(), account, now, expires)
+        return secret
+
+    async def find(self, secret: str) -> Person | None:
+        """The person whose session this secret opens, None when there is none (any more)."""
+        token_hash = hash_secret(secret)
+        known = self._found.get(token_hash)
+        if known is not None and clock.monotonic_s() - known[1] < CACHE_S:
+            return known[0]
+        asked_at = clock.monotonic_s()  # before the query: a session that ends meanwhile is not kept for longer
+        row = await self._pg.fetchrow(_FIND, token_hash)
+        if row is None:
+            self._found.pop(token_hash, None)
+            return None
+        person = Person(id=row["id"], name=row["name"], session=row["session"])
+        self._keep(token_hash, person, asked_at)
+        return person
+
+    def _keep(self, token_hash: bytes, person: Person, asked_at: float) -> None:
+        self._found.pop(token_hash, None)
+        while len(self._found) >= CACHE_MAX:
+            del self._found[next(iter(self._found))]
+        self._found[token_hash] = (person, asked_at)
+
+    async def stands(self, session: str) -> bool:
+        """Whether the session with this public id is neither ended nor expired. Never from the cache."""
+        return await self._pg.fetchval(_STANDS, session) is not None
+
+    async def end(self, secret: str) -> None:
+        """Ends the session for good; ending it twice changes nothing."""
+        token_hash = hash_secret(secret)
+        await self._pg.execute(_END, token_hash)
+        self._found.pop(token_hash, None)
