@@ -1,0 +1,80 @@
+// Speaks HTTP to Hawker: JSON in and out, the CSRF token on every write, problem documents as errors.
+// Owns no session: session.js hands the token over.
+
+/** A refusal of the server (`code` is stable) or a broken connection (`code` "offline", status 0). */
+export class Problem extends Error {
+  constructor({ status = 0, code = "offline", detail = "", title = "", retry_after_ms = null, ...rest }) {
+    super(detail || title || "Hawker does not answer. Check your connection and try again.");
+    this.name = "Problem";
+    this.status = status;
+    this.code = code;
+    this.retryAfterMs = retry_after_ms;
+    this.more = rest;
+  }
+}
+
+let csrfToken = null;
+let renewToken = async () => {};
+
+/** The token that proves a write comes from this origin's own page; null when signed out. */
+export function setCsrf(token) {
+  csrfToken = token;
+}
+
+/** What to do when the token has gone stale, e.g. after a sign-in in another tab. */
+export function onStaleCsrf(renew) {
+  renewToken = renew;
+}
+
+/** A fresh idempotency key: one per intention of the person, the same for every retry of it. */
+export function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(18));
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
+}
+
+async function once(method, path, { body, raw, key, type }) {
+  const headers = { Accept: "application/json" };
+  if (method !== "GET" && csrfToken) headers["X-CSRF-Token"] = csrfToken;
+  if (key) headers["Idempotency-Key"] = key;
+  if (raw !== undefined) headers["Content-Type"] = type;
+  else if (body !== undefined) headers["Content-Type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(path, {
+      method,
+      headers,
+      body: raw !== undefined ? raw : body === undefined ? undefined : JSON.stringify(body),
+      credentials: "same-origin",
+      cache: "no-store",
+    });
+  } catch {
+    throw new Problem({});
+  }
+  if (answer.status === 204) return null;
+  const isJson = /[/+]json/.test(answer.headers.get("Content-Type") ?? "");
+  const value = isJson ? await answer.json().catch(() => null) : null;
+  if (answer.ok) return value;
+  throw new Problem({ title: `Hawker answered ${answer.status}.`, code: "http_error", ...value, status: answer.status });
+}
+
+async function call(method, path, options = {}) {
+  try {
+    return await once(method, path, options);
+  } catch (error) {
+    if (!(error instanceof Problem) || !error.code.includes("csrf")) throw error;
+    await renewToken();
+    return once(method, path, options);
+  }
+}
+
+export const get = (path) => call("GET", path);
+export const post = (path, body, key) => call("POST", path, { body, key });
+export const put = (path, body) => call("PUT", path, { body });
+export const patch = (path, body) => call("PATCH", path, { body });
+export const remove = (path) => call("DELETE", path);
+
+/** Sends a file as it is. */
+export const upload = (path, file) => call("POST", path, { raw: file, type: file.type || "application/octet-stream" });
+
+/** One segment of a path from a word that may hold anything. */
+export const segment = (word) => encodeURIComponent(word);

@@ -1,0 +1,133 @@
+// Draws a room's events as a chat: messages, deletions, sold moments, pins, sales, moderation.
+// Owns the list element; never sends anything (composer.js does) and never decides who may delete.
+
+import { duration, timeOfDay } from "./clock.js";
+import { el, fill, show } from "./dom.js";
+import { icon } from "./icons.js";
+
+const LINES_MAX = 300;
+const NEAR_END_PX = 60;
+const BADGES = { host: "Host", moderator: "Mod" };
+const SALE_WORDS = {
+  scheduled: "is coming",
+  countdown: "starts in a moment",
+  running: "has started",
+  sold_out: "is sold out",
+  ended: "has ended",
+  cancelled: "was cancelled",
+};
+const SHOW_WORDS = {
+  live: "The show is live",
+  paused: "The show is paused",
+  ended: "The show has ended",
+  rehearsal: "Rehearsal",
+  scheduled: "The show is scheduled",
+};
+
+/** The same hue for the same person everywhere, from the id. */
+function hueOf(id) {
+  let sum = 0;
+  for (const char of id) sum = (sum * 31 + char.codePointAt(0)) % 12;
+  return sum;
+}
+
+export class ChatFeed {
+  /** `actionsOf(event)` gives the buttons of a message for staff, or null. */
+  constructor(host, { actionsOf = () => null, me = () => null } = {}) {
+    this.actionsOf = actionsOf;
+    this.me = me;
+    this.list = el("ol", { class: "chat-lines", role: "log", "aria-label": "Chat", tabindex: "0" });
+    this.more = el("button", { type: "button", class: "chat-more", hidden: true }, icon("arrowDown"), "New messages");
+    this.more.addEventListener("click", () => this.toEnd());
+    this.follow = true;
+    this.list.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    fill(host, this.list, this.more);
+    new ResizeObserver(() => this.follow && this.toEnd()).observe(this.list);
+  }
+
+  scrolled() {
+    this.follow = this.atEnd();
+    if (this.follow) show(this.more, false);
+  }
+
+  atEnd() {
+    return this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < NEAR_END_PX;
+  }
+
+  toEnd() {
+    this.list.scrollTop = this.list.scrollHeight;
+    this.follow = true;
+    show(this.more, false);
+  }
+
+  /** Forgets everything: the room sends a snapshot next. */
+  clear() {
+    fill(this.list);
+  }
+
+  /** Draws events in the room's order. */
+  addAll(events) {
+    const follow = this.follow;
+    for (const event of events) this.add(event);
+    while (this.list.children.length > LINES_MAX) this.list.firstChild.remove();
+    if (follow) this.toEnd();
+    else show(this.more, true);
+  }
+
+  add(event) {
+    switch (event.t) {
+      case "chat":
+        return this.append(this.messageLine(event));
+      case "chat.gone":
+        return this.append(this.goneLine(event.id, null));
+      case "chat.deleted":
+        return this.strike(event);
+      case "timeout":
+        return this.note("shield", `${event.person.name} is timed out for ${duration(event.seconds * 1000)}`, "mod");
+      case "timeout.ended":
+        return this.note("shield", `${event.person.name} may talk again`, "mod");
+      case "pin":
+        return event.product ? this.note("pin", `Now showing: ${event.product.title}`, "pin") : undefined;
+      case "sale":
+        return this.note("bolt", `Flash sale on ${event.title} ${SALE_WORDS[event.state] ?? event.state}`, "sale");
+      case "sold":
+        return this.note("bag", event.quantity > 1 ? `Sold: ${event.quantity} × ${event.title}` : `Sold: ${event.title}`,
+          "sold");
+      case "show":
+        return this.note("camera", SHOW_WORDS[event.state] ?? event.state, "show");
+      default:
+        return undefined; // an event of a newer server: nothing this page could say about it
+    }
+  }
+
+  append(line) {
+    this.list.append(line);
+  }
+
+  messageLine(event) {
+    const badge = BADGES[event.by.standing];
+    const mine = this.me()?.id === event.by.id;
+    const line = el("li", { class: `chat-line ${event.by.standing}${mine ? " mine" : ""}`, data: { message: event.id, by: event.by.id } },
+      el("div", { class: "chat-text" },
+        el("span", { class: `chat-name hue-${hueOf(event.by.id)}` }, event.by.name),
+        badge ? el("span", { class: `badge standing ${event.by.standing}` }, badge) : null,
+        el("time", { class: "chat-time", datetime: new Date(event.at).toISOString() }, timeOfDay(event.at)),
+        el("span", { class: "chat-words" }, event.text)));
+    const actions = this.actionsOf(event);
+    if (actions) line.append(el("div", { class: "chat-actions" }, actions));
+    return line;
+  }
+
+  goneLine(id, by) {
+    return el("li", { class: "chat-line gone", data: { message: id } }, by ? `Message deleted by ${by.name}` : "Message deleted");
+  }
+
+  strike(event) {
+    const line = [...this.list.querySelectorAll("[data-message]")].find((one) => one.dataset.message === event.id);
+    if (line) line.replaceWith(this.goneLine(event.id, event.by));
+  }
+
+  note(symbol, text, kind) {
+    this.append(el("li", { class: `chat-note ${kind}` }, icon(symbol), el("span", {}, text)));
+  }
+}

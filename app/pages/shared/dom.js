@@ -1,0 +1,63 @@
+// Builds elements. Owns the one way in which data reaches the page: as text nodes and attributes, never as markup.
+
+/**
+ * An element. `props`: `on<event>` functions are listeners, `data` goes to dataset, booleans to attributes,
+ * the rest to attributes as text; null and undefined are left out. Children: nodes, text, null, or arrays of these.
+ */
+export function el(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props ?? {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on") && typeof value === "function") node.addEventListener(name.slice(2), value);
+    else if (name === "data") Object.assign(node.dataset, value);
+    else if (name === "value") node.value = value;
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  add(node, children);
+  return node;
+}
+
+function add(node, children) {
+  for (const child of children) {
+    if (child === null || child === undefined || child === false) continue;
+    if (Array.isArray(child)) add(node, child);
+    else node.append(child);
+  }
+}
+
+/** Replaces all that is in `node`. */
+export function fill(node, ...children) {
+  node.replaceChildren();
+  add(node, children);
+  return node;
+}
+
+/** Sets text only when it differs, so that nothing is announced or painted twice. */
+export function say(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+/** Shows or hides. */
+export function show(node, visible) {
+  if (node.hidden === visible) node.hidden = !visible;
+}
+
+/** The element with this id; the markup of the page must have it. */
+export function byId(id) {
+  const node = document.getElementById(id);
+  if (!node) throw new Error(`the page has no #${id}`);
+  return node;
+}
+
+/** Runs `work` with the button busy, so that a double click does nothing twice. */
+export async function busy(button, work) {
+  if (button.getAttribute("aria-busy") === "true") return undefined;
+  button.setAttribute("aria-busy", "true");
+  button.disabled = true;
+  try {
+    return await work();
+  } finally {
+    button.removeAttribute("aria-busy");
+    button.disabled = false;
+  }
+}

@@ -1,0 +1,90 @@
+// Works out what a product costs right now and whether it can be had, from the room's state alone.
+// Pure: takes values and the server's time, returns values. Never touches the page.
+
+const OVER = new Set(["ended", "cancelled"]);
+
+/** The sales of this room's state that are not over at `now`, soonest end first. */
+export function openSales(state, now) {
+  const sales = [];
+  for (const [key, sale] of state) {
+    if (key.startsWith("sale:") && sale && !OVER.has(sale.state) && now < sale.ends_at_ms) sales.push(sale);
+  }
+  return sales.sort((a, b) => a.ends_at_ms - b.ends_at_ms);
+}
+
+/** `soon`, `running` or `over`: by the clock, since a state change may be a moment behind it. */
+export function salePhase(sale, now) {
+  if (OVER.has(sale.state) || now >= sale.ends_at_ms) return "over";
+  return now < sale.starts_at_ms ? "soon" : "running";
+}
+
+function stockOf(state, poolId, fallback) {
+  const pool = poolId ? state.get(`pool:${poolId}`) : null;
+  if (pool) return { left: pool.left, status: pool.status };
+  return { left: fallback, status: fallback > 0 ? "open" : "sold_out" };
+}
+
+/**
+ * The offer for one variant: `{variant, pool, sale, price, listPrice, currency, left, status, limit, phase}`.
+ * `listPrice` is null unless a sale makes it dearer than `price`; `status` is open, all_held or sold_out.
+ * A running sale is the offer until it is over, also while it is sold out: stock may return.
+ */
+export function offerOf(variant, state, now) {
+  const sales = openSales(state, now).filter((sale) => sale.variant === variant.id);
+  const running = sales.find((sale) => salePhase(sale, now) === "running");
+  const coming = sales.find((sale) => salePhase(sale, now) === "soon");
+  if (running) {
+    const dearer = running.list_minor > running.price_minor;
+    return {
+      variant,
+      pool: running.pool,
+      sale: running,
+      phase: "running",
+      price: running.price_minor,
+      listPrice: dearer ? running.list_minor : null,
+      currency: running.currency,
+      limit: running.per_buyer_limit,
+      ...stockOf(state, running.pool, running.state === "sold_out" ? 0 : running.allotment),
+    };
+  }
+  return {
+    variant,
+    pool: variant.pool,
+    sale: coming ?? null,
+    phase: coming ? "soon" : "ordinary",
+    price: variant.price_minor,
+    listPrice: null,
+    currency: variant.currency,
+    limit: null,
+    ...stockOf(state, variant.pool, variant.on_hand),
+  };
+}
+
+/** The offers of a product's variants, in their order. */
+export function offersOf(product, state, now) {
+  return product.variants.map((variant) => offerOf(variant, state, now));
+}
+
+/** Which offer a card should show first: one on sale, then one that can be had, then the first. */
+export function bestOffer(offers) {
+  return (
+    offers.find((offer) => offer.phase === "running" && offer.status !== "sold_out") ??
+    offers.find((offer) => offer.phase === "running") ??
+    offers.find((offer) => offer.phase === "soon") ??
+    offers.find((offer) => offer.status === "open") ??
+    offers[0] ??
+    null
+  );
+}
+
+/** One line about the stock of an offer, and how urgent it is: `{text, tone}`. */
+export function stockLine(offer) {
+  if (offer.status === "sold_out") return { text: "Sold out", tone: "gone" };
+  if (offer.status === "all_held") return { text: "All held — may come back", tone: "held" };
+  return { text: `${offer.left} left`, tone: offer.left <= 5 ? "few" : "plenty" };
+}
+
+/** The name of what is sold: product, and variant when it has a name. */
+export function fullTitle(product, variant) {
+  return variant.title ? `${product.title} · ${variant.title}` : product.title;
+}

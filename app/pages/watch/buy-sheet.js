@@ -1,0 +1,218 @@
+// The sheet in which a viewer buys without leaving the stream: choose → hold → pay → done.
+// Owns what is drawn in it; holds.js does the calls and the countdown comes from the server's clock.
+
+import { countdown, everyTick, serverNow } from "../shared/clock.js";
+import { openDialog } from "../shared/dialog.js";
+import { busy, el, fill, say, show } from "../shared/dom.js";
+import { icon } from "../shared/icons.js";
+import { money } from "../shared/money.js";
+import { photo } from "../shared/offer-card.js";
+import { fullTitle, offerOf, stockLine } from "../shared/offers.js";
+import { signInUrl } from "../shared/session.js";
+
+const QUANTITY_MAX = 10;
+const METHODS = [
+  ["works", "Card that works", "Goes through at once"],
+  ["declines", "Card that declines", "The bank says no"],
+  ["hangs", "Card that hangs", "The provider does not answer for a while"],
+];
+
+export class BuySheet {
+  constructor({ holds, state, signedIn }) {
+    this.holds = holds;
+    this.state = state;
+    this.signedIn = signedIn;
+    this.stopTick = null;
+  }
+
+  get isOpen() {
+    return Boolean(this.sheet?.dialog.open);
+  }
+
+  /** Opens on the choice of variant and quantity. */
+  choose(product, variantId) {
+    this.open("Buy");
+    if (!this.signedIn) return this.drawSignIn(product);
+    this.drawChoice(product, product.variants.find((one) => one.id === variantId) ?? product.variants[0]);
+  }
+
+  /** Opens on the payment of a hold. */
+  resume(hold, product) {
+    this.open("Pay");
+    this.drawPayment(hold, product);
+  }
+
+  open(title) {
+    if (this.isOpen) this.sheet.dialog.close();
+    this.body = el("div", { class: "sheet", id: "sheet" });
+    const sheet = openDialog({ title, body: this.body, className: "buy-sheet" });
+    this.sheet = sheet;
+    sheet.closed.then(() => this.sheet === sheet && this.stopTick?.());
+  }
+
+  draw(step, title, ...content) {
+    this.stopTick?.();
+    this.stopTick = null;
+    this.body.dataset.step = step;
+    say(this.sheet.heading, title);
+    fill(this.body, content);
+  }
+
+  summary(product, title, amount) {
+    return el("div", { class: "sheet-item" }, photo(product, "thumb"),
+      el("div", { class: "grow" }, el("h3", {}, title), amount));
+  }
+
+  drawSignIn(product) {
+    this.draw("sign-in", "Sign in to buy", this.summary(product, product.title, null),
+      el("p", { class: "soft" }, "The stream goes on; you come straight back here."),
+      el("a", { class: "button primary wide", href: signInUrl() }, "Sign in"));
+  }
+
+  drawChoice(product, variant) {
+    let chosen = variant;
+    let quantity = 1;
+    const title = el("h3", {});
+    const price = el("span", { class: "offer-price numbers" });
+    const list = el("s", { class: "offer-list numbers" });
+    const facts = el("span", { class: "faint numbers" });
+    const count = el("output", { class: "stepper-count numbers", id: "quantity" });
+    const less = el("button", { type: "button", class: "icon-button", "aria-label": "One less" }, "−");
+    const moreOne = el("button", { type: "button", class: "icon-button", "aria-label": "One more", id: "one-more" }, icon("plus"));
+    const hold = el("button", { type: "button", class: "button primary wide", id: "hold" });
+    const error = el("p", { class: "error", role: "alert", hidden: true });
+    const chips = product.variants.length > 1 ? el("div", { class: "chips", role: "group", "aria-label": "Variant" },
+      product.variants.map((one) => el("button", { type: "button", class: "chip", data: { variant: one.id }, onclick: () => {
+        chosen = one;
+        quantity = 1;
+        redraw();
+      } }, one.title || "Standard"))) : null;
+    const redraw = () => {
+      const offer = offerOf(chosen, this.state, serverNow());
+      const most = Math.max(1, Math.min(QUANTITY_MAX, offer.limit ?? QUANTITY_MAX, offer.left || 1));
+      quantity = Math.min(quantity, most);
+      say(title, fullTitle(product, chosen));
+      say(price, money(offer.price, offer.currency));
+      say(list, offer.listPrice === null ? "" : money(offer.listPrice, offer.currency));
+      say(facts, [stockLine(offer).text, offer.limit ? `max ${offer.limit} each` : ""].filter(Boolean).join(" · "));
+      say(count, String(quantity));
+      less.disabled = quantity <= 1;
+      moreOne.disabled = quantity >= most;
+      hold.disabled = offer.status !== "open" || hold.getAttribute("aria-busy") === "true";
+      say(hold, offer.status === "open" ? `Hold ${quantity} for ${money(offer.price * quantity, offer.currency)}` : stockLine(offer).text);
+      for (const chip of chips?.children ?? []) chip.setAttribute("aria-pressed", String(chip.dataset.variant === chosen.id));
+    };
+    less.addEventListener("click", () => { quantity -= 1; redraw(); });
+    moreOne.addEventListener("click", () => { quantity += 1; redraw(); });
+    hold.addEventListener("click", () => busy(hold, async () => {
+      show(error, false);
+      try {
+        const taken = await this.holds.take(offerOf(chosen, this.state, serverNow()).pool, quantity);
+        this.drawPayment(taken, product);
+      } catch (problem) {
+        this.complain(error, problem);
+      }
+    }));
+    this.draw("choose", "Buy",
+      el("div", { class: "sheet-item" }, photo(product, "thumb"),
+        el("div", { class: "grow" }, title, el("div", { class: "offer-prices" }, price, list), facts)),
+      chips,
+      el("div", { class: "row between" }, el("span", {}, "Quantity"), el("div", { class: "stepper" }, less, count, moreOne)),
+      error, hold,
+      el("p", { class: "faint centred" }, "It is kept for you while you pay. Nothing is charged yet."));
+    this.stopTick = everyTick(redraw);
+    hold.focus();
+  }
+
+  drawPayment(hold, product) {
+    const clock = el("strong", { class: "hold-clock numbers", id: "hold-clock" });
+    const bar = el("div", { class: "hold-bar" }, el("i", {}));
+    const note = el("p", { class: "sheet-note", role: "alert", hidden: true });
+    const methods = METHODS.map(([method, name, what]) =>
+      el("button", { type: "button", class: "method", data: { method } }, el("strong", {}, name), el("span", {}, what)));
+    const release = el("button", { type: "button", class: "button ghost small", id: "release" }, "Let it go");
+    for (const button of methods) {
+      button.addEventListener("click", () => this.pay(hold, product, button.dataset.method, { methods, release, note }));
+    }
+    release.addEventListener("click", () => busy(release, async () => {
+      try {
+        await this.holds.release(hold.id);
+        this.sheet.dialog.close();
+      } catch (problem) {
+        this.complain(note, problem);
+      }
+    }));
+    this.draw("pay", "Held for you",
+      el("div", { class: "hold-timer" }, el("span", {}, "Yours for"), clock, bar),
+      this.summary(product, `${hold.quantity} × ${hold.title}`,
+        el("span", { class: "offer-price numbers" }, money(hold.amount_minor, hold.currency))),
+      note,
+      el("div", { class: "methods", role: "group", "aria-label": "Pay with" },
+        el("p", { class: "faint" }, "Simulated payment: choose how it should end."), methods),
+      el("div", { class: "row end" }, release));
+    const whole = hold.deadline - serverNow();
+    this.paying = false;
+    this.stopTick = everyTick((now) => {
+      const left = hold.deadline - now;
+      say(clock, countdown(left));
+      bar.firstChild.style.setProperty("width", `${Math.max(0, Math.min(100, (100 * left) / whole))}%`);
+      bar.classList.toggle("few", left < 20_000);
+      if (!this.paying && (left <= 0 || !this.holds.find(hold.id))) this.drawLost(product, hold);
+    });
+    methods[0].focus();
+  }
+
+  async pay(hold, product, method, { methods, release, note }) {
+    this.paying = true;
+    for (const button of [...methods, release]) button.disabled = true;
+    this.tell(note, "Paying…", "busy");
+    const slow = setTimeout(() => this.tell(note, "The payment provider is slow to answer. Your item stays held; keep watching.", "busy"), 1500);
+    try {
+      const order = await this.holds.pay(hold.id, method, () =>
+        this.tell(note, "Payment pending: the provider has not answered yet. You will see the outcome here.", "busy"));
+      if (order.state === "cancelled") throw Object.assign(new Error("The payment did not go through, and nothing was charged."), { code: "cancelled" });
+      this.drawDone(order);
+    } catch (problem) {
+      this.paying = false;
+      for (const button of [...methods, release]) button.disabled = false;
+      if (problem.code === "hold_ended") return this.drawLost(product, hold);
+      const kept = problem.code === "payment_declined" ? " Your item is still held: try another way." : "";
+      this.tell(note, `${problem.message}${kept}`, "bad");
+      if (!problem.code) throw problem;
+    } finally {
+      clearTimeout(slow);
+    }
+  }
+
+  drawDone(order) {
+    const close = el("button", { type: "button", class: "button primary wide", onclick: () => this.sheet.dialog.close() }, "Keep watching");
+    this.draw("done", "It is yours",
+      el("div", { class: "done-mark", "aria-hidden": "true" }, icon("check")),
+      el("p", { class: "centred", role: "status" }, "Order ", el("code", { id: "order-number" }, order.id)),
+      el("ul", { class: "done-lines" }, order.lines.map((line) => el("li", { class: "row between" },
+        el("span", {}, `${line.quantity} × ${line.title}`),
+        el("span", { class: "numbers" }, money(line.unit_price_minor * line.quantity, order.currency))))),
+      el("p", { class: "row between total" }, el("span", {}, "Paid"), el("strong", { class: "numbers" }, money(order.total_minor, order.currency))),
+      close);
+    close.focus();
+  }
+
+  drawLost(product, hold) {
+    const again = el("button", { type: "button", class: "button primary wide", onclick: () => this.drawChoice(product, product.variants.find((one) => one.id === hold.variant) ?? product.variants[0]) }, "Try again");
+    this.draw("lost", "The hold has ended",
+      el("p", { class: "soft", role: "alert" }, "The time to pay ran out and the item went back on the shelf. Nothing was charged."),
+      product.variants.length ? again : null);
+  }
+
+  tell(note, text, tone) {
+    say(note, text);
+    note.dataset.tone = tone;
+    show(note, true);
+  }
+
+  complain(node, problem) {
+    say(node, problem.message);
+    show(node, true);
+    if (!problem.code) throw problem;
+  }
+}

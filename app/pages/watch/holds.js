@@ -1,0 +1,113 @@
+// What this person holds in this show: taken, counted down, released, paid, expired.
+// Owns the calls to /api/holds and /api/orders; the server alone decides every one of them.
+
+import { get, newKey, post, remove, segment } from "../shared/api.js";
+import { serverNow, syncServerClock } from "../shared/clock.js";
+
+const POLL_MS = 2000;
+const PENDING_MAX_MS = 180_000;
+
+export class Holds {
+  /** `changed()` is called after every change. */
+  constructor(show, changed) {
+    this.show = show;
+    this.changed = changed;
+    this.live = new Map();
+    this.lastKey = null;
+  }
+
+  /** The live holds of this show, oldest first. */
+  all() {
+    return [...this.live.values()].filter((hold) => hold.deadline > serverNow());
+  }
+
+  find(id) {
+    return this.all().find((hold) => hold.id === id) ?? null;
+  }
+
+  /** What the join says is the whole truth: anything else here is gone. */
+  replaceAll(holds) {
+    this.live.clear();
+    for (const hold of holds) this.keep(hold);
+    this.changed();
+  }
+
+  keep(hold) {
+    if (hold.state !== "held") return null;
+    if (hold.server_now_ms) syncServerClock(hold.server_now_ms);
+    const kept = { ...hold, deadline: serverNow() + hold.expires_in_ms };
+    this.live.set(hold.id, kept);
+    return kept;
+  }
+
+  forget(id) {
+    if (this.live.delete(id)) this.changed();
+  }
+
+  /** Takes `quantity` units. The key stays the same until the server has answered this very wish. */
+  async take(pool, quantity) {
+    const wish = `${pool}/${quantity}`;
+    if (this.lastKey?.wish !== wish) this.lastKey = { wish, key: newKey() };
+    try {
+      const hold = this.keep(await post("/api/holds", { pool, quantity, show: this.show }, this.lastKey.key));
+      this.lastKey = null;
+      this.changed();
+      return hold;
+    } catch (error) {
+      if (error.code !== "offline") this.lastKey = null;
+      throw error;
+    }
+  }
+
+  async release(id) {
+    await remove(`/api/holds/${segment(id)}`);
+    this.forget(id);
+  }
+
+  /**
+   * Pays for a hold by a simulated method; resolves with the order, throws what the server refused.
+   * `pending(problem)` is called when the provider has not answered in time; the outcome is awaited all the same.
+   */
+  async pay(holdId, method, pending) {
+    const key = newKey();
+    const body = { hold: holdId, method };
+    const until = performance.now() + PENDING_MAX_MS;
+    for (;;) {
+      try {
+        const order = await post("/api/orders", body, key);
+        this.forget(holdId);
+        return order;
+      } catch (error) {
+        const unsettled = error.code === "payment_pending" || error.code === "in_progress" || error.code === "offline";
+        if (!unsettled || performance.now() > until) throw error;
+        pending(error);
+        const settled = await this.settled(error.more?.order ?? null, error.retryAfterMs ?? POLL_MS);
+        if (settled) {
+          this.forget(holdId);
+          return settled;
+        }
+      }
+    }
+  }
+
+  // Waits for a hint about the order, or for `ms`; then asks for the order when its id is known.
+  async settled(orderId, ms) {
+    await new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.wakeUp = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.wakeUp = null;
+    if (!orderId) return null;
+    const order = await get(`/api/orders/${segment(orderId)}`).catch(() => null);
+    return order && !["created", "authorised", "pending"].includes(order.state) ? order : null;
+  }
+
+  /** A hint from the room. */
+  hear(hint) {
+    if (hint.t === "hold.expired" || hint.t === "hold.released") this.forget(hint.hold?.id ?? hint.hold);
+    if (hint.t.startsWith("order.")) this.wakeUp?.();
+  }
+}

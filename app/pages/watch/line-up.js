@@ -1,0 +1,40 @@
+// The products of the show, each with its price and stock of this moment. Owns the list; buying is buy-sheet.js.
+
+import { el, fill } from "../shared/dom.js";
+import { OfferCard } from "../shared/offer-card.js";
+
+export class LineUp {
+  constructor(host, { state, buy }) {
+    this.host = host;
+    this.options = { kind: "tile", state, buy };
+    this.cards = [];
+    this.grid = el("ul", { class: "lineup-grid" });
+    this.count = el("span", { class: "faint" });
+    fill(host, el("header", { class: "lineup-head" }, el("h2", {}, "In this show"), this.count), this.grid);
+  }
+
+  /** Draws these products, in this order. */
+  show(products) {
+    this.cards = products.map((product) => new OfferCard(product, this.options));
+    this.count.textContent = products.length === 1 ? "1 product" : `${products.length} products`;
+    fill(this.grid, this.cards.length
+      ? this.cards.map((card) => el("li", {}, card.node))
+      : el("li", { class: "empty" }, "The host has put nothing in this show yet."));
+  }
+
+  has(productId) {
+    return this.cards.some((card) => card.product.id === productId);
+  }
+
+  find(productId) {
+    return this.cards.find((card) => card.product.id === productId)?.product ?? null;
+  }
+
+  /** Redraws what depends on the time and the room, and marks the pinned product. */
+  update(now, pinnedId) {
+    for (const card of this.cards) {
+      card.update(now);
+      card.node.classList.toggle("is-pinned", card.product.id === pinnedId);
+    }
+  }
+}
