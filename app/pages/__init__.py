@@ -1,7 +1,4 @@
-"""The pages: plain ES modules, styles and markup, served as they are. Owns no logic in Python."""
+"""The pages: plain ES modules, styles and markup, one folder a page.
 
-from pathlib import Path
-from typing import Final
-
-PAGES_DIR: Final = Path(__file__).parent
-"""Each page is <name>/index.html here; everything below is served at /static/<path>."""
+There is no Python here; app/http/pages.py serves it.
+"""

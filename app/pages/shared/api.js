@@ -21,6 +21,11 @@ export function setCsrf(token) {
   csrfToken = token;
 }
 
+/** The headers that a write by fetch needs beside its own, for WHIP. */
+export function writeHeaders() {
+  return csrfToken ? { "X-CSRF-Token": csrfToken } : {};
+}
+
 /** What to do when the token has gone stale, e.g. after a sign-in in another tab. */
 export function onStaleCsrf(renew) {
   renewToken = renew;
@@ -61,7 +66,7 @@ async function call(method, path, options = {}) {
   try {
     return await once(method, path, options);
   } catch (error) {
-    if (!(error instanceof Problem) || !error.code.includes("csrf")) throw error;
+    if (!(error instanceof Problem) || error.code !== "csrf") throw error;
     await renewToken();
     return once(method, path, options);
   }

@@ -1,79 +1,55 @@
-// The message box: sends, keeps the text when the server refuses, and counts down any wait it was given.
-// Owns no connection: `post(text)` does the sending and throws what the server refused.
+// The message box: draws a Draft, which keeps the text when the server refuses and counts down the wait it was given.
+// Owns the form; never decides whether something may be said.
 
-import { duration, everyTick } from "./clock.js";
+import { duration } from "./clock.js";
 import { el, fill, say, show } from "./dom.js";
 import { icon } from "./icons.js";
+import { Draft } from "./room-client.js";
 import { signInUrl } from "./session.js";
 
-const TEXT_MAX = 500;
-
 export class Composer {
-  /** `host` is filled with the box, or with a sign-in prompt when `signedIn` is false. */
-  constructor(host, { signedIn, post }) {
-    this.post = post;
-    this.waitUntil = 0;
-    this.waitCode = "";
+  /** `host` is filled with the box for this room, or with a sign-in prompt when `signedIn` is false. */
+  constructor(host, { signedIn, room }) {
+    this.draft = new Draft(room.client, "chat.post");
     if (!signedIn) {
-      fill(host, el("p", { class: "composer-prompt" }, el("a", { href: signInUrl(), class: "button primary small" }, "Sign in to chat")));
+      fill(host, el("p", { class: "composer-prompt" },
+        el("a", { href: signInUrl(), class: "button primary small" }, "Sign in to chat")));
       return;
     }
     this.input = el("input", {
-      id: "message", class: "input", type: "text", maxlength: TEXT_MAX, autocomplete: "off", enterkeyhint: "send",
+      id: "message", class: "input", type: "text", autocomplete: "off", enterkeyhint: "send",
       placeholder: "Say something…", "aria-label": "Message", "aria-describedby": "message-wait",
     });
     this.button = el("button", { type: "submit", class: "icon-button send", "aria-label": "Send", id: "send" }, icon("send"));
-    this.wait = el("p", { class: "composer-wait", id: "message-wait", role: "status", hidden: true });
+    this.wait = el("p", { class: "composer-wait numbers", id: "message-wait", role: "status", hidden: true });
     this.form = el("form", { class: "composer" }, this.input, this.button);
-    this.form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.send();
-    });
+    this.form.addEventListener("submit", (event) => this.send(event));
+    this.draft.on = (view) => this.redraw(view);
     fill(host, this.wait, this.form);
-    everyTick(() => this.redraw());
   }
 
-  /** Nobody may post for `ms` more; null lifts it. `code` says why: timed_out or too_fast. */
-  hold(ms, code) {
-    this.waitUntil = ms ? performance.now() + ms : 0;
-    this.waitCode = ms ? code : "";
-    if (this.input) this.redraw();
+  /** The person may not talk for `ms` more, by a moderator's word; null lifts it. */
+  timeOut(ms) {
+    if (!this.input) return;
+    this.draft.error = ms ? { code: "timed_out", message: "You are timed out." } : null;
+    this.draft.wait(ms || null);
   }
 
-  redraw() {
-    const left = this.waitUntil - performance.now();
-    if (left > 0) {
-      const why = this.waitCode === "timed_out" ? "You are timed out." : "That was fast.";
-      this.refuse(`${why} You can send in ${duration(left)}.`);
-    } else if (this.waitCode) {
-      this.waitCode = "";
-      show(this.wait, false);
-    }
-    this.button.disabled = left > 0 || this.sending === true;
-    this.form.classList.toggle("waiting", left > 0);
-  }
-
-  refuse(text) {
-    say(this.wait, text);
-    show(this.wait, true);
-  }
-
-  async send() {
+  async send(event) {
+    event.preventDefault();
     const text = this.input.value.trim();
     if (!text || this.button.disabled) return;
-    this.sending = true;
-    this.button.disabled = true;
-    try {
-      await this.post(text);
-      if (this.input.value.trim() === text) this.input.value = "";
-      show(this.wait, false);
-    } catch (error) {
-      if (error.retryAfterMs) this.hold(error.retryAfterMs, error.code);
-      else this.refuse(error.message);
-      if (!error.code) throw error;
-    } finally {
-      this.sending = false;
-      this.redraw();
-    }
+    this.draft.text = text;
+    const taken = await this.draft.send();
+    // What was typed meanwhile stays.
+    if (taken && this.input.value.trim() === text) this.input.value = "";
+  }
+
+  redraw({ sending, error, retry_in_ms: wait }) {
+    const waiting = wait !== null && wait > 0;
+    this.button.disabled = waiting || sending;
+    this.form.classList.toggle("waiting", waiting);
+    say(this.wait, [error?.message, waiting ? `You can send in ${duration(wait)}.` : ""].filter(Boolean).join(" "));
+    show(this.wait, waiting || error !== null);
   }
 }

@@ -1,0 +1,56 @@
+// The sign-in page: an account of one's own, or a demo person. Returns to the page that sent the person here.
+
+import { busy, byId, el, fill, say, show } from "../shared/dom.js";
+import { demoButtons } from "../shared/demo.js";
+import { drawHeader } from "../shared/header.js";
+import { createAccount, openSession, secureEnough, signIn } from "../shared/session.js";
+
+/** Where to go afterwards: only to a path of this very site. */
+function nextPage() {
+  const asked = new URLSearchParams(location.search).get("next") ?? "/";
+  const url = new URL(asked, location.origin);
+  return url.origin === location.origin ? url.pathname : "/";
+}
+
+let creating = false;
+
+function choose(create) {
+  creating = create;
+  byId("choose-sign-in").setAttribute("aria-pressed", String(!create));
+  byId("choose-create").setAttribute("aria-pressed", String(create));
+  say(byId("form-title"), create ? "Make an account" : "Welcome back");
+  say(byId("submit"), create ? "Create account" : "Sign in");
+  show(byId("name-field"), create);
+  byId("name").disabled = !create;
+  byId("password").autocomplete = create ? "new-password" : "current-password";
+  show(byId("error"), false);
+}
+
+async function submit(event) {
+  event.preventDefault();
+  const email = byId("email").value.trim();
+  const password = byId("password").value;
+  show(byId("error"), false);
+  await busy(byId("submit"), async () => {
+    try {
+      await (creating ? createAccount({ name: byId("name").value.trim(), email, password }) : signIn({ email, password }));
+      location.assign(nextPage());
+    } catch (error) {
+      if (error.name !== "Problem") throw error;
+      say(byId("error"), error.message);
+      show(byId("error"), true);
+    }
+  });
+}
+
+const session = await openSession();
+drawHeader(session);
+byId("choose-sign-in").addEventListener("click", () => choose(false));
+byId("choose-create").addEventListener("click", () => choose(true));
+byId("form").addEventListener("submit", submit);
+byId("submit").disabled = !secureEnough();
+if (session.demo) {
+  show(byId("demo"), true);
+  fill(byId("demo"), el("h2", {}, "Or try the demo"), demoButtons(nextPage()));
+}
+byId("email").focus();

@@ -1,0 +1,167 @@
+// The watch page: connects the stage, the chat, the pinned product, the line-up and the buy sheet to the show's room.
+// Owns no drawing of its own beyond the title and the list of holds.
+
+import { get, segment } from "../shared/api.js";
+import { ChatFeed } from "../shared/chat-feed.js";
+import { countdown, everyTick, serverNow } from "../shared/clock.js";
+import { Composer } from "../shared/composer.js";
+import { byId, el, fill, say, show } from "../shared/dom.js";
+import { drawHeader } from "../shared/header.js";
+import { icon } from "../shared/icons.js";
+import { OfferCard } from "../shared/offer-card.js";
+import { openSession } from "../shared/session.js";
+import { ShowRoom, statusText } from "../shared/show-room.js";
+import { Stage } from "../shared/stage.js";
+import { toast } from "../shared/toast.js";
+import { BuySheet } from "./buy-sheet.js";
+import { Holds } from "./holds.js";
+import { LineUp } from "./line-up.js";
+
+const RELOAD_SPREAD_MS = 2000;
+const showId = decodeURIComponent(location.pathname.split("/")[2]);
+
+class WatchPage {
+  constructor(session) {
+    this.me = session.person;
+    this.room = new ShowRoom(showId, {
+      on: {
+        state: (key, value) => this.hearState(key, value),
+        events: (events) => this.hearEvents(events),
+        reset: () => this.feed.clear(),
+        me: (me) => this.hearMe(me),
+        hint: (hint) => this.hearHint(hint),
+        status: (status) => this.hearStatus(status),
+      },
+    });
+    this.stage = new Stage(byId("stage"), { showId });
+    this.feed = new ChatFeed(byId("feed"), { me: () => this.me });
+    this.composer = new Composer(byId("composer"), { signedIn: this.me !== null, room: this.room });
+    this.holds = new Holds(showId, () => this.drawHolds());
+    this.sheet = new BuySheet({ holds: this.holds, state: this.room.state, signedIn: this.me !== null });
+    this.buy = (product, variantId) => this.sheet.choose(product, variantId);
+    this.lineUp = new LineUp(byId("lineup"), { state: this.room.state, buy: this.buy });
+    this.pinned = null;
+    this.reloading = null;
+    this.drawPinned(null);
+  }
+
+  async start() {
+    this.room.open();
+    this.stage.start();
+    await this.load();
+    everyTick((now) => this.tick(now));
+  }
+
+  async load() {
+    const found = await get(`/api/shows/${segment(showId)}`);
+    say(byId("title"), found.title);
+    say(byId("shop"), found.shop.name);
+    document.title = `${found.title} · Hawker`;
+    this.lineUp.show(found.lineup);
+    if (!this.room.state.has("show")) this.stage.setShow(found.state);
+    this.tick(serverNow());
+  }
+
+  // The room names something that this page has not loaded. Spread, since every viewer notices at once.
+  reloadSoon() {
+    this.reloading ??= setTimeout(() => {
+      this.reloading = null;
+      this.load().catch((error) => toast(error.message, "bad"));
+    }, Math.random() * RELOAD_SPREAD_MS);
+  }
+
+  tick(now) {
+    this.pinned?.update(now);
+    this.lineUp.update(now, this.pinned?.product.id ?? null);
+    for (const clock of document.querySelectorAll("#held [data-hold]")) {
+      const hold = this.holds.find(clock.dataset.hold);
+      if (!hold) return this.drawHolds();
+      say(clock, countdown(hold.deadline - now));
+    }
+  }
+
+  hearState(key, value) {
+    this.stage.hear(key, value);
+    if (key === "show" && value) say(byId("title"), value.title);
+    if (key === "pin") this.drawPinned(value);
+    if (key === "pin" || key.startsWith("pool:") || key.startsWith("sale:")) this.redrawSoon();
+    if (key.startsWith("sale:") && value && !this.lineUp.has(value.product.id)) this.reloadSoon();
+  }
+
+  // A batch of values is one redraw, before the next paint.
+  redrawSoon() {
+    if (this.redrawing) return;
+    this.redrawing = true;
+    queueMicrotask(() => {
+      this.redrawing = false;
+      this.tick(serverNow());
+    });
+  }
+
+  drawPinned(product) {
+    this.pinned = product ? new OfferCard(product, { kind: "hero", state: this.room.state, buy: this.buy }) : null;
+    fill(byId("pinned"), this.pinned?.node ?? el("p", { class: "empty panel" }, "The host shows nothing right now. Look around below."));
+    if (product && !this.lineUp.has(product.id) && this.lineUp.cards.length) this.reloadSoon();
+  }
+
+  hearEvents(events) {
+    this.feed.addAll(events);
+    for (const event of events) {
+      const mine = this.me !== null && event.person?.id === this.me.id;
+      if (mine && event.t === "timeout.ended") this.composer.timeOut(null);
+    }
+  }
+
+  hearMe(me) {
+    this.holds.replaceAll(me.holds ?? []);
+    this.composer.timeOut(me.timeout_ms);
+  }
+
+  hearHint(hint) {
+    this.holds.hear(hint);
+    if (hint.t === "timeout") this.composer.timeOut(hint.remaining_ms);
+    if (hint.t === "hold.expired" && !this.sheet.isOpen) toast("A hold of yours has ended; the item is back on the shelf.");
+    if (hint.t === "order.cancelled") toast("An order was cancelled. You were not charged.", "bad");
+  }
+
+  hearStatus(status) {
+    say(byId("connection"), statusText(status));
+    document.body.dataset.room = status.status;
+  }
+
+  drawHolds() {
+    const live = this.holds.all();
+    show(byId("held"), live.length > 0);
+    fill(byId("held"), live.map((hold) => el("button", { type: "button", class: "held-item", onclick: () => this.resume(hold) },
+      icon("clock"), el("span", { class: "grow" }, `${hold.quantity} × ${hold.title} is held for you`),
+      el("strong", { class: "numbers", data: { hold: hold.id } }, countdown(hold.deadline - serverNow())),
+      el("span", { class: "held-pay" }, "Pay"))));
+  }
+
+  resume(hold) {
+    const products = [this.pinned?.product, ...this.lineUp.cards.map((card) => card.product)];
+    const product = products.find((one) => one?.variants.some((variant) => variant.id === hold.variant));
+    this.sheet.resume(hold, product ?? { title: hold.title, photo: null, variants: [] });
+  }
+}
+
+function wireViews() {
+  const main = byId("main");
+  for (const button of document.querySelectorAll(".views button")) {
+    button.addEventListener("click", () => {
+      main.dataset.view = button.dataset.view;
+      for (const one of document.querySelectorAll(".views button")) one.setAttribute("aria-pressed", String(one === button));
+    });
+  }
+}
+
+try {
+  const session = await openSession();
+  drawHeader(session);
+  wireViews();
+  await new WatchPage(session).start();
+} catch (error) {
+  if (error.name !== "Problem") throw error;
+  fill(byId("main"), el("div", { class: "page" }, el("h1", {}, error.status === 404 ? "There is no such show" : "Hawker does not answer"),
+    el("p", { class: "soft" }, error.message), el("p", {}, el("a", { class: "button", href: "/" }, "To all shows"))));
+}
