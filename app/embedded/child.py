@@ -25,6 +25,8 @@ def spawn(
     env: Mapping[str, str] | None = None,
     stdin: int | None = subprocess.DEVNULL,
     output: IO[bytes] | None = None,
+    pass_fds: Sequence[int] = (),
+    cwd: Path | None = None,
 ) -> subprocess.Popen[bytes]:
     """Starts `argv`. Call it from the main thread: the kernel's signal follows the thread that forked.
 
@@ -50,6 +52,8 @@ def spawn(
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
         start_new_session=True,
+        pass_fds=tuple(pass_fds),
+        cwd=cwd,
     )
 
 

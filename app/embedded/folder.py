@@ -51,11 +51,7 @@ class DataFolder:
         return lock
 
     def _fresh_sockets_folder(self) -> Path:
-        """`path`/run, or a folder in /tmp when that would be too long for a socket's address."""
-        folder = self.path / "run"
-        if len(os.fsencode(str(folder) + LONGEST_SOCKET_NAME)) > SOCKET_PATH_BYTES_MAX:
-            digest = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
-            folder = Path("/tmp") / f"hawker-{os.getuid()}-{digest}"  # noqa: S108 - made fresh and closed, see below
+        folder = sockets_folder(self.path)
         if folder.is_symlink() or folder.exists():
             # In /tmp a stranger may have been first. Only its owner or root can move it away, so this fails loudly.
             shutil.rmtree(folder)
@@ -89,3 +85,14 @@ class DataFolder:
                 ended.append(record.name)
             record.unlink()
         return ended
+
+
+def sockets_folder(path: Path) -> Path:
+    """Where the sockets of the data folder `path` (absolute) are: in `path`/run, or below /tmp when that is too long
+    for a socket's address.
+    """
+    folder = path / "run"
+    if len(os.fsencode(str(folder) + LONGEST_SOCKET_NAME)) <= SOCKET_PATH_BYTES_MAX:
+        return folder
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+    return Path("/tmp") / f"hawker-{os.getuid()}-{digest}"  # noqa: S108 - made fresh and closed by its owner

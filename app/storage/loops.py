@@ -58,6 +58,7 @@ async def run_loops(loops: Iterable[Loop]) -> None:
     async with asyncio.TaskGroup() as group:
         for loop in loops:
             group.create_task(_run_for_ever(loop), name=loop.name)
+        await asyncio.get_running_loop().create_future()  # also with no loop at all
 
 
 async def _run_for_ever(loop: Loop) -> None:

@@ -1,0 +1,181 @@
+"""`serve`: the life of Hawker on one machine, from the first process to the last, and what it tells the terminal."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+
+from app import clock
+from app.embedded.folder import DataFolder
+from app.embedded.postgres import EmbeddedPostgres
+from app.embedded.valkey import EmbeddedValkey
+from app.settings import Settings
+from app.storage.migrations import migrate
+from app.supervisor import (
+    Child,
+    Keeper,
+    RoleProcess,
+    StartError,
+    environment_of_roles,
+    open_listener,
+    postgres_child,
+    valkey_child,
+)
+
+DATABASE_GUARD_S: Final = 30
+DATABASE_TIMEOUT_S: Final = 5
+DATABASE_POLL_S: Final = 0.2
+DOCUMENTATION_ADDRESS: Final = "192.0.2.1"  # RFC 5737
+
+
+def say(words: str) -> None:
+    """One line for the person at the terminal."""
+    print(f"hawker: {words}", file=sys.stderr, flush=True)  # noqa: T201 - that is what it is for
+
+
+async def serve(settings: Settings) -> None:
+    """Runs until SIGINT, SIGTERM or SIGHUP. Raises StartError or FolderBusyError when it cannot start."""
+    began = clock.monotonic_s()
+    folder = DataFolder(settings.data_dir)
+    try:
+        listener = open_listener(settings)
+        try:
+            await _run(settings, folder, listener, began)
+        finally:
+            listener.close()
+    finally:
+        folder.close()
+
+
+class _Plan:
+    """Everything that runs on this machine, and where it finds the database."""
+
+    def __init__(self, settings: Settings, folder: DataFolder, listener: socket.socket) -> None:
+        self.database_url = settings.database_url
+        redis_url = settings.redis_url
+        self.servers: list[Child] = []
+        if not redis_url:
+            valkey = EmbeddedValkey(folder.path, folder.sockets)
+            redis_url = valkey.url
+            self.servers.append(valkey_child(valkey))
+        if not self.database_url:
+            postgres = EmbeddedPostgres(folder.path, folder.sockets)
+            self.database_url = postgres.url
+            self.servers.append(postgres_child(postgres))
+        self.go = asyncio.Event()
+        environment = environment_of_roles(settings, self.database_url, redis_url, folder.sockets)
+        self.roles = [
+            RoleProcess(name, environment, self.go, listener if name == "web" else None).child()
+            for name in ("web", "worker")
+        ]
+
+
+async def _run(settings: Settings, folder: DataFolder, listener: socket.socket, began: float) -> None:
+    keeper = Keeper(folder, say)
+    stop = _stop_on_signals(keeper)
+    plan = _Plan(settings, folder, listener)
+    # The roles first: they load their libraries while the servers start.
+    keeping = [asyncio.create_task(keeper.keep(child), name=child.name) for child in [*plan.roles, *plan.servers]]
+    starting = asyncio.create_task(_bring_up(settings, plan))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await _first_end(starting, stopping, keeping)
+        if not stop.is_set():
+            say(f"up in {clock.monotonic_s() - began:.1f} s. Ctrl-C stops it.")
+            await _first_end(stopping, stopping, keeping)
+        say("stopping")
+    finally:
+        starting.cancel()
+        stopping.cancel()
+        await keeper.stop()
+        for task in keeping:
+            task.cancel()
+        await asyncio.gather(*keeping, starting, stopping, return_exceptions=True)
+
+
+async def _first_end(wanted: asyncio.Task, stopping: asyncio.Task, keeping: Sequence[asyncio.Task]) -> None:
+    """Returns when `wanted` or `stopping` is done; raises what any of them, or a keeper, raised before."""
+    done, _ = await asyncio.wait({wanted, stopping, *keeping}, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
+
+
+def _stop_on_signals(keeper: Keeper) -> asyncio.Event:
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            keeper.impatient.set()
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(sign, on_signal)
+    return stop
+
+
+async def _bring_up(settings: Settings, plan: _Plan) -> None:
+    for server in plan.servers:
+        await server.ready.wait()
+    await _reach_database(plan.database_url)
+    await migrate(plan.database_url)
+    has_shops = await _look_for_shops(plan.database_url)
+    plan.go.set()
+    for role in plan.roles:
+        await role.ready.wait()
+    _tell_addresses(settings, has_shops)
+
+
+async def _reach_database(url: str) -> None:
+    """Returns when the database answers. A given DATABASE_URL may be a server that is still starting."""
+    deadline = clock.monotonic_s() + DATABASE_GUARD_S
+    while True:
+        try:
+            connection = await asyncpg.connect(url, timeout=DATABASE_TIMEOUT_S)
+        except (OSError, asyncpg.CannotConnectNowError) as error:
+            if clock.monotonic_s() > deadline:
+                raise StartError(f"Cannot reach the database: {error}") from error
+            await asyncio.sleep(DATABASE_POLL_S)
+        except asyncpg.PostgresError as error:
+            raise StartError(f"The database refuses us: {error}") from error
+        else:
+            await connection.close()
+            return
+
+
+async def _look_for_shops(url: str) -> bool:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval("SELECT EXISTS (SELECT FROM shops)")
+    finally:
+        await connection.close()
+
+
+def _tell_addresses(settings: Settings, has_shops: bool) -> None:
+    base = settings.base_url.replace(settings.host, _reachable(settings.host))
+    if settings.demo:
+        say(f"watch     {base}/watch/demo#demo=viewer")
+        say(f"studio    {base}/studio/demo#demo=host")
+        say(f"moderate  {base}/moderate/demo#demo=moderator")
+        return
+    say(f"pages at  {base}/")
+    if not has_shops:
+        say("There is no shop yet. Make the first host and a shop, in another terminal:")
+        say(f'  {sys.executable} -m app create-account --name "Your Name" --email you@example.org')
+        say(f'  {sys.executable} -m app create-shop --name "Your Shop" --currency EUR --host you@example.org')
+
+
+def _reachable(host: str) -> str:
+    """The address to print: for "every address of this machine" the one that others in its network would use."""
+    if host not in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        return f"[{host}]" if ":" in host else host
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((DOCUMENTATION_ADDRESS, 9))  # a datagram socket sends nothing by connecting
+        except OSError:
+            return "127.0.0.1"
+        return probe.getsockname()[0]

@@ -1,0 +1,96 @@
+"""What the command line does beside serving: migrate, make accounts and shops.
+
+Works on the database of DATABASE_URL, else on the bundled one: beside a running Hawker through its socket, or by
+starting the bundled Postgres for the moment.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import asyncpg
+
+from app.accounts.passwords import Passwords
+from app.accounts.register import create_account as register_account
+from app.accounts.register import create_shop as register_shop
+from app.embedded.child import end
+from app.embedded.folder import DataFolder, FolderBusyError, sockets_folder
+from app.embedded.postgres import EmbeddedPostgres
+from app.refusal import Refusal
+from app.settings import Settings
+from app.storage.migrations import migrate
+from app.storage.postgres import open_pool
+
+END_PATIENCE_S: Final = 20
+READY_POLL_S: Final = 0.01
+
+
+class CommandRefusedError(RuntimeError):
+    """The command cannot be done; the message says why."""
+
+
+async def migrate_database(settings: Settings) -> list[str]:
+    """Brings the database to the current schema; answers with the files that were applied."""
+    async with _database(settings) as url:
+        return await migrate(url)
+
+
+async def create_account(settings: Settings, name: str, email: str, password: str) -> str:
+    """The id of a new account. The operator may choose any name."""
+    passwords = Passwords()
+    async with _pool(settings) as pool:
+        digest = await passwords.hash(password)
+        account = await register_account(pool, name=name, email=email, password_hash=digest, may_be_reserved=True)
+    return _accepted(account)
+
+
+async def create_shop(settings: Settings, name: str, host: str, currency: str) -> str:
+    """The id of a new shop whose first host is the account with the address `host`."""
+    async with _pool(settings) as pool:
+        account = await pool.fetchval("SELECT id FROM accounts WHERE email_folded = $1", host.strip().casefold())
+        if account is None:
+            raise CommandRefusedError(f"There is no account with the address {host}; make it with create-account.")
+        shop = await register_shop(pool, name=name, currency=currency.upper(), host=account)
+    return _accepted(shop)
+
+
+def _accepted(outcome: str | Refusal) -> str:
+    if isinstance(outcome, Refusal):
+        raise CommandRefusedError(outcome.message)
+    return outcome
+
+
+@asynccontextmanager
+async def _pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
+    async with _database(settings) as url:
+        await migrate(url)
+        pool = await open_pool(url)
+        try:
+            yield pool
+        finally:
+            await pool.close()
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[str]:
+    if settings.database_url:
+        yield settings.database_url
+        return
+    try:
+        folder = DataFolder(settings.data_dir)
+    except FolderBusyError:  # Hawker runs: its Postgres is up
+        path = settings.data_dir.resolve()
+        yield EmbeddedPostgres(path, sockets_folder(path)).url
+        return
+    try:
+        server = EmbeddedPostgres(folder.path, folder.sockets)
+        child = server.start(server.prepare())
+        try:
+            while not server.is_ready(child):
+                await asyncio.sleep(READY_POLL_S)
+            yield server.url
+        finally:
+            end(child, server.end_signal, END_PATIENCE_S)
+    finally:
+        folder.close()

@@ -1,0 +1,252 @@
+"""Runs Hawker on one machine: the bundled servers, then one process for each role; starts again what dies.
+
+Owns the order of starting and stopping, and the words on the terminal. Imports no role: they are other processes, and
+this one starts fast. A role process gets a socket as its standard input: it waits there for "go" (the database is
+ready), answers "ready", and ends when the socket closes, which is what happens when this process is gone.
+"""
+
+import asyncio
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from app import clock
+from app.embedded.child import spawn
+from app.embedded.folder import DataFolder
+from app.embedded.postgres import EmbeddedPostgres, ServerFailedError
+from app.embedded.valkey import EmbeddedValkey
+from app.settings import Settings, child_environment
+
+READY_GUARD_S: Final = 60
+READY_POLL_S: Final = 0.005
+RESTART_MIN_S: Final = 0.1
+RESTART_MAX_S: Final = 5.0
+STEADY_S: Final = 10.0  # who ran this long starts again at once when it dies
+FIRST_TRIES_MAX: Final = 3  # of a role that never became ready
+ROLE_PATIENCE_S: Final = 10.0
+SERVER_PATIENCE_S: Final = 20.0
+BACKLOG: Final = 2048
+REPOSITORY: Final = Path(__file__).parents[1]
+
+EXIT_USELESS: Final = 78
+"""A role's way to say that starting it again would not help; it has printed why."""
+
+STOP_ORDER: Final = ("synthetic-host", "web", "media", "worker", "valkey", "postgres")
+"""Written once: first who speaks to people, last who keeps what they said."""
+
+
+class StartError(RuntimeError):
+    """Hawker cannot start; the message says why and what to do."""
+
+
+class Child:
+    """One child that is kept running: how to start it, how to see that it is ready, how to end it."""
+
+    def __init__(
+        self,
+        name: str,
+        launch: Callable[[], subprocess.Popen[bytes]],
+        wait_ready: Callable[[subprocess.Popen[bytes]], Awaitable[None]],
+        end_signal: signal.Signals,
+        patience_s: float,
+    ) -> None:
+        self.name = name
+        self.launch = launch
+        self.wait_ready = wait_ready
+        self.end_signal = end_signal
+        self.patience_s = patience_s
+        self.process: subprocess.Popen[bytes] | None = None
+        self.ready = asyncio.Event()
+
+
+class Keeper:
+    """Keeps children running until told to stop. All of them are started from the main thread."""
+
+    def __init__(self, folder: DataFolder, say: Callable[[str], None]) -> None:
+        self._folder = folder
+        self._say = say
+        self._children: dict[str, Child] = {}
+        self._wakers: set[asyncio.Event] = set()
+        self._stopping = False
+        self.impatient = asyncio.Event()  # a second Ctrl-C: stop waiting for anybody
+        asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._wake)
+
+    def _wake(self) -> None:
+        for waker in self._wakers:
+            waker.set()
+
+    async def _exit_of(self, process: subprocess.Popen[bytes]) -> int:
+        """The exit status, once there is one. The child is reaped then."""
+        waker = asyncio.Event()
+        self._wakers.add(waker)
+        try:
+            while (status := process.poll()) is None:
+                await waker.wait()
+                waker.clear()
+        finally:
+            self._wakers.discard(waker)
+        return status
+
+    async def keep(self, child: Child) -> None:
+        """Starts `child` and starts it again whenever it dies. Raises StartError when it never becomes ready."""
+        self._children[child.name] = child
+        deaths = 0
+        was_ready = False
+        while not self._stopping:
+            began = clock.monotonic_s()
+            process = child.process = child.launch()
+            self._folder.record(child.name, process.pid, child.end_signal)
+            status = await self._live(child, process)
+            self._folder.forget(child.name)
+            was_ready = was_ready or child.ready.is_set()
+            child.ready.clear()
+            if self._stopping:
+                return
+            deaths = 1 if clock.monotonic_s() - began > STEADY_S else deaths + 1
+            if status == EXIT_USELESS or (not was_ready and deaths >= FIRST_TRIES_MAX):
+                raise StartError(f"{child.name} does not start (exit status {status}).")
+            pause_s = 0.0 if deaths == 1 else min(RESTART_MAX_S, RESTART_MIN_S * 2**deaths)
+            self._say(f"{child.name} ended ({_status_in_words(status)}); starting it again")
+            await asyncio.sleep(pause_s)
+
+    async def _live(self, child: Child, process: subprocess.Popen[bytes]) -> int:
+        """One life of a child, from its start to its exit status."""
+        exit_task = asyncio.create_task(self._exit_of(process))
+        ready_task = asyncio.ensure_future(child.wait_ready(process))
+        try:
+            await asyncio.wait({exit_task, ready_task}, return_when=asyncio.FIRST_COMPLETED)
+            if ready_task.done() and not ready_task.cancelled() and ready_task.exception() is None:
+                child.ready.set()
+            return await exit_task
+        finally:
+            ready_task.cancel()
+            exit_task.cancel()
+
+    async def stop(self) -> None:
+        """Ends all children in STOP_ORDER, each politely first."""
+        self._stopping = True
+        for name in STOP_ORDER:
+            if name in self._children:
+                await self._end(self._children[name])
+
+    async def _end(self, child: Child) -> None:
+        process = child.process
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(child.end_signal)
+        hurry = asyncio.create_task(self.impatient.wait())
+        gone = asyncio.create_task(self._exit_of(process))
+        await asyncio.wait({hurry, gone}, timeout=child.patience_s, return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        if process.poll() is None:
+            process.kill()
+        await gone
+        self._folder.forget(child.name)
+
+
+def _status_in_words(status: int) -> str:
+    return signal.Signals(-status).name if status < 0 else f"exit status {status}"
+
+
+def postgres_child(server: EmbeddedPostgres) -> Child:
+    """The bundled Postgres as a child."""
+
+    async def wait_ready(process: subprocess.Popen[bytes]) -> None:
+        await _until(lambda: server.is_ready(process))
+
+    return Child("postgres", lambda: server.start(server.prepare()), wait_ready, server.end_signal, SERVER_PATIENCE_S)
+
+
+def valkey_child(server: EmbeddedValkey) -> Child:
+    """The bundled Valkey as a child."""
+
+    async def wait_ready(process: subprocess.Popen[bytes]) -> None:
+        await _until(lambda: server.is_ready(process))
+
+    def launch() -> subprocess.Popen[bytes]:
+        server.prepare()
+        return server.start()
+
+    return Child("valkey", launch, wait_ready, server.end_signal, SERVER_PATIENCE_S)
+
+
+async def _until(is_ready: Callable[[], bool]) -> None:
+    async with asyncio.timeout(READY_GUARD_S):
+        while not is_ready():
+            await asyncio.sleep(READY_POLL_S)
+
+
+class RoleProcess:
+    """How a role's process is started and spoken to."""
+
+    def __init__(
+        self, role: str, environment: Mapping[str, str], go: asyncio.Event, listener: socket.socket | None = None
+    ) -> None:
+        self._role = role
+        self._environment = environment
+        self._go = go
+        self._listener = listener
+        self._link: socket.socket | None = None
+
+    def child(self) -> Child:
+        """The role as a child."""
+        return Child(self._role, self._launch, self._wait_ready, signal.SIGTERM, ROLE_PATIENCE_S)
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        if self._link is not None:
+            self._link.close()
+        self._link, theirs = socket.socketpair()
+        pass_fds = () if self._listener is None else (self._listener.fileno(),)
+        arguments = [self._role, *(str(fd) for fd in pass_fds)]
+        with theirs:
+            return spawn(
+                [sys.executable, "-m", "app.roles", *arguments],
+                end_signal=signal.SIGTERM,
+                env=self._environment,
+                stdin=theirs.fileno(),
+                pass_fds=pass_fds,
+                cwd=REPOSITORY,
+            )
+
+    async def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
+        del process
+        assert self._link is not None
+        link = self._link
+        link.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await self._go.wait()
+        await loop.sock_sendall(link, b"go\n")
+        word = await loop.sock_recv(link, 16)
+        if word != b"ready\n":
+            raise ServerFailedError(f"{self._role} ended before it was ready")
+
+
+def open_listener(settings: Settings) -> socket.socket:
+    """The socket that people connect to. It outlives a web role that dies: who connects meanwhile waits in it."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"Cannot listen on {settings.host}:{settings.port} ({error.strerror}). "
+            f"Choose another with PORT=… (and HOST=…)."
+        ) from error
+    return listener
+
+
+def environment_of_roles(settings: Settings, database_url: str, redis_url: str, sockets: Path) -> dict[str, str]:
+    """What the role processes are told."""
+    return child_environment(
+        settings,
+        DATABASE_URL=database_url,
+        REDIS_URL=redis_url,
+        MEDIA_CONTROL_URL=settings.media_control_url or f"unix:{sockets / 'media.sock'}",
+    )
