@@ -1,0 +1,1 @@
+"""What a shop has to sell: products, variants, photos, and stock on hand."""
