@@ -1,0 +1,44 @@
+# Hawker. `make run` and `make test` need Python 3.11 or newer, make and git; they set up the rest in .venv.
+# PORT, HOST, HAWKER_DATA, DATABASE_URL, REDIS_URL, DEMO=0, TLS_CERT and TLS_KEY may be given: make run PORT=9000
+.POSIX:
+PYTHON = .venv/bin/python
+LAN = $${HAWKER_DATA:-var}/lan
+
+run:
+	@bin/setup run
+	@$(PYTHON) -m app serve
+
+# Reachable from a phone in the same network, with a certificate of its own making.
+run-lan:
+	@bin/setup run
+	@$(PYTHON) deploy/self_signed.py "$(LAN)"
+	@HOST=0.0.0.0 TLS_CERT="$(LAN)/cert.pem" TLS_KEY="$(LAN)/key.pem" $(PYTHON) -m app serve
+
+test:
+	@bin/setup test
+	@CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest $(ARGS)
+
+# Everything, with the tests that take minutes each.
+test-long:
+	@bin/setup test
+	@CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest -m "long or not long" $(ARGS)
+
+lint:
+	@bin/setup test
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy app
+	@$(PYTHON) -m pytest tests/architecture
+
+bench-main:
+	@bin/setup test
+	@CHROMIUM="$$(bin/chromium)" $(PYTHON) bench/main.py
+
+# After a change of pyproject.toml. Needs uv.
+lock:
+	uv pip compile pyproject.toml $(LOCK) -o requirements.lock
+	uv pip compile pyproject.toml --extra test -c requirements.lock $(LOCK) -o requirements-test.lock
+LOCK = -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
+
+.PHONY: run run-lan test test-long lint bench-main lock
