@@ -1,0 +1,76 @@
+"""What the bus carries between workers: the messages that the Lua scripts publish, read into values. Pure.
+
+    m <epoch> <offset> <event>                                     an event
+    d <epoch> <offset> <buried> <length of event> <event><tombstone>   an event that buries another (0: none)
+    k <epoch> <version> <key> <value>                              a state key
+    o <epoch>                                                      the room was opened again
+    u <person> <hint>                                              a hint for one person
+    s <person>                                                     that person's standing in the show changed
+Events, values and hints are JSON that nobody decodes on the way from the feature to the page.
+"""
+
+from typing import TypeAlias
+
+import msgspec
+
+
+class Told(msgspec.Struct, frozen=True):
+    """An event at `o`. `buried` > 0: the event there is now `tombstone`."""
+
+    e: str
+    o: int
+    event: bytes
+    buried: int = 0
+    tombstone: bytes = b""
+
+
+class Set(msgspec.Struct, frozen=True):
+    """A state key has a new value."""
+
+    e: str
+    key: str
+    version: int
+    value: bytes
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """The room has a new epoch."""
+
+    e: str
+
+
+class Hinted(msgspec.Struct, frozen=True):
+    """Something for one person's sockets alone."""
+
+    person: str
+    hint: bytes
+
+
+class StandingChanged(msgspec.Struct, frozen=True):
+    """A person's rights in the show are to be asked again."""
+
+    person: str
+
+
+News: TypeAlias = Told | Set | Opened | Hinted | StandingChanged
+
+
+def read_news(payload: bytes) -> News:
+    """The message as a value. Only our own scripts publish, so anything else is a defect and an AssertionError."""
+    kind = payload[:2]
+    if kind == b"m ":
+        _, epoch, offset, event = payload.split(b" ", 3)
+        return Told(epoch.decode(), int(offset), event)
+    if kind == b"k ":
+        _, epoch, version, key, value = payload.split(b" ", 4)
+        return Set(epoch.decode(), key.decode(), int(version), value)
+    if kind == b"d ":
+        _, epoch, offset, buried, length, rest = payload.split(b" ", 5)
+        return Told(epoch.decode(), int(offset), rest[: int(length)], int(buried), rest[int(length) :])
+    if kind == b"u ":
+        _, person, hint = payload.split(b" ", 2)
+        return Hinted(person.decode(), hint)
+    if kind == b"s ":
+        return StandingChanged(payload[2:].decode())
+    assert kind == b"o ", payload[:64]
+    return Opened(payload[2:].decode())

@@ -1,0 +1,187 @@
+"""One room inside one worker: its ring, its state, its viewers, and the one frame per tick that all of them get.
+
+Owns the fan-out. It learns everything from `apply` (the bus) and `adopt` (a reading of the whole room) and never
+does I/O of its own except writing to wires, which never waits.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from app import clock
+from app.rooms.bus import HISTORY_MAX
+from app.rooms.frames import joined_body, last_portion, portion, room_body, text_frame
+from app.rooms.news import Set, Told
+from app.rooms.ring import Ring
+from app.rooms.session import Share, Window, share_since
+from app.rooms.valkey_bus import RoomView
+from app.rooms.viewer import Viewer
+
+TICK_S: Final = 0.02
+"""Least time between two frames; the first after a quiet time leaves at once."""
+SWEEPS_PER_TICK: Final = 2
+"""A tick lasts at least so many times what the last sweep over all viewers took."""
+
+
+class LocalRoom:
+    """The room `name` as this worker knows it. `flushed` is the last offset that the live viewers were given."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ring = Ring("", 0, ())
+        self.flushed = 0
+        self.frames = 0  # written in all, each to every live viewer
+        self.state: dict[str, tuple[int, bytes]] = {}
+        self.viewers: set[Viewer] = set()
+        self._live: dict[Viewer, Callable[[bytes], None]] = {}
+        self._changed: set[str] = set()
+        self._timer: asyncio.Handle | None = None
+        self._not_before_s = 0.0
+
+    def window(self) -> Window:
+        """What a viewer can be given now: everything that the live ones have."""
+        return Window(self.ring.epoch, self.ring.first, self.flushed)
+
+    # From the bus.
+
+    def apply(self, news: Told | Set) -> bool:
+        """Takes in what the bus said. False when it does not fit: another epoch, or a hole before it."""
+        if news.e != self.ring.epoch:
+            return False
+        if isinstance(news, Set):
+            self._set(news.key, news.version, news.value)
+            return True
+        if news.o <= self.ring.top:
+            return True  # known from a reading of the room
+        if news.o > self.ring.top + 1:
+            return False
+        if news.buried:
+            self.ring.bury(news.buried, news.tombstone)
+        if self.ring.top - self.flushed >= HISTORY_MAX:
+            self.flush()  # before what nobody has been given falls out of the ring
+        self.ring.append(news.o, news.event)
+        self._schedule()
+        return True
+
+    def adopt(self, view: RoomView) -> None:
+        """Takes in a reading of the whole room. Under another epoch, or when more was missed than is left, the live
+        viewers are given a fresh start.
+        """
+        continues = view.e == self.ring.epoch and view.top - len(view.events) <= self.flushed
+        if continues and view.top < self.ring.top:
+            return  # read before what the bus has told since
+        if view.e != self.ring.epoch:
+            self.state = {}
+            self._changed.clear()
+        self.ring = Ring(view.e, view.top, view.events)
+        self.take_state(view.state)
+        if continues:
+            self._schedule()
+        else:
+            self.flushed = view.top
+            self._start_afresh()
+
+    def take_state(self, state: Mapping[str, tuple[int, bytes]]) -> None:
+        """Takes in state keys of the present epoch as they were read; only newer ones matter."""
+        for key, (version, value) in state.items():
+            self._set(key, version, value)
+
+    def _set(self, key: str, version: int, value: bytes) -> None:
+        known = self.state.get(key)
+        if known is None or known[0] < version:
+            self.state[key] = (version, value)
+            self._changed.add(key)
+            self._schedule()
+
+    # To the viewers.
+
+    def _schedule(self) -> None:
+        if self._timer is not None:
+            return
+        loop = asyncio.get_running_loop()
+        wait_s = self._not_before_s - loop.time()
+        # Even at once means after the news that arrived together with this one.
+        self._timer = loop.call_later(wait_s, self.flush) if wait_s > 0 else loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Writes one frame with all that is new to every live viewer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        first, last = self.flushed + 1, self.ring.top
+        if last < first and not self._changed:
+            return
+        changed = {key: self.state[key] for key in self._changed}
+        events = self.ring.slice(first, last)
+        self._changed.clear()
+        self.flushed = last
+        if self._live:
+            self._sweep(text_frame(room_body(self.ring.epoch, first, events, changed)))
+
+    def _sweep(self, frame: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        # A snapshot: a write may stall its wire at once, which takes the viewer out of the live ones.
+        for write in tuple(self._live.values()):
+            write(frame)
+        self.frames += 1
+        ended_s = loop.time()
+        self._not_before_s = started_s + max(TICK_S, SWEEPS_PER_TICK * (ended_s - started_s))
+
+    def _start_afresh(self) -> None:
+        self._changed.clear()
+        if self._live:
+            body, _ = self.share_body(share_since(self.window(), None, None))
+            self._sweep(text_frame(body))
+
+    def join(self, viewer: Viewer, epoch: str | None, since: int | None, me: Mapping[str, Any]) -> None:
+        """Writes the join reply: all state, and what the viewer lacks, or as much of it as is given at once."""
+        if since is not None and since > self.flushed:
+            self.flush()  # it has seen on another worker what waits for the tick here
+        window = self.window()
+        body, last = self.share_body(share_since(window, epoch, since), me)
+        viewer.session.join(window, last)
+        self.viewers.add(viewer)
+        if last == window.top:
+            self._live[viewer] = viewer.wire.writer()
+        viewer.wire.write(text_frame(body))
+        if last < window.top:
+            viewer.feed()
+
+    def share_body(self, share: Share, me: Mapping[str, Any] | None = None) -> tuple[bytes, int]:
+        """The frame's body that gives (a first portion of) a share, and the offset up to which it reaches.
+
+        What continues and needs no `me` is an ordinary frame; a fresh start is the newest that fits.
+        """
+        events = self.ring.slice(share.first, share.last)
+        if share.recovered:
+            events = events[: portion(events)]
+            if me is None:
+                return room_body(self.ring.epoch, share.first, events, self.state), share.first + len(events) - 1
+            first = share.first
+        else:
+            events = events[len(events) - last_portion(events) :]
+            first = share.last - len(events) + 1
+        body = joined_body(
+            self.ring.epoch,
+            first,
+            events,
+            self.state,
+            recovered=share.recovered,
+            server_now_ms=clock.now_ms(),
+            me=me,
+        )
+        return body, first + len(events) - 1
+
+    def demote(self, viewer: Viewer) -> None:
+        """Takes a stalled viewer out of the live ones."""
+        self._live.pop(viewer, None)
+
+    def promote(self, viewer: Viewer) -> None:
+        """Puts a viewer that lacks nothing back among the live ones."""
+        self._live[viewer] = viewer.wire.writer()
+
+    def remove(self, viewer: Viewer) -> None:
+        """Forgets a viewer."""
+        self._live.pop(viewer, None)
+        self.viewers.discard(viewer)

@@ -1,0 +1,20 @@
+-- Silences a person, or lifts it, and says so in the room.
+-- KEYS   1 head   2 log   3 mutes (hash: person -> Unix ms or "ban")
+-- ARGV   1 channel   2 person   3 Unix ms when it ends, "ban", or "" to lift   4 event (JSON)
+--        5 how many events the history keeps
+-- Result {epoch, offset}; {} when the room is closed
+-- Closes the race between the sanction and its announcement: what stands after the event's offset was spoken under it.
+local epoch = redis.call('HGET', KEYS[1], 'epoch')
+if not epoch then
+  return {}
+end
+if ARGV[3] == '' then
+  redis.call('HDEL', KEYS[3], ARGV[2])
+else
+  redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+end
+local offset = redis.call('HINCRBY', KEYS[1], 'top', 1)
+redis.call('RPUSH', KEYS[2], ARGV[4])
+redis.call('LTRIM', KEYS[2], -tonumber(ARGV[5]), -1)
+redis.call('PUBLISH', ARGV[1], 'm ' .. epoch .. ' ' .. offset .. ' ' .. ARGV[4])
+return {epoch, offset}

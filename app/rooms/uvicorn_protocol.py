@@ -1,0 +1,145 @@
+"""The direct wire: uvicorn's sans-I/O WebSocket protocol, opened so that a room writes finished frames itself.
+
+Owns the buffer marks, the limits on what a peer may send, and the closing words at shutdown. It is built on private
+parts of uvicorn; tests/protocol/test_uvicorn_contract.py names each of them. Give `SERVER_OPTIONS` to uvicorn.Config.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
+from websockets.http11 import Request
+
+from app.rooms.wire import BUFFER_HIGH_BYTES, BUFFER_LOW_BYTES, EXTENSION, Listener
+
+MESSAGE_BYTES_HARD_MAX: Final = 32 * 1024
+"""Above it the parser itself gives up (1009); the socket's own limit, with a code of its own, is lower."""
+FRAGMENTS_MAX: Final = 64
+RESTART_DELAY_MS_MAX: Final = 2000
+PING_INTERVAL_S: Final = 20
+PING_TIMEOUT_S: Final = 20
+CLOSE_RESTART: Final = 1012
+CLOSE_TOO_LARGE: Final = 4009
+
+
+class RoomProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's protocol, and at the same time the Wire of app/rooms/wire.py."""
+
+    listener: Listener | None = None
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the transport said stop."""
+        return not self.writable.is_set()
+
+    def writer(self) -> Callable[[bytes], None]:
+        """The transport's own `write`, with nothing in between."""
+        return self.transport.write
+
+    def write(self, frame: bytes) -> None:
+        """Writes a frame, unless the close was sent."""
+        if not self.close_sent and not self.transport.is_closing():
+            self.transport.write(frame)
+
+    def close(self, code: int, reason: str) -> None:
+        """Sends the close frame, and gives the peer `close_timeout` to answer and to read what is left."""
+        if self.close_sent or self.transport.is_closing():
+            return
+        self._detach()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.send_close(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
+        # abort, not close: close() would wait for a peer that does not read
+        self.close_timer = self.loop.call_later(self.close_timeout, self.transport.abort)
+
+    def abort(self) -> None:
+        """Drops the connection with all that waits in it."""
+        self._detach()
+        self.transport.abort()
+
+    async def wait_drained(self) -> None:
+        """Waits while the transport says stop. Returns at once when the connection is lost."""
+        await self.writable.wait()
+
+    def _detach(self) -> None:
+        if self.listener is not None:
+            self.listener.lost()
+            self.listener = None
+
+    # What uvicorn and the transport call.
+
+    def handle_connect(self, event: Request) -> None:
+        """Offers this wire to the application before its task runs for the first time."""
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.scope["extensions"][EXTENSION] = self  # type: ignore[index]
+            self.transport.set_write_buffer_limits(high=BUFFER_HIGH_BYTES, low=BUFFER_LOW_BYTES)
+
+    def pause_writing(self) -> None:
+        """The peer reads too slowly."""
+        super().pause_writing()
+        if self.listener is not None:
+            self.listener.stalled()
+
+    def resume_writing(self) -> None:
+        """The peer has read."""
+        super().resume_writing()
+        if self.listener is not None:
+            self.listener.drained()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end. The listener goes with it, so that no cycle is left for the collector."""
+        self._detach()
+        super().connection_lost(exc)
+
+    def handle_ping(self) -> None:
+        """Answers, unless the peer asks without reading the answers."""
+        if self.stalled:
+            self.abort()
+            return
+        super().handle_ping()
+
+    def handle_cont(self, event: Frame) -> None:
+        """Bounds the fragments of one message; their bytes are bounded by the parser."""
+        if len(self.frames) >= FRAGMENTS_MAX:
+            self.frames = []
+            self.close(CLOSE_TOO_LARGE, "too many fragments")
+            return
+        super().handle_cont(event)
+
+    def handle_close(self, event: Frame) -> None:
+        """The peer closes."""
+        self._detach()
+        super().handle_close(event)
+
+    def handle_parser_exception(self) -> None:
+        """The peer broke the protocol."""
+        self._detach()
+        super().handle_parser_exception()
+
+    def keepalive_timeout(self) -> None:
+        """The peer did not answer a ping."""
+        self._detach()
+        super().keepalive_timeout()
+
+    def shutdown(self) -> None:
+        """The server goes: says so with a delay of its own to each, so that they do not come back all at once."""
+        if self.handshake_complete:
+            self.close(CLOSE_RESTART, str(random.randrange(RESTART_DELAY_MS_MAX)))
+        super().shutdown()
+
+
+SERVER_OPTIONS: Final[dict[str, Any]] = {
+    "ws": RoomProtocol,
+    "ws_max_size": MESSAGE_BYTES_HARD_MAX,
+    "ws_per_message_deflate": False,  # 34 KiB a connection, and a frame of its own for each viewer
+    "ws_ping_interval": PING_INTERVAL_S,
+    "ws_ping_timeout": PING_TIMEOUT_S,
+}
+"""Keyword arguments of uvicorn.Config without which rooms do not work as they should."""

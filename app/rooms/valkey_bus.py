@@ -1,0 +1,283 @@
+"""Rooms on Valkey: owns the room's keys, channels and Lua scripts, and opens a room that Valkey does not know.
+
+It never holds a socket and never decides who may speak: the sources and the scripts do.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from app import clock
+from app.rooms.bus import (
+    HISTORY_MAX,
+    Backlogged,
+    Muted,
+    Pace,
+    Said,
+    Spoken,
+    Story,
+    TooFast,
+    is_staff,
+    show_of,
+)
+from app.rooms.sources import Sources
+from app.storage.valkey import Argument, Script
+
+ONCE_TTL_MS: Final = 15 * 60 * 1000
+"""How long a repeated command gets its first answer: longer than any client keeps one unanswered."""
+COPIES_MAX: Final = 50_000
+"""Words of one room that may wait for Postgres; beyond that the room takes no more."""
+VERSION_MAX: Final = 2**53 - 1
+OPEN_TRIES_MAX: Final = 3
+PEOPLE_CHANNEL: Final = "rooms:people"
+"""For all workers: `<person> <session>` says that the sign-in session has ended."""
+
+_HERE: Final = Path(__file__).parent
+_append = Script(_HERE / "append.lua")
+_speak = Script(_HERE / "speak.lua")
+_sanction = Script(_HERE / "sanction.lua")
+_replace = Script(_HERE / "replace.lua")
+_set_state = Script(_HERE / "set_state.lua")
+_read = Script(_HERE / "read.lua")
+_open_room = Script(_HERE / "open.lua")
+
+encode: Final = msgspec.json.Encoder().encode
+
+
+class RoomLostError(ConnectionError):
+    """The room was lost again and again while it was being opened: Valkey is not keeping anything."""
+
+
+class RoomView(msgspec.Struct, frozen=True):
+    """A room of one instant: `events` are consecutive up to `top`; `state` maps a key to version and JSON value."""
+
+    e: str
+    top: int
+    events: list[bytes]
+    state: dict[str, tuple[int, bytes]]
+
+
+class Head(msgspec.Struct, frozen=True):
+    """Where a room stands: its epoch (None: closed), its top, and its state if that was asked for."""
+
+    e: str | None
+    top: int
+    state: dict[str, tuple[int, bytes]]
+
+
+class RoomKeys(msgspec.Struct, frozen=True):
+    """The names of one room's keys. The show in braces keeps all on one node of a cluster."""
+
+    prefix: str
+
+    @property
+    def head(self) -> str:
+        """Hash: epoch, top."""
+        return self.prefix + ":head"
+
+    @property
+    def log(self) -> str:
+        """List of the last events."""
+        return self.prefix + ":log"
+
+    @property
+    def state(self) -> str:
+        """Hash: key to version and value."""
+        return self.prefix + ":state"
+
+    @property
+    def mutes(self) -> str:
+        """Hash: person to the end of the sanction."""
+        return self.prefix + ":mutes"
+
+    @property
+    def copies(self) -> str:
+        """Hash: "epoch:offset" to words that are not yet in Postgres."""
+        return self.prefix + ":copies"
+
+    @property
+    def here(self) -> str:
+        """Hash: worker to its number of viewers."""
+        return self.prefix + ":here"
+
+    def once(self, person: str, key: str) -> str:
+        """What one command of one person was answered."""
+        return f"{self.prefix}:once:{person}:{key}"
+
+    def pace(self, person: str) -> str:
+        """When one person's allowance is full again."""
+        return f"{self.prefix}:pace:{person}"
+
+
+def keys_of(room: str) -> RoomKeys:
+    """The keys of a room."""
+    return RoomKeys(f"room:{{{show_of(room)}}}" + (":staff" if is_staff(room) else ""))
+
+
+def channel_of(room: str) -> str:
+    """The channel on which a room is published."""
+    return keys_of(room).prefix
+
+
+class ValkeyRooms:
+    """Implements app.rooms.bus.Rooms. Set `sources` before the first call (wiring does)."""
+
+    def __init__(self, valkey: Redis, sources: Sources | None = None) -> None:
+        self.valkey = valkey
+        self.sources = sources
+        self._openings: dict[str, asyncio.Task[None]] = {}
+
+    async def append(self, room: str, event: msgspec.Struct) -> Spoken:
+        """Appends a sequenced event."""
+        keys = keys_of(room)
+        args = (channel_of(room), encode(event), HISTORY_MAX)
+        return _spoken(await self._in_open_room(room, lambda: _append(self.valkey, (keys.head, keys.log), args)))
+
+    async def speak(
+        self, room: str, person: str, key: str, event: msgspec.Struct, *, event_id: str, pace: Pace
+    ) -> Spoken | Muted | TooFast | Backlogged:
+        """Appends a person's words, unless a sanction, the pace or the backlog is against it."""
+        keys = keys_of(room)
+        script_keys = (keys.head, keys.log, keys.mutes, keys.once(person, key), keys.pace(person), keys.copies)
+        args: tuple[Argument, ...] = (channel_of(room), person, encode(event), event_id, HISTORY_MAX)
+        args += (ONCE_TTL_MS, pace.every_ms, pace.burst, COPIES_MAX)
+        answer = await self._in_open_room(room, lambda: _speak(self.valkey, script_keys, args))
+        match answer[0]:
+            case b"said":
+                return Spoken(answer[1].decode(), answer[2], answer[3].decode())
+            case b"muted":
+                return Muted(None if answer[1] < 0 else answer[1])
+            case b"fast":
+                return TooFast(answer[1])
+        assert answer[0] == b"backlog", answer
+        return Backlogged()
+
+    async def sanction(self, room: str, person: str, until_ms: int | None, event: msgspec.Struct) -> Spoken:
+        """Silences a person and says so."""
+        return await self._sanction(room, person, "ban" if until_ms is None else str(until_ms), event)
+
+    async def absolve(self, room: str, person: str, event: msgspec.Struct) -> Spoken:
+        """Lifts a person's sanction and says so."""
+        return await self._sanction(room, person, "", event)
+
+    async def _sanction(self, room: str, person: str, until: str, event: msgspec.Struct) -> Spoken:
+        keys = keys_of(room)
+        script_keys = (keys.head, keys.log, keys.mutes)
+        args = (channel_of(room), person, until, encode(event), HISTORY_MAX)
+        return _spoken(await self._in_open_room(room, lambda: _sanction(self.valkey, script_keys, args)))
+
+    async def replace(self, room: str, at: Spoken, tombstone: msgspec.Struct, event: msgspec.Struct) -> Spoken:
+        """Buries an event and says so."""
+        keys = keys_of(room)
+        script_keys = (keys.head, keys.log, keys.copies)
+        args = (channel_of(room), at.e, at.o, encode(tombstone), encode(event), HISTORY_MAX)
+        return _spoken(await self._in_open_room(room, lambda: _replace(self.valkey, script_keys, args)))
+
+    async def story(self, room: str) -> Story:
+        """The room's history."""
+        view = await self.read(room)
+        first = view.top - len(view.events) + 1
+        return Story(view.e, view.top, [Said(first + n, event) for n, event in enumerate(view.events)])
+
+    async def set_state(self, room: str, key: str, version: int, value: msgspec.Struct | None) -> bool:
+        """Sets a state key when the version is newer."""
+        assert " " not in key, key
+        assert 0 <= version <= VERSION_MAX, version
+        keys = keys_of(room)
+        args = (channel_of(room), key, version, encode(value))
+
+        async def attempt() -> list[int]:
+            done = await _set_state(self.valkey, (keys.head, keys.state), args)
+            return [] if done < 0 else [done]
+
+        return (await self._in_open_room(room, attempt))[0] == 1
+
+    async def tell(self, show: str, person: str, hint: msgspec.Struct) -> None:
+        """Sends a hint to one person's sockets of the show."""
+        await self.valkey.publish(channel_of(show), b"u " + person.encode() + b" " + encode(hint))
+
+    async def standing_changed(self, show: str, person: str) -> None:
+        """Makes the person's open sockets of the show ask for their rights again."""
+        await self.valkey.publish(channel_of(show), f"s {person}")
+
+    async def signed_out(self, person: str, session: str) -> None:
+        """Closes the sockets that the ended session opened."""
+        await self.valkey.publish(PEOPLE_CHANNEL, f"{person} {session}")
+
+    async def read(self, room: str) -> RoomView:
+        """All that a worker must know of a room."""
+        keys = keys_of(room)
+        script_keys = (keys.head, keys.log, keys.state)
+        answer = await self._in_open_room(room, lambda: _read(self.valkey, script_keys))
+        epoch, top, events, flat = answer
+        return RoomView(epoch.decode(), top, events, _read_state(dict(zip(flat[::2], flat[1::2], strict=True))))
+
+    async def heads(self, rooms: Sequence[str], *, with_state: bool) -> list[Head]:
+        """Where each room stands, without opening any."""
+        async with self.valkey.pipeline(transaction=False) as pipeline:
+            for room in rooms:
+                keys = keys_of(room)
+                pipeline.hmget(keys.head, "epoch", "top")
+                if with_state:
+                    pipeline.hgetall(keys.state)
+            answers = await pipeline.execute()
+        heads, states = (answers[::2], answers[1::2]) if with_state else (answers, [{}] * len(answers))
+        return [
+            Head(epoch.decode(), int(top), _read_state(state)) if epoch else Head(None, 0, {})
+            for (epoch, top), state in zip(heads, states, strict=True)
+        ]
+
+    async def reopen(self, room: str, epoch: str, top: int) -> None:
+        """Opens a room anew whose epoch is still `epoch` but whose top fell below `top`: its tail is lost."""
+        await self._open(room, epoch, top)
+
+    async def _in_open_room(self, room: str, attempt: Callable[[], Awaitable[Any]]) -> Any:
+        """The attempt's answer; an empty one says that the room is closed, which is opened then."""
+        for _ in range(OPEN_TRIES_MAX):
+            answer = await attempt()
+            if answer:
+                return answer
+            opening = self._openings.get(room)
+            if opening is None:
+                opening = asyncio.create_task(self._open(room, "", 0), name=f"open {room}")
+                self._openings[room] = opening
+                opening.add_done_callback(lambda _: self._openings.pop(room, None))
+            await asyncio.shield(opening)
+        raise RoomLostError(room)
+
+    async def _open(self, room: str, lost_epoch: str, lost_top: int) -> None:
+        """Reads the sources, then opens the room with what they said. Raises what a source raises."""
+        assert self.sources is not None, "set ValkeyRooms.sources before the first call"
+        show, keys = show_of(room), keys_of(room)
+        events: list[bytes] = []
+        states: list[Argument] = []
+        mutes: list[Argument] = []
+        if not is_staff(room):
+            for story in self.sources.stories:
+                events += [encode(event) for event in await story.story_of(show)]
+            for source in self.sources.states:
+                for key, version, value in await source.state_of(show):
+                    states += [key, version, encode(value)]
+            for silencer in self.sources.sanctions:
+                for person, until_ms in (await silencer.sanctions_of(show)).items():
+                    mutes += [person, "ban" if until_ms is None else until_ms]
+        events = events[-HISTORY_MAX:]
+        head: list[Argument] = [channel_of(room), clock.new_id(), lost_epoch, lost_top]
+        head += [len(events), len(states) // 3, len(mutes) // 2]
+        await _open_room(self.valkey, (keys.head, keys.log, keys.state, keys.mutes), [*head, *events, *states, *mutes])
+
+
+def _read_state(stored: Mapping[bytes, bytes]) -> dict[str, tuple[int, bytes]]:
+    state = {}
+    for key, pair in stored.items():
+        version, _, value = pair.partition(b" ")
+        state[key.decode()] = (int(version), value)
+    return state
+
+
+def _spoken(answer: Sequence[Any]) -> Spoken:
+    return Spoken(answer[0].decode(), answer[1])
