@@ -9,7 +9,7 @@ from app.rooms.valkey_bus import ValkeyRooms
 
 @dataclass(frozen=True)
 class RoomParts:
-    """How wiring puts a process together:
+    """How wiring puts a process together.
 
     bus = ValkeyRooms(valkey)                       # every role; features get it as their `Rooms`
     bus.sources = Sources(states=…, stories=…, sanctions=…)   # once the features are there

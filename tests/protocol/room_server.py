@@ -1,0 +1,154 @@
+"""A web role with nothing but rooms: real uvicorn, sockets and Valkey, and a few known people."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import uvicorn
+import websockets
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection
+
+from app.http.edge import Surroundings
+from app.person import Person, Right, Standing
+from app.rooms.command import Command, Order
+from app.rooms.dispatch import merge
+from app.rooms.edge import routes
+from app.rooms.hub import Hub
+from app.rooms.limits import Caps
+from app.rooms.parts import RoomParts
+from app.rooms.socket import RoomSocket
+from app.rooms.sources import Sources
+from app.rooms.uvicorn_protocol import SERVER_OPTIONS
+from app.rooms.valkey_bus import ValkeyRooms
+from app.settings import Settings
+
+GUARD_S = 20
+
+
+class Words(msgspec.Struct, tag="chat", tag_field="t"):
+    text: str
+
+
+class Number(msgspec.Struct):
+    n: int
+
+
+class KnownPeople:
+    """Identity of tests: the cookie `who=<person>` is that person; standings are a table."""
+
+    def __init__(self) -> None:
+        self.standings: dict[str, Standing] = {"hana": Standing.HOST, "mo": Standing.MODERATOR}
+        self.tickets: dict[str, Person] = {}
+
+    async def identify(self, connection: HTTPConnection) -> Person | None:
+        who = connection.cookies.get("who")
+        return Person(who, who.title(), "session of " + who) if who else None
+
+    async def redeem_ticket(self, ticket: str, show: str) -> Person | None:
+        return self.tickets.pop(f"{ticket}@{show}", None)
+
+    async def standing(self, show: str, person: Person | None) -> Standing | None:
+        if not show.startswith("show"):
+            return None
+        return self.standings.get(person.id, Standing.VIEWER) if person else Standing.VIEWER
+
+
+class Echo(msgspec.Struct):
+    text: str
+    times: int = 1
+
+
+async def _echo(order: Order) -> Mapping[str, Any]:
+    return {"text": order.body.text * order.body.times, "standing": order.standing}
+
+
+COMMANDS = merge([
+    Command(op="echo", right=Right.ANYONE, body=Echo, action=_echo),
+    Command(op="echo.staff", right=Right.SHOW_STAFF, body=Echo, action=_echo),
+    Command(op="echo.person", right=Right.SIGNED_IN, body=Echo, action=_echo),
+])  # fmt: skip
+
+
+class RoomServer:
+    def __init__(self, port: int, bus: ValkeyRooms, hub: Hub, people: KnownPeople) -> None:
+        self.port, self.bus, self.hub, self.people = port, bus, hub, people
+
+    def dial(self, path: str = "show1", who: str = "", query: str = "", **options: Any) -> Any:
+        """A raw client socket, not yet joined."""
+        headers = options.pop("additional_headers", {}) | ({"Cookie": f"who={who}"} if who else {})
+        uri = f"ws://127.0.0.1:{self.port}/ws/shows/{path}{query}"
+        return websockets.connect(uri, additional_headers=headers, compression=None, max_size=None, **options)
+
+    @asynccontextmanager
+    async def joined(
+        self, path: str = "show1", who: str = "", epoch: str | None = None, since: int | None = None, **options: Any
+    ) -> AsyncIterator["Client"]:
+        """A client that has joined; `client.reply` is the join reply."""
+        async with self.dial(path, who, **options) as connection:
+            client = Client(connection)
+            await client.send({"op": "join", "epoch": epoch, "since": since})
+            client.reply = (await client.frame())["joined"]
+            yield client
+
+
+class Client:
+    """One joined socket and what it has seen."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.reply: dict[str, Any] = {}
+
+    async def send(self, frame: Any) -> None:
+        await self.connection.send(msgspec.json.encode(frame).decode())
+
+    async def frame(self) -> dict[str, Any]:
+        return msgspec.json.decode(await asyncio.wait_for(self.connection.recv(), GUARD_S))
+
+    async def until(self, key: str) -> dict[str, Any]:
+        """The next frame that has `key`."""
+        while key not in (frame := await self.frame()):
+            pass
+        return frame
+
+    async def events(self, last: int) -> list[tuple[int, dict[str, Any]]]:
+        """Events with their offsets, up to offset `last`."""
+        seen: list[tuple[int, dict[str, Any]]] = []
+        while not seen or seen[-1][0] < last:
+            frame = await self.frame()
+            seen += [(frame["o"] + n, event) for n, event in enumerate(frame.get("m", ()))] if "o" in frame else []
+        return seen
+
+    async def closed(self) -> tuple[int, str]:
+        """Waits for the close; its code and reason."""
+        await asyncio.wait_for(self.connection.wait_closed(), GUARD_S)
+        return self.connection.close_code, self.connection.close_reason
+
+
+@asynccontextmanager
+async def room_server(
+    valkey: Redis, *, sources: Sources | None = None, direct: bool = True, caps: Caps | None = None
+) -> AsyncIterator[RoomServer]:
+    """The server. `direct=False`: without our protocol class, so that the fallback wire is used."""
+    bus = ValkeyRooms(valkey, sources or Sources())
+    hub = Hub(bus)
+    people = KnownPeople()
+    door = RoomSocket(hub, people, Surroundings(Settings()), commands=COMMANDS, caps=caps)
+    app = Starlette(routes=routes(RoomParts(bus, hub, door)))
+    options = dict(SERVER_OPTIONS)
+    if not direct:
+        options["ws"] = "websockets-sansio"
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, **options))
+    async with hub.running():
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield RoomServer(port, bus, hub, people)
+        finally:
+            server.should_exit = True
+            await asyncio.wait_for(serving, GUARD_S)

@@ -1,0 +1,106 @@
+"""A viewer's way through a room over a real socket: join, live frames, resume, state, hints, replies."""
+
+import pytest
+
+from app.rooms.bus import staff_room
+from tests.protocol.room_server import Number, Words, room_server
+
+pytestmark = pytest.mark.parametrize("direct", [True, False], ids=["direct wire", "task wire"])
+
+
+async def test_a_viewer_joins_and_sees_what_is_said_once_and_in_order(valkey, direct):
+    async with room_server(valkey, direct=direct) as server, server.joined() as viewer:
+        assert viewer.reply["o"] == 0
+        assert viewer.reply["recovered"] is False
+        assert viewer.reply["me"]["person"] is None
+        for n in range(30):
+            await server.bus.append("show1", Words(f"w{n}"))
+        seen = await viewer.events(30)
+        assert [offset for offset, _ in seen] == list(range(1, 31))
+        assert [event["text"] for _, event in seen] == [f"w{n}" for n in range(30)]
+
+
+async def test_a_resumed_viewer_gets_exactly_what_it_missed(valkey, direct):
+    async with room_server(valkey, direct=direct) as server:
+        async with server.joined() as viewer:
+            await server.bus.append("show1", Words("seen"))
+            await viewer.events(1)
+        for n in range(3):
+            await server.bus.append("show1", Words(f"missed {n}"))
+        async with server.joined(epoch=viewer.reply["e"], since=1) as again:
+            reply = again.reply if again.reply["o"] == 4 else {**again.reply, **await again.until("m")}
+            assert again.reply["recovered"] is True
+            assert (again.reply["first"], [event["text"] for event in reply["m"]][-3:]) == (
+                2,
+                [f"missed {n}" for n in range(3)],
+            )
+
+
+async def test_every_join_begins_with_all_state_and_only_newer_versions_follow(valkey, direct):
+    async with room_server(valkey, direct=direct) as server:
+        assert await server.bus.set_state("show1", "pin", 5, Number(5))
+        assert not await server.bus.set_state("show1", "pin", 4, Number(4))
+        async with server.joined() as viewer:
+            assert viewer.reply["k"] == {"pin": [5, {"n": 5}]}
+            await server.bus.set_state("show1", "pin", 3, Number(3))
+            await server.bus.set_state("show1", "pin", 6, None)
+            assert (await viewer.until("k"))["k"] == {"pin": [6, None]}
+
+
+async def test_a_hint_reaches_only_its_person(valkey, direct):
+    async with (
+        room_server(valkey, direct=direct) as server,
+        server.joined(who="ann") as ann,
+        server.joined(who="bob") as bob,
+    ):
+        await server.bus.tell("show1", "ann", Number(1))
+        await server.bus.append("show1", Words("after"))
+        assert (await ann.frame())["u"] == [{"n": 1}]
+        assert "u" not in await bob.frame()
+
+
+async def test_commands_are_answered_under_their_ids_and_rights_are_checked(valkey, direct):
+    async with (
+        room_server(valkey, direct=direct) as server,
+        server.joined() as nobody,
+        server.joined(who="mo") as moderator,
+    ):
+        await nobody.send({"op": "echo", "id": "1", "text": "ab", "times": 2})
+        assert await nobody.frame() == {"re": "1", "text": "abab", "standing": "viewer"}
+        await nobody.send({"op": "echo.person", "id": "2", "text": "ab"})
+        assert (await nobody.frame())["error"]["code"] == "sign_in"
+        await moderator.send({"op": "echo.staff", "id": "3", "text": "ab"})
+        assert (await moderator.frame())["standing"] == "moderator"
+
+
+async def test_the_staff_room_is_apart_and_for_staff(valkey, direct):
+    async with (
+        room_server(valkey, direct=direct) as server,
+        server.joined("show1/staff", "hana") as host,
+        server.joined() as viewer,
+    ):
+        await server.bus.append(staff_room("show1"), Words("for staff"))
+        await server.bus.append("show1", Words("for all"))
+        assert [event["text"] for _, event in await host.events(1)] == ["for staff"]
+            assert [event["text"] for _, event in await viewer.events(1)] == ["for all"]
+        async with server.dial("show1/staff", "ann") as stranger:
+            await stranger.wait_closed()
+            assert stranger.close_code == 4003
+        async with server.dial("show1/staff") as nobody:
+            await nobody.wait_closed()
+            assert nobody.close_code == 4001
+
+
+async def test_sign_out_and_a_lost_standing_act_on_open_sockets(valkey, direct):
+    async with (
+        room_server(valkey, direct=direct) as server,
+        server.joined("show1/staff", "mo") as staff,
+        server.joined("show1", "mo") as public,
+    ):
+        server.people.standings.pop("mo")
+        await server.bus.standing_changed("show1", "mo")
+        assert (await staff.closed())[0] == 4003
+        assert (await public.frame())["u"] == [{"t": "standing", "standing": "viewer"}]
+        await server.bus.signed_out("mo", "another session")
+        await server.bus.signed_out("mo", "session of mo")
+        assert (await public.closed())[0] == 4001
