@@ -73,7 +73,7 @@ async def test_commands_are_answered_under_their_ids_and_rights_are_checked(valk
         assert (await moderator.frame())["standing"] == "moderator"
 
 
-async def test_the_staff_room_is_apart_and_for_staff(valkey, direct):
+async def test_the_staff_room_is_apart(valkey, direct):
     async with (
         room_server(valkey, direct=direct) as server,
         server.joined("show1/staff", "hana") as host,
@@ -82,7 +82,11 @@ async def test_the_staff_room_is_apart_and_for_staff(valkey, direct):
         await server.bus.append(staff_room("show1"), Words("for staff"))
         await server.bus.append("show1", Words("for all"))
         assert [event["text"] for _, event in await host.events(1)] == ["for staff"]
-            assert [event["text"] for _, event in await viewer.events(1)] == ["for all"]
+        assert [event["text"] for _, event in await viewer.events(1)] == ["for all"]
+
+
+async def test_the_staff_room_is_for_staff(valkey, direct):
+    async with room_server(valkey, direct=direct) as server:
         async with server.dial("show1/staff", "ann") as stranger:
             await stranger.wait_closed()
             assert stranger.close_code == 4003
