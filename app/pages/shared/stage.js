@@ -29,7 +29,7 @@ export class Stage {
     this.curtain = el("div", { class: "stage-curtain" }, this.words);
     this.sound = el("button", { type: "button", class: "sound", id: "sound" });
     this.sound.addEventListener("click", () => this.toggleSound());
-    this.full = el("button", { type: "button", class: "icon-button glass", "aria-label": "Full screen", id: "full" }, icon("screen"));
+    this.full = el("button", { type: "button", class: "icon-button glass", "aria-label": "Full screen", id: "full" }, icon("expand"));
     this.compact = compact;
     this.node = el("div", { class: `stage${compact ? " compact" : ""}` }, this.video, this.curtain,
       el("div", { class: "stage-top" }, this.live, this.viewersBadge),

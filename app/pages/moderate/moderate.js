@@ -1,0 +1,83 @@
+// The moderation page: the chat with its tools at hand, a small picture, who is timed out, and what was done.
+// Connects the panels to the show's two rooms; each panel owns its own drawing.
+
+import { get, segment } from "../shared/api.js";
+import { everyTick } from "../shared/clock.js";
+import { byId, el, fill, say } from "../shared/dom.js";
+import { drawHeader } from "../shared/header.js";
+import { openSession, signInUrl } from "../shared/session.js";
+import { ShowRoom, statusText } from "../shared/show-room.js";
+import { StaffChat } from "../shared/staff-chat.js";
+import { Stage } from "../shared/stage.js";
+import { Acts } from "./acts.js";
+import { TimedOut } from "./timed-out.js";
+
+const showId = decodeURIComponent(location.pathname.split("/")[2]);
+
+class ModerationPage {
+  constructor(host, found, session) {
+    const places = {
+      chat: el("section", { class: "panel chat", id: "chat", "aria-label": "Chat" }),
+      stage: el("div", { id: "stage" }),
+      out: el("section", { class: "panel", id: "timed-out", "aria-label": "Timed out" }),
+      acts: el("section", { class: "panel", id: "acts", "aria-label": "Acts" }),
+    };
+    this.title = el("h1", {}, found.title);
+    fill(host, places.chat, el("aside", { class: "side" }, places.stage,
+      el("div", { class: "row between" }, this.title, el("a", { class: "button small", href: `/watch/${segment(found.id)}`, target: "_blank" }, "Open watch page")),
+      places.out, places.acts));
+    this.room = new ShowRoom(found.id, {
+      on: {
+        state: (key, value) => this.stage.hear(key, value),
+        events: (events) => this.hear(events),
+        reset: () => this.chat.feed.clear(),
+        me: (me) => this.chat.composer.timeOut(me.timeout_ms),
+        hint: (hint) => hint.t === "timeout" && this.chat.composer.timeOut(hint.remaining_ms),
+        status: (status) => say(this.chat.status, statusText(status)),
+      },
+    });
+    this.staff = new ShowRoom(found.id, {
+      staff: true,
+      on: { events: (events) => this.acts.hear(events.filter((event) => event.t === "act")) },
+    });
+    this.stage = new Stage(places.stage, { showId: found.id, compact: true });
+    this.chat = new StaffChat(places.chat, { room: this.room, me: session.person, open: true, title: "Chat" });
+    this.out = new TimedOut(places.out, this.room);
+    this.acts = new Acts(places.acts, found.id);
+  }
+
+  async start() {
+    this.room.open();
+    this.staff.open();
+    this.stage.start();
+    everyTick((now) => this.out.update(now));
+    await this.acts.load((acts) => this.out.recall(acts));
+  }
+
+  hear(events) {
+    this.chat.feed.addAll(events);
+    this.out.hear(events);
+  }
+}
+
+function closedDoor(title, text, link) {
+  fill(byId("main"), el("div", { class: "page stack" }, el("h1", {}, title), el("p", { class: "soft" }, text), el("p", {}, link)));
+}
+
+const session = await openSession();
+drawHeader(session);
+try {
+  const found = await get(`/api/shows/${segment(showId)}`);
+  if (!session.person) {
+    closedDoor("Moderation", "Sign in as a moderator of this show.", el("a", { class: "button primary", href: signInUrl() }, "Sign in"));
+  } else if (found.standing === "viewer") {
+    closedDoor("You do not moderate this show", `Only the staff of ${found.shop.name} can. The host appoints moderators in the studio.`,
+      el("a", { class: "button", href: `/watch/${segment(showId)}` }, "Watch it"));
+  } else {
+    document.title = `${found.title} · Moderate · Hawker`;
+    await new ModerationPage(byId("main"), found, session).start();
+  }
+} catch (error) {
+  if (error.name !== "Problem") throw error;
+  closedDoor(error.status === 404 ? "There is no such show" : "Hawker does not answer", error.message, el("a", { class: "button", href: "/" }, "To all shows"));
+}

@@ -1,0 +1,70 @@
+// Who is timed out now, for how much longer, with the button that ends it.
+
+import { countdown, serverNow } from "../shared/clock.js";
+import { busy, el, fill, say } from "../shared/dom.js";
+import { toast } from "../shared/toast.js";
+
+export class TimedOut {
+  constructor(host, room) {
+    this.room = room;
+    this.people = new Map();
+    this.clocks = new Map();
+    this.list = el("ul", { class: "out-rows", id: "out-rows" });
+    fill(host, el("h2", {}, "Timed out"), this.list);
+    this.draw();
+  }
+
+  /** Events of the public room, in order. */
+  hear(events) {
+    for (const event of events) {
+      if (event.t === "timeout") this.people.set(event.person.id, { person: event.person, until: event.at + event.seconds * 1000 });
+      if (event.t === "timeout.ended") this.people.delete(event.person.id);
+    }
+    this.draw();
+  }
+
+  /** Acts from before the room's history, oldest first. What the room said since is newer. */
+  recall(acts) {
+    const heard = this.people;
+    this.people = new Map();
+    for (const act of acts) {
+      if (!act.target) continue;
+      if (act.act === "timeout" && act.seconds) this.people.set(act.target.id, { person: act.target, until: act.at + act.seconds * 1000 });
+      if (act.act === "timeout.ended") this.people.delete(act.target.id);
+    }
+    for (const [id, one] of heard) this.people.set(id, one);
+    this.draw();
+  }
+
+  draw() {
+    const now = serverNow();
+    for (const [id, one] of this.people) if (one.until <= now) this.people.delete(id);
+    this.clocks.clear();
+    fill(this.list, this.people.size ? [...this.people.values()].map((one) => this.row(one)) : el("li", { class: "faint" }, "Nobody."));
+    this.update(now);
+  }
+
+  row({ person }) {
+    const clock = el("strong", { class: "numbers" });
+    this.clocks.set(person.id, clock);
+    const end = el("button", { type: "button", class: "button small", "aria-label": `Let ${person.name} talk again` }, "End");
+    end.addEventListener("click", () => busy(end, async () => {
+      try {
+        await this.room.command("timeout.end", { account: person.id });
+      } catch (error) {
+        toast(error.message, "bad");
+        if (!error.code) throw error;
+      }
+    }));
+    return el("li", { class: "out-row", data: { account: person.id } }, el("span", { class: "grow" }, person.name), clock, end);
+  }
+
+  update(now) {
+    for (const [id, clock] of this.clocks) {
+      const one = this.people.get(id);
+      if (!one || one.until <= now) return this.draw();
+      say(clock, countdown(one.until - now));
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,57 @@
+// The chat as the show's staff sees it: every message with its delete button and its timeouts.
+// Owns the buttons; the server decides who may do what to whom.
+
+import { ChatFeed } from "./chat-feed.js";
+import { Composer } from "./composer.js";
+import { busy, el, fill, show } from "./dom.js";
+import { icon } from "./icons.js";
+import { toast } from "./toast.js";
+
+export const TIMEOUTS = [[10, "10 s"], [60, "1 min"], [600, "10 min"], [3600, "1 h"]];
+
+async function act(button, work) {
+  await busy(button, async () => {
+    try {
+      await work();
+    } catch (error) {
+      toast(error.message, "bad");
+      if (!error.code) throw error;
+    }
+  });
+}
+
+export class StaffChat {
+  /** `open` shows the timeouts of each message at once instead of behind a button. */
+  constructor(host, { room, me, open = false, title = "Chat" }) {
+    this.room = room;
+    this.me = me;
+    this.open = open;
+    this.status = el("span", { class: "faint", role: "status" });
+    const feed = el("div", { class: "chat-feed" });
+    const box = el("div", { class: "composer-host" });
+    fill(host, el("header", { class: "chat-head" }, el("h2", {}, title), this.status), feed, box);
+    this.feed = new ChatFeed(feed, { actionsOf: (event) => this.actionsOf(event), me: () => me });
+    this.composer = new Composer(box, { signedIn: true, room });
+  }
+
+  actionsOf(event) {
+    const remove = el("button", { type: "button", class: "icon-button delete", "aria-label": `Delete the message of ${event.by.name}` }, icon("trash"));
+    remove.addEventListener("click", () => act(remove, () => this.room.command("chat.delete", { message: event.id })));
+    if (event.by.id === this.me.id || event.by.standing === "host") return [remove];
+    const times = el("span", { class: "timeouts", hidden: !this.open, role: "group", "aria-label": `Time out ${event.by.name}` },
+      TIMEOUTS.map(([seconds, word]) => this.timeoutButton(event.by, seconds, word)));
+    if (this.open) return [times, remove];
+    const toggle = el("button", { type: "button", class: "icon-button", "aria-label": `Time out ${event.by.name}`, "aria-expanded": "false" }, icon("clock"));
+    toggle.addEventListener("click", () => {
+      show(times, times.hidden);
+      toggle.setAttribute("aria-expanded", String(!times.hidden));
+    });
+    return [times, toggle, remove];
+  }
+
+  timeoutButton(person, seconds, word) {
+    const button = el("button", { type: "button", class: "time", data: { seconds }, "aria-label": `Time out ${person.name} for ${word}` }, word);
+    button.addEventListener("click", () => act(button, () => this.room.command("timeout.set", { account: person.id, seconds })));
+    return button;
+  }
+}

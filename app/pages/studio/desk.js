@@ -1,0 +1,113 @@
+// The desk of one show: connects its panels to the show's two rooms (public and staff) and to the show itself.
+// Owns the layout and the loaded show; each panel owns its own drawing and calls.
+
+import { get, segment } from "../shared/api.js";
+import { everyTick, serverNow } from "../shared/clock.js";
+import { el, fill, say } from "../shared/dom.js";
+import { ShowRoom, statusText } from "../shared/show-room.js";
+import { StaffChat } from "../shared/staff-chat.js";
+import { toastProblem } from "../shared/toast.js";
+import { Broadcast } from "./broadcast.js";
+import { LineUpDesk } from "./line-up-desk.js";
+import { Moderators } from "./moderators.js";
+import { Orders } from "./orders.js";
+import { SalesDesk } from "./sales-desk.js";
+import { ShowBar } from "./show-bar.js";
+
+const panel = (name, label) => el("section", { class: `panel desk-${name}`, id: name, "aria-label": label });
+
+class Desk {
+  constructor(host, show, session) {
+    this.show = show;
+    const places = {
+      bar: el("section", { class: "desk-bar", id: "bar", "aria-label": "Show" }),
+      broadcast: panel("broadcast", "Going live"),
+      lineup: panel("lineup", "Line-up"),
+      sales: panel("sales", "Flash sales"),
+      chat: el("section", { class: "panel chat desk-chat", id: "chat", "aria-label": "Chat" }),
+      orders: panel("orders", "Orders"),
+      moderators: panel("moderators", "Moderators"),
+    };
+    fill(host, el("div", { class: "desk" }, places.bar,
+      el("div", { class: "desk-column side" }, places.broadcast, places.orders),
+      el("div", { class: "desk-column middle" }, places.sales, places.lineup),
+      el("div", { class: "desk-column side" }, places.chat, places.moderators)));
+    this.room = new ShowRoom(show.id, {
+      on: {
+        state: (key, value) => this.hearState(key, value),
+        events: (events) => this.chat.feed.addAll(events),
+        reset: () => this.chat.feed.clear(),
+        me: (me) => this.chat.composer.timeOut(me.timeout_ms),
+        hint: () => {},
+        status: (status) => say(this.chat.status, statusText(status)),
+      },
+    });
+    this.staff = new ShowRoom(show.id, { staff: true, on: { state: (key, value) => this.hearState(key, value), events: (events) => this.hearStaff(events) } });
+    const reload = () => this.reload();
+    this.bar = new ShowBar(places.bar, show, (changed) => this.take(changed));
+    this.broadcast = new Broadcast(places.broadcast, show);
+    this.lineUp = new LineUpDesk(places.lineup, { show, state: this.room.state, changed: (changed) => this.take(changed), reload });
+    this.sales = new SalesDesk(places.sales, { show, state: this.room.state });
+    this.chat = new StaffChat(places.chat, { room: this.room, me: session.person, title: "Chat" });
+    this.orders = new Orders(places.orders, show);
+    this.moderators = new Moderators(places.moderators, show);
+  }
+
+  async start() {
+    this.room.open();
+    this.staff.open();
+    everyTick((now) => this.tick(now));
+    await Promise.all([this.lineUp.load(), this.orders.load(), this.moderators.load(), this.broadcast.load()]);
+  }
+
+  async reload() {
+    try {
+      this.take(await get(`/api/shows/${segment(this.show.id)}`));
+    } catch (error) {
+      toastProblem(error);
+    }
+  }
+
+  take(show) {
+    this.show = show;
+    this.bar.take(show);
+    this.lineUp.take(show);
+  }
+
+  tick(now) {
+    this.lineUp.update(now);
+    this.sales.update(now);
+    this.bar.update(now);
+  }
+
+  hearState(key, value) {
+    this.bar.hear(key, value);
+    this.broadcast.hear(key, value);
+    if (key === "pin") this.lineUp.setPinned(value?.id ?? null);
+    if (key.startsWith("sale:")) this.sales.draw();
+    if (!this.redrawing) {
+      this.redrawing = true;
+      queueMicrotask(() => {
+        this.redrawing = false;
+        this.tick(serverNow());
+      });
+    }
+  }
+
+  hearStaff(events) {
+    for (const event of events) if (event.t === "order") this.orders.hear(event.order);
+  }
+}
+
+/** Opens the desk of a show in `host`. Throws Problem when the person may not. */
+export async function openDesk(host, showId, session) {
+  const show = await get(`/api/shows/${segment(showId)}`);
+  if (show.standing !== "host") {
+    fill(host, el("div", { class: "page stack" }, el("h1", {}, "This show is not yours to run"),
+      el("p", { class: "soft" }, `${show.title} belongs to ${show.shop.name}.`),
+      el("p", {}, el("a", { class: "button", href: `/watch/${segment(showId)}` }, "Watch it"))));
+    return;
+  }
+  document.title = `${show.title} · Studio · Hawker`;
+  await new Desk(host, show, session).start();
+}

@@ -1,0 +1,53 @@
+// The orders of the show, newest first, as they come in the staff room, with a running total.
+
+import { get, segment } from "../shared/api.js";
+import { timeOfDay } from "../shared/clock.js";
+import { el, fill, say } from "../shared/dom.js";
+import { money } from "../shared/money.js";
+
+const SHOWN_MAX = 200;
+const STANDS = new Set(["paid", "authorised", "captured", "fulfilled"]);
+
+function buyerName(order) {
+  return typeof order.buyer === "string" ? order.buyer : (order.buyer?.name ?? order.buyer_name ?? "");
+}
+
+export class Orders {
+  constructor(host, show) {
+    this.show = show;
+    this.orders = new Map();
+    this.total = el("strong", { class: "numbers", id: "orders-total" });
+    this.list = el("ol", { class: "order-rows", id: "order-rows" });
+    fill(host, el("header", { class: "panel-head" }, el("h2", {}, "Orders"), this.total), this.list);
+    this.draw();
+  }
+
+  async load() {
+    const { orders } = await get(`/api/shows/${segment(this.show.id)}/orders`);
+    // What came by the room meanwhile is newer.
+    this.orders = new Map([...orders.map((order) => [order.id, order]), ...this.orders]);
+    this.draw();
+  }
+
+  hear(order) {
+    this.orders.set(order.id, order);
+    this.draw();
+  }
+
+  draw() {
+    const newest = [...this.orders.values()].sort((a, b) => Date.parse(b.created_at) - Date.parse(a.created_at));
+    const standing = newest.filter((order) => STANDS.has(order.state));
+    const sum = standing.reduce((minor, order) => minor + order.total_minor, 0);
+    say(this.total, standing.length ? `${standing.length} · ${money(sum, this.show.shop.currency)}` : "");
+    fill(this.list, newest.length ? newest.slice(0, SHOWN_MAX).map((order) => this.row(order))
+      : el("li", { class: "empty" }, "Orders appear here the moment they are paid."));
+  }
+
+  row(order) {
+    return el("li", { class: "order-row", data: { order: order.id } },
+      el("span", { class: "grow" }, el("strong", {}, order.lines.map((line) => `${line.quantity} × ${line.title}`).join(", ")),
+        el("span", { class: "faint" }, [buyerName(order), timeOfDay(Date.parse(order.created_at)), order.id].filter(Boolean).join(" · "))),
+      order.state === "paid" ? null : el("span", { class: "badge" }, order.state),
+      el("span", { class: "numbers" }, money(order.total_minor, order.currency)));
+  }
+}
