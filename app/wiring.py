@@ -16,6 +16,8 @@ from starlette.types import ASGIApp
 from app.accounts import edge as accounts_edge
 from app.accounts.gatekeeper import AccountsGatekeeper
 from app.accounts.parts import build_accounts
+from app.catalog import edge as catalog_edge
+from app.catalog.parts import Catalog
 from app.health import health_endpoints
 from app.http.edge import build_asgi, build_routes
 from app.http.endpoint import Endpoint
@@ -78,9 +80,11 @@ async def build_web(settings: Settings) -> AsyncIterator[Web]:
     """The web role: every endpoint, every page, the rooms' sockets."""
     async with open_stores(settings) as stores:
         accounts = build_accounts(stores.pg, stores.valkey, settings)
+        catalog = Catalog(pg=stores.pg)
         endpoints: list[Endpoint] = [
             *health_endpoints(stores.pg, stores.valkey),
             *accounts_edge.endpoints(accounts),
+            *catalog_edge.endpoints(catalog),
         ]
         gatekeeper = AccountsGatekeeper(accounts)
         routes = [*build_routes(endpoints, gatekeeper, settings), *page_routes()]

@@ -5,8 +5,7 @@ import itertools
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -20,6 +19,8 @@ from app.embedded.valkey import EmbeddedValkey
 from app.storage.migrations import migrate
 from app.storage.postgres import open_pool
 from app.storage.valkey import open_valkey
+from tests.running import RunningHawker
+from tests.waiting import eventually_now
 
 START_GUARD_S = 60
 _numbers = itertools.count(1)
@@ -35,10 +36,7 @@ def short_folder() -> Iterator[Path]:
 
 def wait_ready(server, child) -> None:
     """Returns once the server is ready; the hang guard is the failure."""
-    guard = time.monotonic() + START_GUARD_S
-    while not server.is_ready(child):
-        assert time.monotonic() < guard, f"not ready after {START_GUARD_S} s; see {server.log}"
-        os.sched_yield()
+    eventually_now(lambda: server.is_ready(child), START_GUARD_S, f"server ready; see {server.log}")
 
 
 @pytest.fixture(scope="session")
@@ -115,3 +113,56 @@ async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
     await client.flushall()
     yield client
     await client.aclose()
+
+
+@pytest.fixture(scope="session")
+def hawker(short_folder: Path) -> Iterator[RunningHawker]:
+    """A whole Hawker with its demo, shared by the session. Tests that kill or wipe use `own_hawker`."""
+    running = RunningHawker(short_folder / "h").start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def own_hawker(short_folder: Path) -> Iterator[Callable[..., RunningHawker]]:
+    """Makes Hawkers (not started yet) that belong to one test; keywords become their environment."""
+    made: list[RunningHawker] = []
+
+    def make(**environment: str) -> RunningHawker:
+        running = RunningHawker(short_folder / f"o{next(_numbers)}", **environment)
+        made.append(running)
+        return running
+
+    yield make
+    for running in made:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of Chromium. Without it the test is skipped, which on a build machine (CI=true) is a failure."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path:
+        return path
+    reason = "no Chromium; install it (Debian: sudo apt-get install chromium)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+_counts = {"passed": 0, "failed": 0, "skipped": 0}
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Counts, for the last line."""
+    stats = terminalreporter.stats
+    _counts["passed"] = len(stats.get("passed", ()))
+    _counts["failed"] = len(stats.get("failed", ())) + len(stats.get("error", ()))
+    _counts["skipped"] = len(stats.get("skipped", ()))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config) -> None:
+    """The last line of a run."""
+    if not hasattr(config, "workerinput") and any(_counts.values()):
+        config.get_terminal_writer().line(", ".join(f"{count} {name}" for name, count in _counts.items()))

@@ -1,0 +1,90 @@
+"""The supervisor: every part killed in turn, itself killed, a second one on the same data."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from tests.running import ROOT
+
+ROLES = ["web", "worker", "postgres", "valkey"]
+
+
+def test_every_part_that_is_killed_comes_back_and_a_restart_finds_the_data(own_hawker):
+    running = own_hawker().start()
+    for name in ROLES:
+        running.wait_replaced(name, running.kill(name))
+    session = httpx.post(running.base_url + "/api/session", json={"demo": "viewer"})
+    assert session.status_code == 201, session.text
+    assert running.stop() == 0
+    running.start()
+    again = httpx.post(running.base_url + "/api/session", json={"demo": "viewer"})
+    assert again.json()["person"]["name"] != session.json()["person"]["name"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next start ends what was left")
+def test_when_the_supervisor_is_killed_all_children_die_and_the_next_start_works(own_hawker):
+    running = own_hawker().start()
+    watches = [os.pidfd_open(running.pid_of(name)) for name in ROLES]
+    running.stop(signal.SIGKILL)
+    for watch in watches:
+        assert select.select([watch], [], [], 20)[0], "a child outlived the supervisor"
+        os.close(watch)
+    running.start()
+    assert running.is_ready()
+
+
+def test_a_second_start_on_the_same_data_says_so_in_one_line(own_hawker):
+    running = own_hawker().start()
+    second = subprocess.run(
+        [sys.executable, "-m", "app", "serve"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HAWKER_DATA": str(running.data), "PORT": ""},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert second.returncode == 1
+    assert second.stderr.startswith("hawker: Hawker already runs on")
+    assert second.stderr.count("\n") == 1
+
+
+def test_a_taken_port_is_told_in_one_line(own_hawker):
+    running = own_hawker().start()
+    other = own_hawker(PORT=str(running.port))
+    other.start(wait=False)
+    assert other._process.wait(30) == 1
+    assert any(f"Cannot listen on 127.0.0.1:{running.port}" in line for line in other.log)
+
+
+def test_without_the_demo_the_first_host_is_made_on_the_command_line(own_hawker):
+    running = own_hawker(DEMO="0").start()
+    assert any("create-account" in line for line in running.log)
+    environment = {"PATH": os.environ["PATH"], "HAWKER_DATA": str(running.data)}
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "app", *arguments],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("create-account", "--name", "Nora", "--email", "nora@example.org", "--password", "a long password")
+    run("create-shop", "--name", "Nora's", "--currency", "EUR", "--host", "nora@example.org")
+    signed_in = httpx.post(
+        running.base_url + "/api/session", json={"email": "nora@example.org", "password": "a long password"}
+    )
+    assert [shop["role"] for shop in signed_in.json()["shops"]] == ["host"]
+    assert running.stop() == 0
+    assert "applied" not in run("migrate")

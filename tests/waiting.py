@@ -1,0 +1,30 @@
+"""How tests wait: for the thing itself, with a guard against hanging. The only place in the tests that may pause."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+POLL_S = 0.02
+
+
+async def eventually(check: Callable[[], Awaitable[Any]], guard_s: float = 10.0, what: str = "") -> Any:
+    """The first true answer of `check`, asked again and again. AssertionError after `guard_s`."""
+    deadline = time.monotonic() + guard_s
+    while True:
+        answer = await check()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {guard_s} s: {what or check}"
+        await asyncio.sleep(POLL_S)
+
+
+def eventually_now(check: Callable[[], Any], guard_s: float = 10.0, what: str = "") -> Any:
+    """`eventually` for tests without an event loop."""
+    deadline = time.monotonic() + guard_s
+    while True:
+        answer = check()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {guard_s} s: {what or check}"
+        time.sleep(POLL_S)
