@@ -9,16 +9,14 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.rooms.uvicorn_protocol import SERVER_OPTIONS
 from app.settings import Settings
 from app.storage.loops import run_loops
 from app.wiring import build_web
 
-FRAME_BYTES_MAX: Final = 16 * 1024
-FRAMES_QUEUED_MAX: Final = 32
 KEEP_ALIVE_S: Final = 65
 LAST_REQUESTS_S: Final = 5
 BACKLOG: Final = 2048
-PING_EVERY_S: Final = 20.0
 
 
 class _Server(uvicorn.Server):
@@ -67,12 +65,7 @@ def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
         port=settings.port,
         loop="none",
         http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=FRAME_BYTES_MAX,
-        ws_max_queue=FRAMES_QUEUED_MAX,
-        ws_per_message_deflate=False,
-        ws_ping_interval=PING_EVERY_S,
-        ws_ping_timeout=PING_EVERY_S,
+        **SERVER_OPTIONS,
         lifespan="off",
         log_config=None,
         access_log=False,

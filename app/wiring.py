@@ -6,6 +6,7 @@ Nothing else constructs a feature. What is opened here is closed here, in the re
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
@@ -15,14 +16,22 @@ from starlette.types import ASGIApp
 
 from app.accounts import edge as accounts_edge
 from app.accounts.gatekeeper import AccountsGatekeeper
-from app.accounts.parts import build_accounts
+from app.accounts.parts import Accounts, build_accounts
+from app.accounts.socket_identity import SocketIdentity
 from app.catalog import edge as catalog_edge
 from app.catalog.parts import Catalog
 from app.health import health_endpoints
-from app.http.edge import build_asgi, build_routes
+from app.http.edge import Surroundings, build_asgi, build_routes
 from app.http.endpoint import Endpoint
 from app.http.headers import SecurityHeaders
 from app.http.pages import page_routes
+from app.rooms import edge as rooms_edge
+from app.rooms.dispatch import merge
+from app.rooms.hub import Hub
+from app.rooms.parts import RoomParts
+from app.rooms.socket import RoomSocket
+from app.rooms.sources import Sources
+from app.rooms.valkey_bus import ValkeyRooms
 from app.settings import Settings
 from app.storage.loops import Loop, backoff_s, is_infrastructure
 from app.storage.postgres import open_pool
@@ -78,22 +87,55 @@ async def _close_pool(pool: asyncpg.Pool) -> None:
 @asynccontextmanager
 async def build_web(settings: Settings) -> AsyncIterator[Web]:
     """The web role: every endpoint, every page, the rooms' sockets."""
-    async with open_stores(settings) as stores:
-        accounts = build_accounts(stores.pg, stores.valkey, settings)
-        catalog = Catalog(pg=stores.pg)
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_stores(settings))
+        features = _build_features(stores, settings)
+        stack.callback(features.accounts.passwords.close)
+        stack.callback(features.catalog.darkroom.close)
         endpoints: list[Endpoint] = [
             *health_endpoints(stores.pg, stores.valkey),
-            *accounts_edge.endpoints(accounts),
-            *catalog_edge.endpoints(catalog),
+            *accounts_edge.endpoints(features.accounts),
+            *catalog_edge.endpoints(features.catalog),
         ]
-        gatekeeper = AccountsGatekeeper(accounts)
-        routes = [*build_routes(endpoints, gatekeeper, settings), *page_routes()]
+        hub = Hub(features.bus)
+        socket = RoomSocket(hub, SocketIdentity(features.accounts), Surroundings(settings), commands=merge())
+        rooms = RoomParts(features.bus, hub, socket)
+        await stack.enter_async_context(hub.running())
+        routes = [
+            *build_routes(endpoints, AccountsGatekeeper(features.accounts), settings),
+            *rooms_edge.routes(rooms),
+            *page_routes(),
+        ]
         app = SecurityHeaders(build_asgi(routes), tls=settings.secure)
-        yield Web(app, [])
+        yield Web(app, [loop for loop in rooms_edge.loops(rooms) if loop.where == "web"])
 
 
 @asynccontextmanager
 async def build_worker(settings: Settings) -> AsyncIterator[Sequence[Loop]]:
     """The worker role: every loop that is nobody's request."""
-    async with open_stores(settings):
-        yield []
+    async with AsyncExitStack() as stack:
+        stores = await stack.enter_async_context(open_stores(settings))
+        features = _build_features(stores, settings)
+        stack.callback(features.accounts.passwords.close)
+        stack.callback(features.catalog.darkroom.close)
+        rooms = RoomParts(features.bus)
+        yield [loop for loop in rooms_edge.loops(rooms) if loop.where == "worker"]
+
+
+@dataclass(frozen=True)
+class Features:
+    """Each feature's parts, as the web and the worker role share them."""
+
+    bus: ValkeyRooms
+    accounts: Accounts
+    catalog: Catalog
+
+
+def _build_features(stores: Stores, settings: Settings) -> Features:
+    bus = ValkeyRooms(stores.valkey)
+    bus.sources = Sources()
+    return Features(
+        bus=bus,
+        accounts=build_accounts(stores.pg, stores.valkey, settings),
+        catalog=Catalog(pg=stores.pg),
+    )
