@@ -1,0 +1,265 @@
+"""What a client's SDP offer says, read into plain values, or a refusal that says why it cannot be served.
+
+Pure. aiortc's parser does the reading; this module bounds what it is fed and keeps what the relay acts on. It writes
+no SDP (answer.py) and accepts everything that WHIP and WHEP clients are known to send.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
+from aiortc.sdp import MediaDescription, SessionDescription
+
+from app.refusal import Refusal
+from app.streams.relay.limits import (
+    CANDIDATES_MAX,
+    FRAGMENT_BYTES_MAX,
+    SDP_BYTES_MAX,
+    SDP_CODECS_MAX,
+    SDP_FEEDBACK_MAX,
+    SDP_LINES_MAX,
+    SDP_MEDIA_MAX,
+)
+
+# RFC 8839: ufrag of 4..256 and password of 22..256 ice-chars.
+_UFRAG: Final = re.compile(r"[A-Za-z0-9+/]{4,256}")
+_PASSWORD: Final = re.compile(r"[A-Za-z0-9+/]{22,256}")
+_TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,64}")
+_FINGERPRINT: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){19,63}[0-9A-Fa-f]{2}")
+_FMTP: Final = re.compile(r"[\x21-\x7e ]{0,512}")
+_DIGESTS: Final = frozenset({"sha-256", "sha-384", "sha-512"})
+
+# All that aiortc's parser raises on lines that are not SDP; a test feeds it garbage to keep this list true.
+_PARSER_FAILURES: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    StopIteration,
+    TypeError,
+    UnboundLocalError,
+    ValueError,
+)
+
+
+class Codec(msgspec.Struct, frozen=True):
+    """One codec of an offer that the relay can carry. `rtx` is the payload type of its retransmissions."""
+
+    name: str  # VP8, H264 or opus
+    payload_type: int
+    rtx: int | None = None
+    fmtp: str = ""
+    feedback: tuple[str, ...] = ()
+
+    @property
+    def profile(self) -> str:
+        """H264's profile-level-id in lower case; the default of RFC 6184 when the offer names none."""
+        return _parameter(self.fmtp, "profile-level-id") or "420010"
+
+
+class Media(msgspec.Struct, frozen=True):
+    """One m-line. `codecs` is empty for what the relay cannot carry, which is answered with port 0."""
+
+    kind: str
+    mid: str
+    profile: str
+    formats: tuple[str, ...]
+    direction: str
+    codecs: tuple[Codec, ...] = ()
+    ssrcs: tuple[int, ...] = ()
+    rtx_ssrcs: tuple[int, ...] = ()
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """A whole offer. All m-lines that are served share one transport: its ufrag, password and fingerprints."""
+
+    media: tuple[Media, ...]
+    ufrag: str
+    password: str
+    fingerprints: tuple[tuple[str, str], ...]
+    waits: bool  # a=setup:passive: the handshake is ours to begin
+
+    def served(self, kind: str) -> Media | None:
+        """The m-line of `kind` that the relay carries, if any."""
+        return next((media for media in self.media if media.kind == kind and media.codecs), None)
+
+
+class Fragment(msgspec.Struct, frozen=True):
+    """A trickled fragment: what it names, and how many candidates of use it holds (none is ever probed: ICE-lite)."""
+
+    ufrag: str
+    password: str
+    candidates: int
+
+
+def _malformed(why: str) -> Refusal:
+    return Refusal("sdp_malformed", f"This is not an SDP offer that can be read: {why}.")
+
+
+def _unserved(why: str) -> Refusal:
+    return Refusal("sdp_unserved", f"This offer cannot be served whole: {why}.")
+
+
+def read_offer(sdp: str) -> Offer | Refusal:
+    """The offer in `sdp`, or why not: `sdp_malformed` for what is no offer, `sdp_unserved` for what we cannot do."""
+    refused = _too_much(sdp)
+    if refused is not None:
+        return refused
+    try:
+        parsed = SessionDescription.parse(sdp)
+    except _PARSER_FAILURES:
+        return _malformed("a line is not as RFC 8866 has it")
+    media = tuple(_media(one) for one in parsed.media)
+    refused = _shape_refused(parsed, media)
+    if refused is not None:
+        return refused
+    first = next(one for one, read in zip(parsed.media, media, strict=True) if read.codecs)
+    return _with_transport(first, media)
+
+
+def _shape_refused(parsed: SessionDescription, media: tuple[Media, ...]) -> Refusal | None:
+    """What is wrong with the m-lines as a whole, if anything."""
+    mids = [one.mid for one in media]
+    if not media or not all(_TOKEN.fullmatch(mid) for mid in mids) or len(set(mids)) != len(mids):
+        return _malformed("it needs m-lines, each with a mid of its own")
+    served = [one for one in media if one.codecs]
+    if not served:
+        return _unserved("it has no codec in common with us (VP8, H264 and Opus are)")
+    if len(served) != len({one.kind for one in served}):
+        return _unserved("more than one track of a kind")
+    if len(served) > 1 and not _bundled(parsed, {one.mid for one in served}):
+        return _unserved("its m-lines are not in one BUNDLE group")
+    return None
+
+
+def _with_transport(first: MediaDescription, media: tuple[Media, ...]) -> Offer | Refusal:
+    """The offer, once its ICE credentials and DTLS parameters make sense."""
+    ufrag, password = first.ice.usernameFragment or "", first.ice.password or ""
+    if not _UFRAG.fullmatch(ufrag) or not _PASSWORD.fullmatch(password):
+        return _malformed("ice-ufrag and ice-pwd are missing or not as RFC 8839 has them")
+    if first.dtls is None:
+        return _malformed("a=setup is missing")
+    fingerprints = tuple((one.algorithm.lower(), one.value.upper()) for one in first.dtls.fingerprints)
+    known = tuple(one for one in fingerprints if one[0] in _DIGESTS and _FINGERPRINT.fullmatch(one[1]))
+    if not known:
+        return _malformed("a fingerprint of SHA-256 or longer is missing")
+    if not first.rtcp_mux:
+        return _unserved("it does not multiplex RTCP")
+    return Offer(media, ufrag, password, known[:4], waits=first.dtls.role == "server")
+
+
+def _too_much(sdp: str) -> Refusal | None:
+    """Keeps the parser from work that grows with the square of what it is sent."""
+    if len(sdp) > SDP_BYTES_MAX:
+        return Refusal("too_large", f"The offer may have {SDP_BYTES_MAX} bytes at most.")
+    if not sdp.startswith("v=0"):
+        return _malformed("it does not begin with v=0")
+    counts = (
+        (sdp.count("\n"), SDP_LINES_MAX, "lines"),
+        (sdp.count("\nm="), SDP_MEDIA_MAX, "m-lines"),
+        (sdp.count("\na=rtpmap"), SDP_CODECS_MAX, "codecs"),
+        (sdp.count("\na=rtcp-fb"), SDP_FEEDBACK_MAX, "feedback lines"),
+        (sdp.count("\na=candidate"), CANDIDATES_MAX, "candidates"),
+    )
+    for count, most, what in counts:
+        if count > most:
+            return _malformed(f"it has {count} {what}, of {most} at most")
+    return None
+
+
+def _bundled(parsed: SessionDescription, mids: set[str]) -> bool:
+    return any(group.semantic == "BUNDLE" and mids <= set(group.items) for group in parsed.group)
+
+
+def _media(parsed: MediaDescription) -> Media:
+    retransmitted = {int(rtx) for group in parsed.ssrc_group if group.semantic == "FID" for rtx in group.items[1:]}
+    ssrcs = tuple(one.ssrc for one in parsed.ssrc)[:8]
+    return Media(
+        kind=parsed.kind,
+        mid=parsed.rtp.muxId or "",
+        profile=parsed.profile,
+        formats=tuple(str(one) for one in parsed.fmt),
+        direction=parsed.direction or "sendrecv",
+        codecs=_codecs(parsed) if parsed.kind in {"audio", "video"} else (),
+        ssrcs=tuple(one for one in ssrcs if one not in retransmitted),
+        rtx_ssrcs=tuple(one for one in ssrcs if one in retransmitted),
+    )
+
+
+def _codecs(parsed: MediaDescription) -> tuple[Codec, ...]:
+    """The codecs we carry, in the offer's order of preference."""
+    by_type = {codec.payloadType: codec for codec in parsed.rtp.codecs}
+    rtx = {
+        codec.parameters.get("apt"): codec.payloadType
+        for codec in parsed.rtp.codecs
+        if codec.name.lower() == "rtx" and 0 <= codec.payloadType < 128
+    }
+    ordered = [by_type[pt] for pt in dict.fromkeys(parsed.fmt) if pt in by_type and 0 <= pt < 128]
+    return tuple(
+        Codec(
+            name=_NAMES[codec.mimeType.lower()],
+            payload_type=codec.payloadType,
+            rtx=rtx.get(codec.payloadType),
+            fmtp=_fmtp(codec),
+            feedback=tuple(
+                dict.fromkeys(
+                    f"{one.type} {one.parameter}" if one.parameter else one.type for one in codec.rtcpFeedback
+                )
+            ),
+        )
+        for codec in ordered
+        if _carried(codec)
+    )
+
+
+_NAMES: Final = {"video/vp8": "VP8", "video/h264": "H264", "audio/opus": "opus"}
+_RATES: Final = {"VP8": 90_000, "H264": 90_000, "opus": 48_000}
+
+
+def _carried(codec: RTCRtpCodecParameters) -> bool:
+    name = _NAMES.get(codec.mimeType.lower())
+    if name is None or codec.clockRate != _RATES[name] or not _FMTP.fullmatch(_fmtp(codec)):
+        return False
+    # Mode 0 knows no fragmentation units: its pictures would not fit into packets.
+    return name != "H264" or str(codec.parameters.get("packetization-mode")) == "1"
+
+
+def _fmtp(codec: RTCRtpCodecParameters) -> str:
+    return ";".join(key if value is None else f"{key}={value}" for key, value in codec.parameters.items())
+
+
+def _parameter(fmtp: str, name: str) -> str:
+    for one in fmtp.split(";"):
+        key, _, value = one.strip().partition("=")
+        if key.lower() == name:
+            return value.strip().lower()
+    return ""
+
+
+def read_fragment(body: str) -> Fragment | Refusal:
+    """A trickle-ice-sdpfrag (RFC 8840). Candidates over TCP or under mDNS names are passed over, as all are in the
+    end: an ICE-lite agent learns where its peer is from the peer's own checks.
+    """
+    lines = [line.strip() for line in body.splitlines() if line.strip()]
+    if len(body) > FRAGMENT_BYTES_MAX or len(lines) > SDP_LINES_MAX or not lines:
+        return _malformed("the fragment is empty or too long")
+    if any(len(line) < 3 or line[0] not in "am" or line[1] != "=" for line in lines):
+        return _malformed("a fragment holds only a= and m= lines")
+    values = {}
+    candidates = 0
+    for line in lines:
+        name, _, value = line[2:].partition(":")
+        if name == "candidate":
+            parts = value.split()
+            if len(parts) < 8 or parts[6] != "typ" or not parts[5].isdecimal() or int(parts[5]) > 65_535:
+                return _malformed("a candidate is not as RFC 8839 has it")
+            candidates += parts[2].lower() == "udp" and not parts[4].endswith(".local")
+        elif line.startswith("a="):
+            values.setdefault(name, value)
+    ufrag, password = values.get("ice-ufrag", ""), values.get("ice-pwd", "")
+    if candidates > CANDIDATES_MAX:
+        return _malformed("too many candidates")
+    if not _UFRAG.fullmatch(ufrag) or not _PASSWORD.fullmatch(password):
+        return _malformed("the fragment names no ice-ufrag and ice-pwd")
+    return Fragment(ufrag, password, candidates)

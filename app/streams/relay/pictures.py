@@ -1,0 +1,51 @@
+"""Where a group of pictures begins, read from the first bytes of an RTP payload. Pure; it decodes nothing.
+
+VP8 by RFC 7741, section 4; H264 by RFC 6184, section 5.
+"""
+
+from typing import Final
+
+_NAL_IDR: Final = 5
+_NAL_SPS: Final = 7
+_NAL_STAP_A: Final = 24
+_NAL_FU_A: Final = 28
+_KEY_NALS: Final = frozenset({_NAL_IDR, _NAL_SPS})
+
+
+def begins_group(codec: str, payload: bytes) -> bool:
+    """True for the packet with which a key frame, or the parameter sets before it, begin."""
+    if codec == "VP8":
+        return _vp8_key(payload)
+    if codec == "H264":
+        return _h264_key(payload)
+    return False
+
+
+def _vp8_key(payload: bytes) -> bool:
+    if len(payload) < 2 or payload[0] & 0x1F != 0x10:  # S set and partition 0: the first packet of a frame
+        return False
+    at = 1
+    if payload[0] & 0x80:
+        flags = payload[1]
+        at += 1
+        if flags & 0x80:  # picture id, in one byte or two
+            at += 2 if at < len(payload) and payload[at] & 0x80 else 1
+        at += bool(flags & 0x40) + bool(flags & 0x30)
+    # The frame header's first bit is inverse: 0 for a key frame. Ten bytes make a whole key frame header.
+    return at + 10 <= len(payload) and not payload[at] & 0x01
+
+
+def _h264_key(payload: bytes) -> bool:
+    if len(payload) < 2:
+        return False
+    kind = payload[0] & 0x1F
+    if kind == _NAL_FU_A:
+        return bool(payload[1] & 0x80) and payload[1] & 0x1F in _KEY_NALS
+    if kind != _NAL_STAP_A:
+        return kind in _KEY_NALS
+    at = 1
+    while at + 3 <= len(payload):
+        if payload[at + 2] & 0x1F in _KEY_NALS:
+            return True
+        at += 2 + int.from_bytes(payload[at : at + 2], "big")
+    return False

@@ -1,0 +1,392 @@
+"""The relay: all sessions and rooms of one UDP port, from an offer to the last packet.
+
+Owns who sits where (sessions by id, ufrag and address, rooms by show) and the tasks that keep time. Admission beyond
+"who publishes now" is the web role's; packets are the rooms'.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+
+import structlog
+
+from app import clock
+from app.refusal import Refusal
+from app.streams.relay import rtcp, stun
+from app.streams.relay.answer import Local, RoomSources, answer_publisher, answer_viewer, codec_for
+from app.streams.relay.dtls import Certificate
+from app.streams.relay.ingest import Ingest
+from app.streams.relay.limits import PACE_INTERVAL_S, PUBLISHERS_MAX, SESSIONS_MAX, VIEWERS_PER_ROOM_MAX
+from app.streams.relay.offer import Offer, read_fragment, read_offer
+from app.streams.relay.publish_rules import SYNTHETIC, Present, refuse_publisher
+from app.streams.relay.room import Room, Viewer
+from app.streams.relay.seat import Seat, Stage
+from app.streams.relay.session import Address, Credentials, Session, State
+from app.streams.relay.udp import UdpPort
+from app.streams.relay.wire import (
+    NewSession,
+    RelayFigures,
+    SessionMade,
+    ShowFigures,
+    Trickled,
+    TrickleTaken,
+)
+
+TICK_S = 0.05
+_NOT_FOUND = Refusal("not_found", "There is no such session.")
+_FULL = Refusal("too_many_sessions", "This relay is full; try again shortly.", 2_000)
+
+log = structlog.get_logger("hawker.relay")
+
+
+class Relay:
+    """`publishing(show, bool)` is called when a show begins or ceases to have a publisher."""
+
+    def __init__(self, publishing: Callable[[str, bool], None]) -> None:
+        self._publishing = publishing
+        self._certificate = Certificate.generateCertificate()
+        self.udp = UdpPort(self._datagram)
+        self.port = 0
+        self._seats: dict[str, Seat] = {}
+        self._by_ufrag: dict[str, Seat] = {}
+        self._by_address: dict[Address, Seat] = {}
+        self._stages: dict[str, Stage] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._now_s = clock.monotonic_s()
+        self._pacing: asyncio.TimerHandle | None = None
+
+    async def run(self, host: str, port: int, *, ready: Callable[[], None]) -> None:
+        """Serves until cancelled; then says goodbye to everybody and lets go of the port."""
+        self.port = self.udp.open(host, port)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                ready()
+                while True:
+                    self._tick()
+                    await asyncio.sleep(TICK_S)
+        finally:
+            if self._pacing is not None:
+                self._pacing.cancel()
+            for seat in list(self._seats.values()):
+                self._forget(seat, "shutdown")
+                await seat.session.handshake.stop()
+            self.udp.close()
+
+    # Sessions, as the inner HTTP asks for them.
+
+    def create(self, wanted: NewSession) -> SessionMade | Refusal:
+        """A session for an offer, or why not. A publisher's takes effect once it is connected."""
+        offer = read_offer(wanted.sdp)
+        if isinstance(offer, Refusal):
+            return offer
+        self._now_s = clock.monotonic_s()
+        if len(self._seats) >= SESSIONS_MAX:
+            return _FULL
+        made = self._seat_publisher(wanted, offer) if wanted.kind == "publish" else self._seat_viewer(wanted, offer)
+        if not isinstance(made, Refusal):
+            log.info("session.made", show=wanted.show, kind=wanted.kind, session=made.id[:6])
+        return made
+
+    def _seat_publisher(self, wanted: NewSession, offer: Offer) -> SessionMade | Refusal:
+        stage = self._stages.get(wanted.show)
+        present = self._present(stage)
+        vacant_s = self._now_s - stage.left_s if stage is not None and stage.left_s is not None else None
+        refused = refuse_publisher(wanted.owner, present, takeover=wanted.takeover, vacant_s=vacant_s)
+        if refused is not None:
+            return refused
+        if stage is None and len(self._stages) >= PUBLISHERS_MAX:
+            return _FULL
+        credentials = _fresh_credentials()
+        answer = answer_publisher(offer, self._local(credentials, wanted.addresses))
+        if isinstance(answer, Refusal):
+            return answer
+        codecs = {kind: chosen[0] for kind, chosen in (("video", answer.video), ("audio", answer.audio)) if chosen}
+        named = {kind: offer.served(kind) for kind in codecs}
+        ssrcs = {kind: media.ssrcs[0] for kind, media in named.items() if media is not None and media.ssrcs}
+        stage = stage or self._open_stage(wanted.show)
+        if stage.coming is not None:
+            self._end(stage.coming, "superseded")
+        stage = self._open_stage(wanted.show) if wanted.show not in self._stages else stage
+        seat = Seat(self._session(offer, credentials), wanted.show, "publish", wanted.owner, wanted.person)
+        seat.ingest = Ingest(codecs, ssrcs)
+        stage.coming = seat
+        return self._seated(seat, answer.sdp)
+
+    def _seat_viewer(self, wanted: NewSession, offer: Offer) -> SessionMade | Refusal:
+        stage = self._stages.get(wanted.show)
+        if stage is None or stage.publisher is None or stage.room.ingest is None:
+            return Refusal("not_live", "Nobody is publishing in this show just now.", 1_000)
+        if len(stage.room.viewers) >= VIEWERS_PER_ROOM_MAX:
+            return _FULL
+        credentials = _fresh_credentials()
+        answer = answer_viewer(offer, self._local(credentials, wanted.addresses), stage.room.sources)
+        if isinstance(answer, Refusal):
+            return answer
+        video = stage.room.ingest.tracks.get("video")
+        if video is not None and answer.video and codec_for(video.codec, answer.video) is None:
+            return Refusal("sdp_unserved", f"This show is in {video.codec.name}, which the offer lacks.")
+        seat = Seat(self._session(offer, credentials), wanted.show, "play", wanted.owner, wanted.person)
+        made = self._seated(seat, answer.sdp)
+        stage.room.expect(seat.session.id, Viewer(seat.session, {"video": answer.video, "audio": answer.audio}))
+        stage.room.flush_key_frame(self._now_s)
+        return made
+
+    def _session(self, offer: Offer, credentials: Credentials) -> Session:
+        return Session(
+            clock.new_secret(),
+            offer,
+            credentials,
+            certificate=self._certificate,
+            send=self.udp.send,
+            now_s=self._now_s,
+        )
+
+    def _seated(self, seat: Seat, sdp: str) -> SessionMade:
+        assert self._tasks is not None
+        session = seat.session
+        self._seats[session.id] = seat
+        self._by_ufrag[session.credentials.ufrag] = seat
+        seat.task = self._tasks.create_task(self._connect(seat), name=f"session {session.id[:6]}")
+        return SessionMade(session.id, sdp, session.credentials.etag)
+
+    def _local(self, credentials: Credentials, addresses: tuple[str, ...]) -> Local:
+        return Local(
+            ufrag=credentials.ufrag,
+            password=credentials.password,
+            fingerprint=self._certificate.sha256,
+            addresses=addresses,
+            port=self.port,
+            origin=secrets.randbits(62),
+        )
+
+    def see(self, session: str) -> Seat | None:
+        """The seat of a session that lives."""
+        return self._seats.get(session)
+
+    def trickle(self, session: str, trickled: Trickled) -> TrickleTaken | Refusal:
+        """A fragment from the peer. Candidates need nothing of a lite agent; new credentials restart ICE."""
+        seat = self._seats.get(session)
+        if seat is None:
+            return _NOT_FOUND
+        if trickled.if_match is None:
+            return Refusal("precondition_required", "Send If-Match with the session's entity tag.")
+        fragment = read_fragment(trickled.fragment)
+        if isinstance(fragment, Refusal):
+            return fragment
+        outdated = seat.session.restarting
+        outcome = seat.session.take_fragment(fragment, trickled.if_match, _fresh_credentials())
+        restarted = seat.session.restarting
+        if isinstance(outcome, TrickleTaken) and restarted is not None and restarted is not outdated:
+            if outdated is not None:
+                self._by_ufrag.pop(outdated.ufrag, None)
+            self._by_ufrag[restarted.ufrag] = seat
+        return outcome
+
+    def end(self, session: str) -> bool:
+        """Ends a session; False when there is none."""
+        seat = self._seats.get(session)
+        if seat is not None:
+            self._end(seat, "deleted")
+        return seat is not None
+
+    def end_sessions(self, show: str, person: str | None) -> int:
+        """Ends all sessions of a show, or one person's in it; how many there were."""
+        ending = [
+            seat for seat in self._seats.values() if seat.show == show and (person is None or seat.person == person)
+        ]
+        for seat in ending:
+            self._end(seat, "ended_by_show")
+        return len(ending)
+
+    # A session's life.
+
+    async def _connect(self, seat: Seat) -> None:
+        session = seat.session
+        if session.begins_handshake:
+            await seat.checked.wait()
+        if not await session.handshake.run():
+            self._end(seat, "handshake_failed")
+            return
+        if session.state is not State.HANDSHAKING:
+            return
+        session.step(State.CONNECTED)
+        session.handshake.when_closed(lambda: self._end(seat, "goodbye"))
+        self._now_s = session.heard_s = clock.monotonic_s()
+        stage = self._stages[seat.show]
+        if seat.kind == "publish":
+            self._take_stage(stage, seat)
+        else:
+            stage.room.admit(session.id, self._now_s)
+            stage.room.flush_key_frame(self._now_s)
+            self._keep_pace()
+        log.info("session.connected", show=seat.show, kind=seat.kind, session=session.id[:6])
+
+    def _take_stage(self, stage: Stage, seat: Seat) -> None:
+        assert seat.ingest is not None
+        previous, stage.publisher = stage.publisher, seat
+        if stage.coming is seat:
+            stage.coming = None
+        stage.room.publish(seat.session, seat.ingest)
+        stage.left_s = None
+        if previous is not None:
+            self._end(previous, "taken_over")
+        stage.room.flush_key_frame(self._now_s)
+        if previous is None:
+            self._publishing(seat.show, True)
+
+    def _end(self, seat: Seat, reason: str) -> None:
+        if seat.session.state is State.ENDED:
+            return
+        self._forget(seat, reason)
+        assert self._tasks is not None
+        self._tasks.create_task(self._stop(seat), name=f"goodbye {seat.session.id[:6]}")
+
+    @staticmethod
+    async def _stop(seat: Seat) -> None:
+        if seat.task is not None and seat.task is not asyncio.current_task():
+            seat.task.cancel()
+        await seat.session.handshake.stop()
+
+    def _forget(self, seat: Seat, reason: str) -> None:
+        """Takes a session out of every table. What it still has to say goes out by its last address."""
+        session = seat.session
+        session.step(State.ENDED)
+        self._seats.pop(session.id, None)
+        for ufrag in [session.credentials.ufrag] + ([session.restarting.ufrag] if session.restarting else []):
+            self._by_ufrag.pop(ufrag, None)
+        for address in session.addresses:
+            if self._by_address.get(address) is seat:
+                del self._by_address[address]
+        stage = self._stages.get(seat.show)
+        if stage is not None:
+            if stage.coming is seat:
+                stage.coming = None
+            if stage.publisher is seat:
+                stage.publisher = None
+                stage.room.unpublish()
+                stage.left_s = None if seat.owner == SYNTHETIC else clock.monotonic_s()
+                self._publishing(seat.show, False)
+            stage.room.leave(session.id)
+        log.info("session.ended", show=seat.show, kind=seat.kind, session=session.id[:6], reason=reason)
+
+    def _present(self, stage: Stage | None) -> Present | None:
+        """Who publishes, or is about to."""
+        if stage is None:
+            return None
+        seat = stage.publisher or stage.coming
+        if seat is None:
+            return None
+        heard_s = max(seat.session.began_s, stage.room.last_rtp_s if seat is stage.publisher else 0.0)
+        return Present(seat.owner, self._now_s - heard_s)
+
+    def _open_stage(self, show: str) -> Stage:
+        ssrcs = secrets.SystemRandom().sample(range(0x100, 0xFFFFFFFF), 3)
+        room = Room(
+            RoomSources(*ssrcs),
+            (secrets.randbits(15), secrets.randbits(15)),
+            (secrets.randbits(32), secrets.randbits(32)),
+        )
+        stage = self._stages[show] = Stage(show, room)
+        return stage
+
+    # Datagrams.
+
+    def _datagram(self, data: bytes, address: Address) -> None:
+        """Splits by the first byte (RFC 7983). Only checks may come from an address that is not known yet."""
+        first = data[0]
+        if first < 4:
+            self._check(data, address)
+            return
+        seat = self._by_address.get(address)
+        if seat is None:
+            self.udp.dropped += 1
+        elif 20 <= first < 64:
+            seat.session.handshake.feed(data)
+        elif 128 <= first < 192 and len(data) > 1:
+            self._media(seat, data)
+
+    def _check(self, data: bytes, address: Address) -> None:
+        request = stun.read_request(data)
+        seat = None if request is None else self._by_ufrag.get(request.ufrag)
+        if request is None or seat is None:
+            self.udp.dropped += 1
+            return
+        self._now_s = clock.monotonic_s()
+        before = seat.session.credentials
+        answer, given_up = seat.session.check(request, address, self._now_s)
+        if seat.session.credentials is not before:
+            self._by_ufrag.pop(before.ufrag, None)
+        if not answer:
+            return
+        self.udp.send(answer, address)
+        if address in seat.session.addresses:
+            self._by_address[address] = seat
+            seat.checked.set()
+        if given_up is not None and self._by_address.get(given_up) is seat:
+            del self._by_address[given_up]
+
+    def _media(self, seat: Seat, data: bytes) -> None:
+        self._now_s = clock.monotonic_s()
+        room = self._stages[seat.show].room
+        publishes = room.publisher is seat.session
+        if 192 <= data[1] < 224:  # RFC 5761: RTCP's packet types
+            opened = seat.session.open_rtcp(data, self._now_s)
+            for packet in rtcp.read_reports(opened) if opened is not None else ():
+                if publishes:
+                    room.receive_publisher_report(packet, self._now_s)
+                else:
+                    room.receive_viewer_report(seat.session.id, packet)
+            room.flush_key_frame(self._now_s)
+        elif publishes:
+            opened = seat.session.open_rtp(data, self._now_s)
+            if opened is not None:
+                room.receive_rtp(opened, self._now_s)
+                if room.catching_up:
+                    self._keep_pace()
+
+    # Time.
+
+    def _tick(self) -> None:
+        self._now_s = clock.monotonic_s()
+        for seat in list(self._seats.values()):
+            reason = seat.session.expired(self._now_s)
+            if reason is not None:
+                self._end(seat, reason)
+        for show, stage in list(self._stages.items()):
+            stage.room.tick(self._now_s)
+            stage.measure(self._now_s)
+            if stage.empty(self._now_s):
+                del self._stages[show]
+
+    def _keep_pace(self) -> None:
+        if self._pacing is None:
+            self._pacing = asyncio.get_running_loop().call_later(PACE_INTERVAL_S, self._pace)
+
+    def _pace(self) -> None:
+        self._pacing = None
+        behind = [stage.room for stage in self._stages.values() if stage.room.pace()]
+        if behind:
+            self._keep_pace()
+
+    # Figures.
+
+    def show_figures(self, show: str) -> ShowFigures:
+        """One room's present; a room that is not there is one that nobody publishes in."""
+        stage = self._stages.get(show)
+        return Stage.nothing(show) if stage is None else stage.figures(clock.monotonic_s())
+
+    def figures(self) -> RelayFigures:
+        """The node's present."""
+        return RelayFigures(
+            sessions=len(self._seats),
+            rooms=tuple(self.show_figures(show) for show in self._stages),
+            datagrams_in=self.udp.received,
+            datagrams_out=self.udp.sent,
+            dropped=self.udp.dropped,
+            port=self.port,
+        )
+
+
+def _fresh_credentials() -> Credentials:
+    return Credentials(secrets.token_hex(8), secrets.token_hex(16), f'"{secrets.token_hex(8)}"')

@@ -1,0 +1,209 @@
+"""The media role: the relay in a process of its own, and the inner HTTP by which the web role asks it for sessions.
+
+Owns the inner routes and the telling of who publishes (the room's state key `stream`). Whoever reaches the inner
+HTTP is trusted: it listens on a socket in the data folder, or where media_control_url says, never in public.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import redis.exceptions
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from app import clock
+from app.refusal import Refusal
+from app.rooms.bus import Rooms
+from app.settings import Settings
+from app.streams.relay.limits import SDP_BYTES_MAX
+from app.streams.relay.relay import Relay
+from app.streams.relay.wire import EndSessions, NewSession, SessionSeen, Trickled, control_socket
+from app.streams.stream_state import STREAM_KEY, StreamState
+
+BODY_BYTES_MAX: Final = 2 * SDP_BYTES_MAX  # an offer with every character escaped is refused before it gets here
+TELL_RETRY_S: Final = 0.5
+_JSON: Final = "application/json"
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_Body = TypeVar("_Body")
+
+log = structlog.get_logger("hawker.media")
+
+
+class Announcer:
+    """Tells each room who publishes: the newest truth per show, again until the room has it."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._news: dict[str, tuple[int, bool]] = {}
+        self._there = asyncio.Event()
+        self._version = 0
+
+    def tell(self, show: str, publishing: bool) -> None:
+        """Notes a change. Versions follow the clock, so they grow over a restart of this process too."""
+        self._version = max(self._version + 1, clock.now_ms())
+        self._news[show] = self._version, publishing
+        self._there.set()
+
+    async def run(self) -> None:
+        """Sends what was noted; never returns."""
+        while True:
+            await self._there.wait()
+            self._there.clear()
+            while self._news:
+                show, (version, publishing) = next(iter(self._news.items()))
+                try:
+                    await self._rooms.set_state(show, STREAM_KEY, version, StreamState(publishing))
+                except (OSError, redis.exceptions.RedisError) as error:
+                    log.warning("stream_state.waits", error=repr(error))
+                    await asyncio.sleep(TELL_RETRY_S)
+                    continue
+                if self._news.get(show) == (version, publishing):
+                    del self._news[show]
+
+
+def _answer(value: Any, status: int = 200) -> Response:
+    if isinstance(value, Refusal):
+        return Response(msgspec.json.encode(value), 409, media_type=_JSON)
+    return Response(msgspec.json.encode(value), status, media_type=_JSON)
+
+
+def _with_body(
+    body_type: type[_Body], action: Callable[[Request, _Body], Response]
+) -> Callable[[Request], Awaitable[Response]]:
+    decoder = msgspec.json.Decoder(body_type)
+
+    async def endpoint(request: Request) -> Response:
+        raw = await request.body()
+        if len(raw) > BODY_BYTES_MAX:
+            return _answer(Refusal("too_large", "The offer is too large."))
+        try:
+            body = decoder.decode(raw)
+        except msgspec.DecodeError as wrong:
+            return _answer(Refusal("malformed", f"{wrong}."))
+        return action(request, body)
+
+    return endpoint
+
+
+def inner_app(relay: Relay) -> Starlette:
+    """The inner HTTP. A refusal is a 409 with the Refusal as its body; the web role gives it its public status."""
+
+    def create(_: Request, body: NewSession) -> Response:
+        return _answer(relay.create(body), 201)
+
+    def trickle(request: Request, body: Trickled) -> Response:
+        return _answer(relay.trickle(request.path_params["session"], body))
+
+    async def see(request: Request) -> Response:
+        seat = relay.see(request.path_params["session"])
+        if seat is None:
+            return _answer(Refusal("not_found", "There is no such session."))
+        one = seat.session
+        return _answer(SessionSeen(one.id, seat.show, seat.kind, seat.owner, one.credentials.etag, one.state))
+
+    async def delete(request: Request) -> Response:
+        relay.end(request.path_params["session"])
+        return Response(status_code=204)
+
+    def end_sessions(request: Request, body: EndSessions) -> Response:
+        return _answer({"ended": relay.end_sessions(request.path_params["show"], body.person)})
+
+    async def show(request: Request) -> Response:
+        return _answer(relay.show_figures(request.path_params["show"]))
+
+    async def stats(_: Request) -> Response:
+        return _answer(relay.figures())
+
+    one = "/sessions/{session}"
+    return Starlette(
+        routes=[
+            Route("/sessions", _with_body(NewSession, create), methods=["POST"]),
+            Route(one, _with_body(Trickled, trickle), methods=["PATCH"]),
+            Route(one, see, methods=["GET"]),
+            Route(one, delete, methods=["DELETE"]),
+            Route("/shows/{show}/end", _with_body(EndSessions, end_sessions), methods=["POST"]),
+            Route("/shows/{show}", show, methods=["GET"]),
+            Route("/stats", stats, methods=["GET"]),
+        ]
+    )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    """The inner HTTP's socket: a unix one that only this user may open, or the address in media_control_url."""
+    if settings.media_control_url:
+        url = urlsplit(settings.media_control_url)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((url.hostname or "127.0.0.1", url.port or 80))
+        return sock
+    path = control_socket(settings)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    return _bind_private(path)
+
+
+def _bind_private(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        sock.bind(str(path))
+    finally:
+        os.umask(before)
+    return sock
+
+
+def udp_host(settings: Settings) -> str:
+    """Where the UDP port is bound: on loopback alone when the site itself is, unless an address is published."""
+    if settings.media_address or settings.host not in _LOOPBACK:
+        return "0.0.0.0"  # noqa: S104 viewers come from everywhere; their packets are authenticated
+    return "127.0.0.1"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: the role's owner cancels us."""
+
+    def install_signal_handlers(self) -> None:
+        """Nothing."""
+
+
+async def serve_media(settings: Settings, rooms: Rooms) -> None:
+    """Runs the relay and its inner HTTP until cancelled."""
+    announcer = Announcer(rooms)
+    relay = Relay(announcer.tell)
+    listening = _listen(settings)
+    config = uvicorn.Config(inner_app(relay), log_config=None, access_log=False, lifespan="off")
+    server = _Server(config)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            port = settings.media_port or settings.port
+            tasks.create_task(announcer.run(), name="announcer")
+            serving = asyncio.Event()
+            tasks.create_task(relay.run(udp_host(settings), port, ready=serving.set), name="relay")
+            await serving.wait()
+            log.info("media.serves", udp_port=relay.port)
+            await server.serve(sockets=[listening])
+    finally:
+        server.should_exit = True
+        listening.close()
+
+
+async def run_media(settings: Settings) -> None:
+    """The media role as the supervisor starts it. `settings.redis_url` must name the Valkey that is up."""
+    from app.rooms.valkey_bus import ValkeyRooms
+    from app.storage.valkey import open_valkey
+
+    valkey = open_valkey(settings.redis_url)
+    try:
+        await serve_media(settings, ValkeyRooms(valkey))
+    finally:
+        await valkey.aclose()

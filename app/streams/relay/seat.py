@@ -1,0 +1,70 @@
+"""Who sits where: a session's seat in a show, and a show's stage with its room. Plain records; the relay moves them."""
+
+import asyncio
+
+from app.streams.relay.ingest import Ingest
+from app.streams.relay.limits import SYNTHETIC_WAITS_S
+from app.streams.relay.room import Room
+from app.streams.relay.session import Session
+from app.streams.relay.wire import ShowFigures
+
+
+class Seat:
+    """A session and what it is in its show. `kind` is publish or play."""
+
+    def __init__(self, session: Session, show: str, kind: str, owner: str, person: str | None) -> None:
+        self.session = session
+        self.show = show
+        self.kind = kind
+        self.owner = owner
+        self.person = person
+        self.ingest: Ingest | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.checked = asyncio.Event()
+
+
+class Stage:
+    """A show's room, the seat that publishes in it and the one that is about to."""
+
+    def __init__(self, show: str, room: Room) -> None:
+        self.show = show
+        self.room = room
+        self.publisher: Seat | None = None
+        self.coming: Seat | None = None
+        self.left_s: float | None = None  # when the last person stopped publishing
+        self.bitrate_kbps = 0
+        self._measured_s = 0.0
+        self._measured_octets = 0
+
+    def empty(self, now_s: float) -> bool:
+        """Nobody is here, and nobody's coming back is waited for."""
+        waited = self.left_s is None or now_s - self.left_s > SYNTHETIC_WAITS_S
+        return self.publisher is None and self.coming is None and not self.room.viewers and waited
+
+    def measure(self, now_s: float) -> None:
+        """Takes the bitrate of what the room was sent, once a second."""
+        passed_s = now_s - self._measured_s
+        if passed_s >= 1:
+            octets = sum(self.room.octets.values())
+            self.bitrate_kbps = round((octets - self._measured_octets) * 8 / passed_s / 1000)
+            self._measured_s, self._measured_octets = now_s, octets
+
+    def figures(self, now_s: float) -> ShowFigures:
+        """The room's present."""
+        video = self.room.ingest.tracks.get("video") if self.room.ingest is not None else None
+        history = self.room.history["video"]
+        return ShowFigures(
+            show=self.show,
+            publishing=self.publisher is not None,
+            owner=self.publisher.owner if self.publisher is not None else "",
+            viewers=len(self.room.viewers),
+            bitrate_kbps=self.bitrate_kbps,
+            codec=video.codec.name if video is not None else "",
+            key_frame_age_ms=None if history.group is None else round((now_s - history.group_s) * 1000),
+            lost=video.reception.lost if video is not None else 0,
+        )
+
+    @staticmethod
+    def nothing(show: str) -> ShowFigures:
+        """The figures of a show without a stage."""
+        return ShowFigures(show, False, "", 0, 0, "", None, 0)

@@ -1,0 +1,104 @@
+"""The relay's one UDP port: reads datagrams in bounded turns, and sends them without ever losing one silently.
+
+Owns the socket. It looks into no datagram. `send` is the seam where many packets per system call will go.
+"""
+
+import asyncio
+import errno
+import socket
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from app.streams.relay.limits import DATAGRAM_BYTES_MAX, PACKETS_PER_TURN_MAX, SEND_QUEUE_MAX
+
+_BUFFER_BYTES: Final = 4 * 1024 * 1024
+_GONE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM, errno.EINVAL, errno.ECONNREFUSED})
+
+Address = tuple[str, int]
+
+
+class UdpPort:
+    """Open from open() to close(); `receive` is called for each datagram."""
+
+    def __init__(self, receive: Callable[[bytes, Address], None]) -> None:
+        self._receive = receive
+        self._queue: deque[tuple[bytes, Address]] = deque()
+        self._socket: socket.socket | None = None
+        self.received = self.sent = self.dropped = 0
+
+    def open(self, host: str, port: int) -> int:
+        """Binds, and returns the port (useful when 0 was asked for). OSError when it is taken."""
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
+            sock.bind((host, port))
+        except OSError:
+            sock.close()
+            raise
+        self._socket = sock
+        asyncio.get_running_loop().add_reader(sock.fileno(), self._readable)
+        return int(sock.getsockname()[1])
+
+    def close(self) -> None:
+        """Lets go of the port; what is queued is dropped."""
+        if self._socket is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._socket.fileno())
+            loop.remove_writer(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+            self._queue.clear()
+
+    def _readable(self) -> None:
+        for _ in range(PACKETS_PER_TURN_MAX):
+            if self._socket is None:
+                return
+            try:
+                data, address = self._socket.recvfrom(DATAGRAM_BYTES_MAX)
+            except BlockingIOError:
+                return
+            except OSError as error:  # an ICMP answer to something sent before
+                if error.errno not in _GONE:
+                    raise
+                continue
+            self.received += 1
+            if data:
+                self._receive(data, address)
+
+    def send(self, data: bytes, address: Address) -> None:
+        """Sends a datagram, in order behind what waits already. A full queue drops it, and counts that."""
+        if self._socket is None:
+            return
+        if not self._queue and self._sent(data, address):
+            return
+        if len(self._queue) >= SEND_QUEUE_MAX:
+            self.dropped += 1
+            return
+        if not self._queue:
+            asyncio.get_running_loop().add_writer(self._socket.fileno(), self._writable)
+        self._queue.append((data, address))
+
+    def _sent(self, data: bytes, address: Address) -> bool:
+        assert self._socket is not None
+        try:
+            self._socket.sendto(data, address)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            if error.errno == errno.ENOBUFS:
+                return False
+            if error.errno not in _GONE:
+                raise
+            self.dropped += 1  # its network is away; consent will tell when it is for good
+            return True
+        self.sent += 1
+        return True
+
+    def _writable(self) -> None:
+        while self._queue and self._sent(*self._queue[0]):
+            self._queue.popleft()
+        if not self._queue and self._socket is not None:
+            asyncio.get_running_loop().remove_writer(self._socket.fileno())

@@ -1,0 +1,104 @@
+"""What the web role and the media role say to each other over HTTP: the bodies, and where the media role listens.
+
+Owns these types and the socket's place; imports nothing of the relay, so the web role stays without aiortc.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from app.settings import Settings
+
+_UNIX_PATH_MAX: Final = 100  # of 107 bytes that the kernel takes
+
+
+class NewSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /sessions. `owner` names a publisher's hands (publish_rules), `person` the account behind either kind."""
+
+    show: str
+    kind: str  # publish or play
+    sdp: str
+    addresses: tuple[str, ...]
+    owner: str = ""
+    person: str | None = None
+    takeover: bool = False
+
+
+class SessionMade(msgspec.Struct, frozen=True):
+    """201: the session's id (its capability), the answer, and the entity tag of its ICE generation."""
+
+    id: str
+    sdp: str
+    etag: str
+
+
+class Trickled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """PATCH /sessions/{id}: a trickle-ice-sdpfrag and the If-Match header it came with."""
+
+    show: str
+    kind: str
+    fragment: str
+    if_match: str | None
+
+
+class TrickleTaken(msgspec.Struct, frozen=True):
+    """200. `fragment` and `etag` are there when ICE was restarted; else the answer outside is 204."""
+
+    fragment: str | None = None
+    etag: str | None = None
+
+
+class SessionSeen(msgspec.Struct, frozen=True):
+    """GET /sessions/{id}: whose it is. The web role decides from it who may touch the session."""
+
+    id: str
+    show: str
+    kind: str
+    owner: str
+    etag: str
+    state: str
+
+
+class EndSessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """POST /shows/{show}/end: of one person, or all when `person` is None."""
+
+    person: str | None = None
+
+
+class ShowFigures(msgspec.Struct, frozen=True):
+    """GET /shows/{show}: one room's present."""
+
+    show: str
+    publishing: bool
+    owner: str
+    viewers: int
+    bitrate_kbps: int
+    codec: str
+    key_frame_age_ms: int | None
+    lost: int
+
+
+class RelayFigures(msgspec.Struct, frozen=True):
+    """GET /stats: the whole node."""
+
+    sessions: int
+    rooms: tuple[ShowFigures, ...]
+    datagrams_in: int
+    datagrams_out: int
+    dropped: int
+    port: int
+
+
+def control_socket(settings: Settings) -> Path:
+    """Where the media role listens when no media_control_url is set: in the data folder, or, when its path is too
+    long for a socket, in a folder of the user's own under the temporary folder.
+    """
+    path = settings.data_dir / "media.sock"
+    if len(os.fsencode(path)) <= _UNIX_PATH_MAX:
+        return path
+    digest = hashlib.sha256(os.fsencode(settings.data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"hawker-{os.getuid()}-{digest}" / "media.sock"
