@@ -1,0 +1,17 @@
+"""What the WHIP and WHEP actions need. Only holds it."""
+
+import asyncpg
+import msgspec
+
+from app.http.endpoint import Gatekeeper
+from app.settings import Settings
+from app.streams.media_control import MediaControl
+
+
+class Media(msgspec.Struct, frozen=True):
+    """`gatekeeper` proves a host who publishes from the studio page by cookie."""
+
+    pg: asyncpg.Pool
+    control: MediaControl
+    gatekeeper: Gatekeeper
+    settings: Settings
