@@ -40,12 +40,9 @@ class MediaControl:
     """Close it with aclose(). Calls answer with a value or a Refusal; a role that is away never makes them raise."""
 
     def __init__(self, settings: Settings) -> None:
-        if settings.media_control_url:
-            transport = httpx.AsyncHTTPTransport()
-            base = settings.media_control_url
-        else:
-            transport = httpx.AsyncHTTPTransport(uds=str(control_socket(settings)))
-            base = "http://media"
+        path = control_socket(settings)
+        base = settings.media_control_url if path is None else "http://media"
+        transport = httpx.AsyncHTTPTransport(uds=None if path is None else str(path))
         self._http = httpx.AsyncClient(transport=transport, base_url=base, timeout=TIMEOUT_S)
 
     async def aclose(self) -> None:

@@ -5,11 +5,12 @@ HTTP is trusted: it listens on a socket in the data folder, or where media_contr
 """
 
 import asyncio
+import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
@@ -32,9 +33,11 @@ from app.streams.stream_state import STREAM_KEY, StreamState
 
 BODY_BYTES_MAX: Final = 2 * SDP_BYTES_MAX  # an offer with every character escaped is refused before it gets here
 TELL_RETRY_S: Final = 0.5
+BACKLOG: Final = 256
 _JSON: Final = "application/json"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _Body = TypeVar("_Body")
+Ready: TypeAlias = Callable[[], Awaitable[None]]
 
 log = structlog.get_logger("hawker.media")
 
@@ -140,16 +143,17 @@ def inner_app(relay: Relay) -> Starlette:
 
 def _listen(settings: Settings) -> socket.socket:
     """The inner HTTP's socket: a unix one that only this user may open, or the address in media_control_url."""
-    if settings.media_control_url:
-        url = urlsplit(settings.media_control_url)
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((url.hostname or "127.0.0.1", url.port or 80))
-        return sock
     path = control_socket(settings)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    return _bind_private(path)
+    if path is not None:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        return _bind_private(path)
+    url = urlsplit(settings.media_control_url)
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((url.hostname or "127.0.0.1", url.port or 80))
+    sock.listen(BACKLOG)
+    return sock
 
 
 def _bind_private(path: Path) -> socket.socket:
@@ -159,6 +163,7 @@ def _bind_private(path: Path) -> socket.socket:
         sock.bind(str(path))
     finally:
         os.umask(before)
+    sock.listen(BACKLOG)
     return sock
 
 
@@ -170,40 +175,33 @@ def udp_host(settings: Settings) -> str:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its own signal handlers: the role's owner cancels us."""
+    """uvicorn, with the signals left to the role's owner."""
 
-    def install_signal_handlers(self) -> None:
-        """Nothing."""
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield
 
 
-async def serve_media(settings: Settings, rooms: Rooms) -> None:
-    """Runs the relay and its inner HTTP until cancelled."""
+async def run_media(settings: Settings, rooms: Rooms, say_ready: Ready) -> None:
+    """The media role until cancelled. `say_ready` is awaited once it takes requests. `rooms` must know every source:
+    the first word to a room that Valkey lost opens it anew, with what the sources say.
+    """
     announcer = Announcer(rooms)
     relay = Relay(announcer.tell)
     listening = _listen(settings)
-    config = uvicorn.Config(inner_app(relay), log_config=None, access_log=False, lifespan="off")
+    config = uvicorn.Config(inner_app(relay), loop="none", log_config=None, access_log=False, lifespan="off")
     server = _Server(config)
+    serving = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as tasks:
-            port = settings.media_port or settings.port
             tasks.create_task(announcer.run(), name="announcer")
-            serving = asyncio.Event()
+            port = settings.media_port or settings.port
             tasks.create_task(relay.run(udp_host(settings), port, ready=serving.set), name="relay")
             await serving.wait()
+            # Its socket listens from the start of serve(), so whoever asks now is answered.
+            tasks.create_task(server.serve(sockets=[listening]), name="inner HTTP")
             log.info("media.serves", udp_port=relay.port)
-            await server.serve(sockets=[listening])
+            await say_ready()
     finally:
-        server.should_exit = True
         listening.close()
-
-
-async def run_media(settings: Settings) -> None:
-    """The media role as the supervisor starts it. `settings.redis_url` must name the Valkey that is up."""
-    from app.rooms.valkey_bus import ValkeyRooms
-    from app.storage.valkey import open_valkey
-
-    valkey = open_valkey(settings.redis_url)
-    try:
-        await serve_media(settings, ValkeyRooms(valkey))
-    finally:
-        await valkey.aclose()

@@ -3,17 +3,11 @@
 Owns these types and the socket's place; imports nothing of the relay, so the web role stays without aiortc.
 """
 
-import hashlib
-import os
-import tempfile
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from app.settings import Settings
-
-_UNIX_PATH_MAX: Final = 100  # of 107 bytes that the kernel takes
 
 
 class NewSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,12 +87,11 @@ class RelayFigures(msgspec.Struct, frozen=True):
     port: int
 
 
-def control_socket(settings: Settings) -> Path:
-    """Where the media role listens when no media_control_url is set: in the data folder, or, when its path is too
-    long for a socket, in a folder of the user's own under the temporary folder.
+def control_socket(settings: Settings) -> Path | None:
+    """The unix socket that the media role listens on (`unix:<path>`, or media.sock in the data folder); None when
+    media_control_url is an http address.
     """
-    path = settings.data_dir / "media.sock"
-    if len(os.fsencode(path)) <= _UNIX_PATH_MAX:
-        return path
-    digest = hashlib.sha256(os.fsencode(settings.data_dir)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"hawker-{os.getuid()}-{digest}" / "media.sock"
+    if not settings.media_control_url:
+        return settings.data_dir / "media.sock"
+    scheme, _, path = settings.media_control_url.partition(":")
+    return Path(path) if scheme == "unix" else None
