@@ -52,7 +52,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "show_ended": 409,
     "unknown_product": 400,
     "is_host": 409,
-    "unknown_person": 400,
+    "unknown_person": 404,
     # Stock and sales.
     "all_held": 409,
     "sold_out": 409,

@@ -1,0 +1,43 @@
+"""What the actions on shows need, put together once, and what they ask of others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import asyncpg
+
+from app.rooms.bus import Rooms
+from app.settings import Settings
+
+
+class ShowSales(Protocol):
+    """Implemented by flash_sales, which is above."""
+
+    async def show_ended(self, show: str) -> None:
+        """The show is over in Postgres: end its sales. Called again until it returns."""
+
+
+class MediaSessions(Protocol):
+    """Implemented by the media half of streams, in another process."""
+
+    async def end_sessions(self, show: str, person: str | None = None) -> None:
+        """Ends all media sessions of the show, or one person's."""
+
+
+class Audience(Protocol):
+    """Implemented over rooms: how many people watch."""
+
+    async def viewers_of(self, shows: Sequence[str]) -> Mapping[str, int]:
+        """The number of viewers of each show that has any."""
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The parts of streams. A listener that is not there (a role without it) is None."""
+
+    pg: asyncpg.Pool
+    rooms: Rooms
+    settings: Settings
+    sales: ShowSales | None = None
+    media: MediaSessions | None = None
+    audience: Audience | None = None
