@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from app.accounts.passwords import Passwords
 from app.accounts.sessions import Sessions
+from app.rooms.bus import Rooms
 from app.settings import Settings
 
 
@@ -19,8 +20,9 @@ class Accounts:
     settings: Settings
     sessions: Sessions
     passwords: Passwords
+    rooms: Rooms | None = None  # None: a process without rooms, as the command line
 
 
-def build_accounts(pg: asyncpg.Pool, valkey: Redis, settings: Settings) -> Accounts:
+def build_accounts(pg: asyncpg.Pool, valkey: Redis, settings: Settings, rooms: Rooms | None = None) -> Accounts:
     """Accounts over the given stores, with an empty session cache."""
-    return Accounts(pg=pg, valkey=valkey, settings=settings, sessions=Sessions(pg), passwords=Passwords())
+    return Accounts(pg=pg, valkey=valkey, settings=settings, sessions=Sessions(pg), passwords=Passwords(), rooms=rooms)

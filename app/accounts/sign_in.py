@@ -22,9 +22,11 @@ from app.accounts.throttle import (
 )
 from app.accounts.tickets import TICKET_MS, issue_ticket
 from app.accounts.views import Moderated, Named, Session, ShopRole, SignIn, SignUp, Ticket, TicketFor
-from app.http.credentials import bearer, clear_cookie, cookie_secret, csrf_token, set_cookie
+from app.http.credentials import bearer, by_cookie, clear_cookie, cookie_secret, csrf_token, set_cookie
 from app.http.endpoint import Call, Reply
+from app.person import Person
 from app.refusal import Refusal
+from app.storage.away import unless_away
 
 _WRONG: Final = Refusal("wrong_credentials", "The address or the password is wrong.")
 
@@ -90,9 +92,9 @@ async def sign_up(accounts: Accounts, call: Call) -> Reply | Refusal:
 
 async def sign_out(accounts: Accounts, call: Call) -> Reply:
     """Ends the session. Its secret opens nothing from now on, here at once and elsewhere within a moment."""
-    secret = bearer(call.request) or cookie_secret(call.request)
+    secret = cookie_secret(call.request) if by_cookie(call.request) else bearer(call.request)
     if secret is not None:
-        await accounts.sessions.end(secret)
+        await _end_session(accounts, secret, call.person)
     return Reply(headers={"Set-Cookie": clear_cookie()})
 
 
@@ -134,7 +136,14 @@ async def _demo_account(accounts: Accounts, role: str, address: str) -> str | Re
 async def _start(accounts: Accounts, account: str, call: Call) -> Reply:
     last = cookie_secret(call.request)
     if last is not None:
-        await accounts.sessions.end(last)
+        await _end_session(accounts, last, await accounts.sessions.find(last))
     secret = await accounts.sessions.open(account)
     session = await view_session(accounts, account, secret)
     return Reply(session, status=201, headers={"Set-Cookie": set_cookie(secret, SESSION_S)})
+
+
+async def _end_session(accounts: Accounts, secret: str, person: Person | None) -> None:
+    """Ends a session and closes the sockets that it opened."""
+    await accounts.sessions.end(secret)
+    if person is not None and accounts.rooms is not None:
+        await unless_away("sign-out", accounts.rooms.signed_out(person.id, person.session))

@@ -4,9 +4,11 @@ Owns the state key `viewers` of the public rooms and the list of rooms that are 
 comes or goes: only the sum is published, and only when it changed.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from redis.asyncio import Redis
 
 from app import clock
@@ -35,6 +37,20 @@ async def open_rooms(valkey: Redis) -> list[str]:
     since = clock.now_ms() - OPEN_AGE_MAX_MS
     names = await valkey.zrange(OPEN_ROOMS, "+inf", since, desc=True, byscore=True, offset=0, num=OPEN_ROOMS_MAX)
     return [name.decode() for name in names]
+
+
+async def viewers_of(valkey: Redis, rooms: Sequence[str]) -> dict[str, int]:
+    """How many people watch each of the rooms, as last published; a room that is not open is left out."""
+    async with valkey.pipeline(transaction=False) as pipeline:
+        for room in rooms:
+            pipeline.hget(keys_of(room).state, "viewers")
+        said = await pipeline.execute()
+    # The state keeps "version value"; sum.lua writes the value.
+    return {
+        room: msgspec.json.decode(pair.partition(b" ")[2])["n"]
+        for room, pair in zip(rooms, said, strict=True)
+        if pair is not None
+    }
 
 
 async def mark_open(valkey: Redis, room: str) -> None:

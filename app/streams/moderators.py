@@ -10,7 +10,7 @@ from app.refusal import Refusal
 from app.rooms.bus import staff_room
 from app.storage.away import unless_away
 from app.streams.parts import Streams
-from app.streams.views import ActEvent, Appointment, Moderators, Named, StandingHint
+from app.streams.views import ActEvent, Appointment, Moderators, Named
 
 MODERATORS_MAX: Final = 100
 
@@ -95,9 +95,7 @@ async def _write_act(connection: Any, show: str, call: Call, act: str, target: s
 
 
 async def _tell(streams: Streams, show: str, call: Call, act: str, person: Named) -> None:
-    """Tells the person what they are now, and the staff who did it."""
-    now = await standing(streams.pg, show, Person(person.id, person.name))
-    assert now is not None
-    await unless_away("standing", streams.rooms.tell(show, person.id, StandingHint(now.value)))
+    """Makes the person's sockets ask what they are now, and tells the staff who did it."""
+    await unless_away("standing", streams.rooms.standing_changed(show, person.id))
     actor = Named(call.signed_in.id, call.signed_in.name)
     await unless_away("act", streams.rooms.append(staff_room(show), ActEvent(actor, act, person, call.now_ms)))

@@ -1,10 +1,10 @@
 """What the actions on shows need, put together once, and what they ask of others."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import asyncpg
+from redis.asyncio import Redis
 
 from app.rooms.bus import Rooms
 from app.settings import Settings
@@ -24,20 +24,13 @@ class MediaSessions(Protocol):
         """Ends all media sessions of the show, or one person's."""
 
 
-class Audience(Protocol):
-    """Implemented over rooms: how many people watch."""
-
-    async def viewers_of(self, shows: Sequence[str]) -> Mapping[str, int]:
-        """The number of viewers of each show that has any."""
-
-
 @dataclass(frozen=True)
 class Streams:
     """The parts of streams. A listener that is not there (a role without it) is None."""
 
     pg: asyncpg.Pool
+    valkey: Redis
     rooms: Rooms
     settings: Settings
     sales: ShowSales | None = None
     media: MediaSessions | None = None
-    audience: Audience | None = None

@@ -1,6 +1,6 @@
 """What a host does with a show, and what everybody may read of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -12,6 +12,7 @@ from app.catalog.products import products_of_lineup
 from app.catalog.text_rules import clean_title
 from app.http.endpoint import Call, Reply
 from app.refusal import Refusal
+from app.rooms.presence import viewers_of
 from app.storage.away import unless_away
 from app.streams.announce import announce, close_show
 from app.streams.parts import Streams
@@ -39,16 +40,12 @@ def _view(row: ShowRow, viewers: Mapping[str, int]) -> Show:
     )
 
 
-async def _viewers(streams: Streams, shows: Sequence[str]) -> Mapping[str, int]:
-    return {} if streams.audience is None or not shows else await streams.audience.viewers_of(shows)
-
-
 async def view_show(streams: Streams, show: str, account: str | None, status: int = 200) -> Reply | Refusal:
     """The show with its line-up, as the account (None: anybody) sees it."""
     row = await find_show(streams.pg, show, account)
     if row is None:
         return NO_SHOW
-    view = _view(row, await _viewers(streams, [show]))
+    view = _view(row, await viewers_of(streams.valkey, [show]))
     return Reply(msgspec.structs.replace(view, lineup=await products_of_lineup(streams.pg, show)), status=status)
 
 
@@ -60,7 +57,7 @@ async def read_show(streams: Streams, call: Call) -> Reply | Refusal:
 async def read_shows(streams: Streams, call: Call) -> Reply:
     """The shows of the home page."""
     rows = await list_shows(streams.pg, None if call.person is None else call.person.id)
-    viewers = await _viewers(streams, [row.id for row in rows if row.state != ShowState.ENDED])
+    viewers = await viewers_of(streams.valkey, [row.id for row in rows if row.state != ShowState.ENDED])
     return Reply(Shows([_view(row, viewers) for row in rows]))
 
 

@@ -142,9 +142,3 @@ class ActEvent(Struct, frozen=True, tag_field="t", tag="act"):
     act: str
     target: Named | None
     at: int
-
-
-class StandingHint(Struct, frozen=True, tag_field="t", tag="standing"):
-    """To one person: what they are in the show from now on."""
-
-    standing: str

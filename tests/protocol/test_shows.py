@@ -1,0 +1,302 @@
+"""Shows over HTTP and what their room hears: states, line-up, pins, stream keys, moderators."""
+
+import asyncio
+import hashlib
+
+import msgspec
+import pytest
+
+from app import clock
+from app.accounts.gatekeeper import AccountsGatekeeper
+from app.accounts.register import create_shop
+from app.catalog import edge as catalog_edge
+from app.catalog.parts import Catalog
+from app.http.edge import build_asgi, build_routes
+from app.rooms.bus import staff_room
+from app.rooms.sources import Sources
+from app.rooms.valkey_bus import ValkeyRooms
+from app.streams import edge
+from app.streams.announce import PinnedProducts, SayAgain, ShowKeys
+from app.streams.parts import Streams
+from app.streams.stream_keys import stream_key_fits
+from tests.protocol.callers import Caller, accounts_over, problem, somebody
+
+
+class Ends:
+    """Sales and media that remember which shows ended for them."""
+
+    def __init__(self):
+        self.sales: list[str] = []
+        self.media: list[str] = []
+
+    async def show_ended(self, show):
+        self.sales.append(show)
+
+    async def end_sessions(self, show, person=None):
+        assert person is None
+        self.media.append(show)
+
+
+class Stage:
+    """A shop with its host and products, and everything that shows need, over real stores."""
+
+    def __init__(self, pg, valkey):
+        self.pg = pg
+        self.ends = Ends()
+        self.rooms = ValkeyRooms(valkey)
+        self.accounts = accounts_over(pg, valkey)
+        self.streams = Streams(
+            pg=pg, valkey=valkey, rooms=self.rooms, settings=self.accounts.settings, sales=self.ends, media=self.ends
+        )
+        self.rooms.sources = Sources(states=(ShowKeys(self.streams),))
+        self.catalog = Catalog(pg=pg, product_listeners=(PinnedProducts(self.streams),))
+        endpoints = [*catalog_edge.endpoints(self.catalog), *edge.endpoints(self.streams)]
+        self.app = build_asgi(build_routes(endpoints, AccountsGatekeeper(self.accounts), self.accounts.settings))
+
+    async def open(self):
+        self.host = await somebody(self.app, self.accounts, clock.new_id())
+        self.shop = await create_shop(self.pg, name="Shop", currency="EUR", host=self.host.account)
+        self.tea = await self.product("Tea pot")
+        self.cup = await self.product("Cup")
+        return self
+
+    def close(self):
+        self.catalog.darkroom.close()
+        self.accounts.passwords.close()
+
+    async def product(self, title, host=None, shop=None):
+        body = {"shop": shop or self.shop, "title": title, "variants": [{"price_minor": 500, "stock": 3}]}
+        return (await (host or self.host).post("/api/products", body)).json()
+
+    async def show(self, *acts, **body):
+        made = await self.host.post("/api/shows", {"shop": self.shop, "title": "Tea at five", **body})
+        assert made.status_code == 201, made.text
+        for act in acts:
+            assert (await self.host.post(f"/api/shows/{made.json()['id']}/{act}")).status_code == 200
+        return made.json()["id"]
+
+    async def told(self, room):
+        """The room's events, and its state as {key: (version, value)}."""
+        view = await self.rooms.read(room)
+        state = {key: (version, msgspec.json.decode(value)) for key, (version, value) in view.state.items()}
+        return [msgspec.json.decode(event) for event in view.events], state
+
+
+@pytest.fixture
+async def stage(pg, valkey):
+    stage = await Stage(pg, valkey).open()
+    yield stage
+    stage.close()
+
+
+async def test_a_new_show_is_scheduled_and_everybody_can_see_it(stage):
+    show = await stage.show(scheduled_at="2026-12-24T18:00:00+01:00")
+    seen = (await Caller(stage.app).get(f"/api/shows/{show}")).json()
+    assert seen["shop"] == {"id": stage.shop, "name": "Shop", "currency": "EUR"}
+    assert (seen["title"], seen["state"], seen["standing"]) == ("Tea at five", "scheduled", "viewer")
+    assert (seen["scheduled_at"], seen["started_at"], seen["ended_at"]) == ("2026-12-24T17:00:00Z", None, None)
+    assert (seen["pinned"], seen["lineup"], seen["viewers"]) == (None, [], 0)
+    assert (await stage.host.get(f"/api/shows/{show}")).json()["standing"] == "host"
+    listed = (await Caller(stage.app).get("/api/shows")).json()["shows"]
+    assert show in [one["id"] for one in listed]
+    assert all("lineup" not in one for one in listed)
+
+
+async def test_a_show_goes_through_its_states_and_the_room_hears_each(stage):
+    show = await stage.show()
+    for act, state in (("start", "live"), ("pause", "paused"), ("resume", "live"), ("end", "ended")):
+        answer = await stage.host.post(f"/api/shows/{show}/{act}")
+        assert answer.status_code == 200
+        assert answer.json()["state"] == state
+    events, keys = await stage.told(show)
+    assert [event["state"] for event in events if event["t"] == "show"] == ["live", "paused", "live", "ended"]
+    assert keys["show"][1]["state"] == "ended"
+    assert keys["show"][1]["started_at_ms"] <= clock.now_ms()
+    assert stage.ends.sales == stage.ends.media == [show]
+
+
+async def test_an_act_that_does_not_fit_is_a_conflict_and_changes_nothing(stage):
+    show = await stage.show()
+    for acts, wrong in (
+        (("pause", "resume"), "scheduled"),
+        (("start", "resume"), "live"),
+        (("start", "pause"), "ended"),
+    ):
+        for act in acts:
+            assert problem(await stage.host.post(f"/api/shows/{show}/{act}")) == (409, "show_state")
+        assert (await stage.host.get(f"/api/shows/{show}")).json()["state"] == wrong
+        following = {"scheduled": "start", "live": "end", "ended": None}[wrong]
+        if following:
+            await stage.host.post(f"/api/shows/{show}/{following}")
+
+
+async def test_two_hosts_who_start_at_once_start_it_once(stage):
+    show = await stage.show()
+    answers = await asyncio.gather(*(stage.host.post(f"/api/shows/{show}/start") for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409, 409]
+    events, _ = await stage.told(show)
+    assert [event["t"] for event in events] == ["show"]
+
+
+async def test_the_title_can_change_until_the_end_and_the_room_hears_it(stage):
+    show = await stage.show("start")
+    path = f"/api/shows/{show}"
+    assert (await stage.host.ask("PATCH", path, {"title": " Tea  at six "})).json()["title"] == "Tea at six"
+    _, keys = await stage.told(show)
+    assert keys["show"][1]["title"] == "Tea at six"
+    assert problem(await stage.host.ask("PATCH", path, {"title": "\u202e"})) == (400, "text_invalid")
+    assert problem(await stage.host.ask("PATCH", path, {"state": "ended"})) == (400, "unknown_field")
+    assert problem(await stage.host.ask("PATCH", path, {"scheduled_at": "0001-01-01T00:00:00+14:00"}))[0] == 400
+    assert problem(await stage.host.ask("PATCH", path, {"scheduled_at": "2026-12-24T18:00:00"}))[0] == 400
+    await stage.host.post(f"{path}/end")
+    assert problem(await stage.host.ask("PATCH", path, {"title": "Later"})) == (409, "show_ended")
+
+
+async def test_the_line_up_keeps_its_order_and_takes_only_the_shops_products(stage, pg):
+    show = await stage.show()
+    path = f"/api/shows/{show}/lineup"
+    for order in ([stage.cup["id"], stage.tea["id"]], [stage.tea["id"], stage.cup["id"]], []):
+        answer = await stage.host.ask("PUT", path, {"products": order})
+        assert [product["id"] for product in answer.json()["lineup"]] == order
+    await stage.host.ask("PUT", path, {"products": [stage.cup["id"]]})
+    other = await somebody(stage.app, stage.accounts, clock.new_id())
+    other_shop = await create_shop(pg, name="Other", currency="EUR", host=other.account)
+    theirs = await stage.product("Theirs", other, other_shop)
+    for wrong in ([theirs["id"]], ["nothing"], [stage.cup["id"], stage.cup["id"]]):
+        assert problem(await stage.host.ask("PUT", path, {"products": wrong})) == (400, "unknown_product")
+    assert problem(await stage.host.ask("PUT", path, {"products": ["x"] * 201})) == (400, "malformed")
+    seen = (await stage.host.get(f"/api/shows/{show}")).json()
+    assert [product["id"] for product in seen["lineup"]] == [stage.cup["id"]]
+
+
+async def test_a_pin_is_in_the_show_and_in_the_room_until_it_is_taken_away(stage):
+    show = await stage.show("start")
+    path = f"/api/shows/{show}/pins"
+    for _ in range(2):  # the second says nothing again
+        assert (await stage.host.ask("PUT", path, {"product": stage.tea["id"]})).status_code == 204
+    assert (await stage.host.get(f"/api/shows/{show}")).json()["pinned"] == stage.tea["id"]
+    events, keys = await stage.told(show)
+    assert events[-1]["t"] == "pin"
+    assert events[-1]["product"] == {"id": stage.tea["id"], "title": "Tea pot"}
+    assert keys["pin"][1] == stage.tea
+    assert len([event for event in events if event["t"] == "pin"]) == 1
+    for _ in range(2):
+        assert (await stage.host.ask("DELETE", path)).status_code == 204
+    events, later = await stage.told(show)
+    assert events[-1]["product"] is None
+    assert len([event for event in events if event["t"] == "pin"]) == 2
+    assert later["pin"][1] is None
+    assert later["pin"][0] > keys["pin"][0]
+
+
+async def test_only_the_shops_products_can_be_pinned_and_only_before_the_end(stage):
+    show = await stage.show("start")
+    path = f"/api/shows/{show}/pins"
+    assert problem(await stage.host.ask("PUT", path, {"product": "nothing"})) == (400, "unknown_product")
+    await stage.host.ask("PUT", path, {"product": stage.tea["id"]})
+    await stage.host.post(f"/api/shows/{show}/end")
+    assert (await stage.host.get(f"/api/shows/{show}")).json()["pinned"] is None
+    _, keys = await stage.told(show)
+    assert keys["pin"][1] is None
+    assert problem(await stage.host.ask("PUT", path, {"product": stage.tea["id"]})) == (409, "show_ended")
+
+
+async def test_a_pinned_product_that_changes_is_said_again(stage):
+    show = await stage.show("start")
+    await stage.host.ask("PUT", f"/api/shows/{show}/pins", {"product": stage.tea["id"]})
+    variant = {"id": stage.tea["variants"][0]["id"], "price_minor": 400, "stock_add": 2}
+    edit = {"title": "Better tea pot", "variants": [variant]}
+    assert (await stage.host.ask("PUT", f"/api/products/{stage.tea['id']}", edit)).status_code == 200
+    _, keys = await stage.told(show)
+    assert keys["pin"][1]["title"] == "Better tea pot"
+    assert keys["pin"][1]["variants"][0]["price_minor"] == 400
+    assert keys["pin"][1]["variants"][0]["on_hand"] == 5
+
+
+async def test_a_lost_room_gets_its_keys_back_with_versions_that_still_grow(stage, valkey):
+    show = await stage.show("start")
+    await stage.host.ask("PUT", f"/api/shows/{show}/pins", {"product": stage.tea["id"]})
+    _, before = await stage.told(show)
+    await valkey.flushall()
+    _, after = await stage.told(show)
+    assert after == before
+
+
+async def test_what_could_not_be_said_is_said_by_the_loop(stage, monkeypatch):
+    show = await stage.show("start")
+
+    async def away(*_, **__):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(stage.rooms, "set_state", away)
+    monkeypatch.setattr(stage.rooms, "append", away)
+    answer = await stage.host.ask("PUT", f"/api/shows/{show}/pins", {"product": stage.tea["id"]})
+    assert answer.status_code == 204
+    monkeypatch.undo()
+    assert (await stage.told(show))[1]["pin"][1] is None
+    await SayAgain(stage.streams).run()
+    assert (await stage.told(show))[1]["pin"][1] == stage.tea
+
+
+async def test_the_loop_ends_sales_and_media_of_a_show_whose_end_was_not_heard(stage):
+    show = await stage.show("end")
+    stage.ends.sales.clear()
+    stage.ends.media.clear()
+    loop = SayAgain(stage.streams)
+    await loop.run()
+    await loop.run()
+    assert stage.ends.sales.count(show) == stage.ends.media.count(show) == 1
+
+
+async def test_a_stream_key_is_shown_once_kept_as_a_hash_and_worthless_after_the_next(stage, pg):
+    show = await stage.show()
+    path = f"/api/shows/{show}/stream-key"
+    assert (await stage.host.get(path)).json() == {"whip_url": f"http://shop.example/whip/{show}", "hint": None}
+    first = (await stage.host.post(path)).json()
+    assert first["whip_url"] == f"http://shop.example/whip/{show}"
+    assert first["hint"] == first["key"][-4:]
+    assert (await stage.host.get(path)).json() == {"whip_url": first["whip_url"], "hint": first["hint"]}
+    kept = await pg.fetchval("SELECT key_hash FROM stream_keys WHERE show_id = $1", show)
+    assert kept == hashlib.sha256(first["key"].encode()).digest()
+    assert await stream_key_fits(pg, show, first["key"])
+    second = (await stage.host.post(path)).json()
+    assert await stream_key_fits(pg, show, second["key"])
+    assert not await stream_key_fits(pg, show, first["key"])
+    assert not await stream_key_fits(pg, await stage.show(), second["key"])
+
+
+async def test_a_moderator_is_appointed_by_name_and_dismissed_and_the_staff_hear_it(stage, pg):
+    show = await stage.show("start")
+    name = f"Kim {clock.new_id()}"
+    kim = await somebody(stage.app, stage.accounts, name)
+    path = f"/api/shows/{show}/moderators"
+    for _ in range(2):
+        answer = await stage.host.ask("PUT", path, {"name": name.upper()})
+        assert answer.json() == {"moderators": [{"id": kim.account, "name": name}]}
+    assert (await kim.get(f"/api/shows/{show}")).json()["standing"] == "moderator"
+    assert (await stage.host.ask("DELETE", f"{path}/{kim.account}")).status_code == 204
+    assert (await stage.host.ask("DELETE", f"{path}/{kim.account}")).status_code == 204
+    assert (await stage.host.get(path)).json() == {"moderators": []}
+    assert (await kim.get(f"/api/shows/{show}")).json()["standing"] == "viewer"
+    events, _ = await stage.told(staff_room(show))
+    assert [(event["t"], event["act"], event["target"]["id"]) for event in events] == [
+        ("act", "appoint", kim.account),
+        ("act", "dismiss", kim.account),
+    ]
+    acts = await pg.fetch("SELECT act FROM moderation_acts WHERE show_id = $1 ORDER BY n", show)
+    assert [row["act"] for row in acts] == ["appoint", "dismiss"]
+
+
+async def test_nobody_unknown_and_no_host_becomes_a_moderator(stage):
+    show = await stage.show()
+    path = f"/api/shows/{show}/moderators"
+    assert problem(await stage.host.ask("PUT", path, {"name": "Nobody at all"})) == (404, "unknown_person")
+    assert problem(await stage.host.ask("PUT", path, {"email": "no address"})) == (404, "unknown_person")
+    assert problem(await stage.host.ask("PUT", path, {})) == (400, "malformed")
+    me = await stage.pg.fetchval("SELECT name FROM accounts WHERE id = $1", stage.host.account)
+    assert problem(await stage.host.ask("PUT", path, {"name": me})) == (409, "is_host")
+
+
+async def test_unknown_shows_are_404_everywhere(stage):
+    for method, path in (("GET", ""), ("POST", "/start"), ("DELETE", "/pins"), ("GET", "/moderators")):
+        assert problem(await stage.host.ask(method, f"/api/shows/nowhere{path}")) == (404, "not_found")
