@@ -11,6 +11,7 @@ import msgspec
 
 from app.catalog.products import find_product
 from app.catalog.views import Product
+from app.refusal import Refusal
 from app.storage.away import unless_away
 from app.storage.loops import Loop
 from app.streams.parts import Streams
@@ -90,18 +91,19 @@ class SayAgain:
     async def _close_ended(self) -> None:
         ended = await just_ended(self._streams.pg)
         for show in ended:
-            if show not in self._closed:
-                await close_show(self._streams, show)
+            if show not in self._closed and await close_show(self._streams, show):
                 self._closed.add(show)
         self._closed.intersection_update(ended)
 
 
-async def close_show(streams: Streams, show: str) -> None:
-    """Ends what may not outlive a show: its sales and its media sessions. Harmless when done twice."""
+async def close_show(streams: Streams, show: str) -> bool:
+    """Ends what may not outlive a show: its sales and its media sessions. Harmless when done twice.
+
+    False when the media role did not answer, so that its sessions may still be there.
+    """
     if streams.sales is not None:
         await streams.sales.show_ended(show)
-    if streams.media is not None:
-        await streams.media.end_sessions(show)
+    return streams.media is None or not isinstance(await streams.media.end_sessions(show), Refusal)
 
 
 def loops(parts: Streams) -> list[Loop]:

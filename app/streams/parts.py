@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from app.rooms.bus import Rooms
 from app.settings import Settings
+from app.streams.media_control import MediaControl
 
 
 class ShowSales(Protocol):
@@ -15,13 +16,6 @@ class ShowSales(Protocol):
 
     async def show_ended(self, show: str) -> None:
         """The show is over in Postgres: end its sales. Called again until it returns."""
-
-
-class MediaSessions(Protocol):
-    """Implemented by the media half of streams, in another process."""
-
-    async def end_sessions(self, show: str, person: str | None = None) -> None:
-        """Ends all media sessions of the show, or one person's."""
 
 
 @dataclass(frozen=True)
@@ -33,4 +27,4 @@ class Streams:
     rooms: Rooms
     settings: Settings
     sales: ShowSales | None = None
-    media: MediaSessions | None = None
+    media: MediaControl | None = None

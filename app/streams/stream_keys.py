@@ -1,13 +1,10 @@
 """Stream keys: what an encoder shows to publish in a show. Only the hash is kept; the key is shown once.
 
-Owns making, replacing and checking them. A new key makes the old one worthless at once.
+Owns making and replacing them; WHIP looks the hash of what it is shown up. A new key makes the old one worthless.
 """
 
 import hashlib
-import hmac
 from typing import Final
-
-import asyncpg
 
 from app import clock
 from app.http.edge import Surroundings
@@ -24,7 +21,6 @@ ON CONFLICT (show_id) DO UPDATE SET key_hash = excluded.key_hash, hint = exclude
 RETURNING show_id
 """
 _HINT: Final = "SELECT k.hint FROM shows w LEFT JOIN stream_keys k ON k.show_id = w.id WHERE w.id = $1"
-_HASH: Final = "SELECT key_hash FROM stream_keys WHERE show_id = $1"
 
 
 def _hash(key: str) -> bytes:
@@ -49,9 +45,3 @@ async def read_stream_key(streams: Streams, call: Call) -> Reply | Refusal:
     """Where to send the stream, and which key it was."""
     row = await streams.pg.fetchrow(_HINT, call.path["show"])
     return NO_SHOW if row is None else Reply(StreamKeyHint(_whip_url(streams, call), row["hint"]))
-
-
-async def stream_key_fits(pg: asyncpg.Pool, show: str, key: str) -> bool:
-    """Whether `key` is the show's stream key now. Compared in constant time."""
-    kept = await pg.fetchval(_HASH, show)
-    return kept is not None and hmac.compare_digest(kept, _hash(key))

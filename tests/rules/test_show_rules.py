@@ -38,10 +38,7 @@ def test_every_state_but_the_last_can_end():
     assert all((state, ShowAct.END) in TRANSITIONS for state in ShowState if state is not ShowState.ENDED)
 
 
-@pytest.mark.parametrize(
-    ("ahead", "fits"),
-    [(timedelta(), True), (timedelta(days=700), True), (timedelta(days=740), False), (timedelta(days=-2), False)],
-)
+@pytest.mark.parametrize(("days", "fits"), [(0, True), (700, True), (740, False), (-2, False)])
 def test_a_show_is_planned_for_the_near_future(days: int, fits: bool):
     now = datetime(2026, 11, 21, tzinfo=UTC)
     assert may_be_planned(now + timedelta(days=days), now) is fits
