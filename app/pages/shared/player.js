@@ -28,6 +28,7 @@ const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 8000;
 const REQUEST_TIMEOUT_MS = 10000;
 const CONNECT_TIMEOUT_MS = 10000;
+const GOODBYE_TIMEOUT_MS = 1500;
 const LOST_AFTER_MS = 2500; // "disconnected" may heal by itself; after this long a new session is quicker
 const STALLED_MS = 3000;
 const FINAL = new Set([400, 401, 403, 404, 405, 406, 413, 415, 422]);
@@ -236,13 +237,15 @@ export class Player extends EventTarget {
     const [peer, session] = [this.#peer, this.#session];
     this.#peer = null;
     this.#session = null;
-    peer?.close();
+    // Said to the server first: once the connection is closed it has nothing left to end, and answers 404.
     if (session) await this.#delete(session);
+    peer?.close();
   }
 
   async #delete(session) {
     try {
-      await fetch(session, { method: "DELETE", headers: this.#headers(), keepalive: true });
+      const signal = AbortSignal.timeout(GOODBYE_TIMEOUT_MS);
+      await fetch(session, { method: "DELETE", headers: this.#headers(), keepalive: true, signal });
     } catch {
       // The server ends it by itself once it hears nothing more from us.
     }

@@ -28,6 +28,7 @@ import { Refused, Trickle } from "./player.js";
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 5000;
 const REQUEST_TIMEOUT_MS = 10000;
+const GOODBYE_TIMEOUT_MS = 1500;
 const LOST_AFTER_MS = 2500;
 const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
 const AUDIO = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
@@ -217,13 +218,15 @@ export class Publisher extends EventTarget {
     const [peer, session] = [this.#peer, this.#session];
     this.#peer = null;
     this.#session = null;
-    peer?.close();
+    // Said to the server first: once the connection is closed it has nothing left to end, and answers 404.
     if (session) await this.#delete(session);
+    peer?.close();
   }
 
   async #delete(session) {
     try {
-      await fetch(session, { method: "DELETE", headers: this.#headers(), keepalive: true });
+      const signal = AbortSignal.timeout(GOODBYE_TIMEOUT_MS);
+      await fetch(session, { method: "DELETE", headers: this.#headers(), keepalive: true, signal });
     } catch {
       // The server ends it by itself once it hears nothing more from us.
     }

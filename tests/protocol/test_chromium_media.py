@@ -1,0 +1,133 @@
+"""Real browsers on the relay: a Chromium with a fake camera publishes by our publisher.js, two more watch by our
+player.js, and the frames that they put on the screen are counted and compared.
+
+Which flags are needed on loopback, and why:
+- `--use-fake-device-for-media-stream --use-fake-ui-for-media-stream`: a camera that is not there, and its permission.
+- `--autoplay-policy=no-user-gesture-required`: only for sound; a muted video plays without.
+- `--no-sandbox`: only for root.
+- `--allow-loopback-in-peer-connection` and `--disable-features=WebRtcHideLocalIpsWithMdns`: NOT needed. The answer is
+  ICE-lite with 127.0.0.1 in it; the browser's own candidates do not matter, since the relay learns its address from
+  its checks. test_media_without_network.py has the one exception: no interface but `lo`.
+"""
+
+import asyncio
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from tests.protocol.media_site import MediaSite, media_site
+from tests.waiting import eventually
+
+FLAGS = [
+    "--no-sandbox",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
+
+
+@pytest.fixture
+async def site(pg, valkey):
+    async with media_site(pg, valkey) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser():
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        yield chromium
+        await chromium.close()
+
+
+async def open_page(browser: Browser, site: MediaSite) -> Page:
+    page = await (await browser.new_context(permissions=["camera", "microphone"])).new_page()
+    page.on("pageerror", lambda error: pytest.fail(f"the page threw {error}"))
+    await page.goto(f"{site.url}/page")
+    await page.wait_for_function("globalThis.Publisher !== undefined")
+    return page
+
+
+async def publish(page: Page, show: str, key: str) -> None:
+    await page.evaluate(
+        """async ([show, key]) => {
+          const headers = { Authorization: `Bearer ${key}` };
+          globalThis.publisher = new Publisher({ endpoint: `/whip/${show}`, headers });
+          await publisher.open("camera");
+          await publisher.start();
+        }""",
+        [show, key],
+    )
+    await page.wait_for_function("publisher.state === 'publishing'")
+
+
+async def watch(page: Page, show: str) -> float:
+    """Starts the player; milliseconds from its start to the first frame on the screen."""
+    return await page.evaluate(
+        """(show) => new Promise((resolve) => {
+          const began = performance.now();
+          globalThis.player = new Player(video, { endpoint: `/whep/${show}` });
+          player.addEventListener("state", ({ detail }) => {
+            if (detail.state === "playing") resolve(performance.now() - began);
+          });
+          player.start();
+        })""",
+        show,
+    )
+
+
+def changed(one: list[int], other: list[int]) -> int:
+    """How many of the sampled bytes differ visibly."""
+    return sum(abs(a - b) > 8 for a, b in zip(one, other, strict=True))
+
+
+async def decoded(page: Page) -> int:
+    return (await page.evaluate("player.stats()"))["frames_decoded"]
+
+
+async def test_a_camera_reaches_two_viewers_whose_picture_moves(site: MediaSite, browser: Browser, record_property):
+    show, key = await site.show()
+    host, *viewers = [await open_page(browser, site) for _ in range(3)]
+    await publish(host, show, key)
+    for page in viewers:
+        took_ms = await asyncio.wait_for(watch(page, show), 15)
+        record_property("first_frame_ms", round(took_ms))
+        before = await page.evaluate("sample()")
+        seen = await page.evaluate("frames.length")
+        await page.wait_for_function(f"frames.length >= {seen + 20}")
+
+        async def moved(page=page, before=before) -> bool:
+            return changed(before, await page.evaluate("sample()")) > 20
+
+        await eventually(moved, what="the picture to change")
+        assert await decoded(page) >= 20
+
+
+async def test_viewers_stay_while_the_host_stops_and_comes_back(site: MediaSite, browser: Browser):
+    show, key = await site.show()
+    host, viewer = await open_page(browser, site), await open_page(browser, site)
+    await publish(host, show, key)
+    await watch(viewer, show)
+    sessions = (await site.control.stats()).sessions
+    await host.evaluate("publisher.stop()")
+    await viewer.wait_for_function("player.state === 'stalled'")
+    await publish(host, show, key)
+    await viewer.wait_for_function("player.state === 'playing'")
+    assert (await site.control.stats()).sessions == sessions
+
+
+async def test_a_viewer_that_came_too_early_sees_the_show_begin(site: MediaSite, browser: Browser):
+    show, key = await site.show("scheduled")
+    host, viewer = await open_page(browser, site), await open_page(browser, site)
+    await viewer.evaluate(
+        "(show) => { globalThis.player = new Player(video, { endpoint: `/whep/${show}` }); player.start(); }", show
+    )
+    await viewer.wait_for_function("player.state === 'waiting'")
+    await publish(host, show, key)
+    await site.pg.execute("UPDATE shows SET state = 'live' WHERE id = $1", show)
+    await viewer.wait_for_function("player.state === 'playing'")
