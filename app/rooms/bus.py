@@ -101,6 +101,9 @@ class Rooms(Protocol):
     async def absolve(self, room: str, person: str, event: msgspec.Struct) -> Spoken:
         """Lifts the sanction and appends `event`, in one script."""
 
+    async def sanction_of(self, room: str, person: str) -> Muted | None:
+        """What the room knows against the person's speaking, None when nothing."""
+
     async def replace(self, room: str, at: Spoken, tombstone: msgspec.Struct, event: msgspec.Struct) -> Spoken:
         """Puts a tombstone in the history at `at` (if it is still there) and appends `event`, in one script."""
 

@@ -71,7 +71,6 @@ async def sum_up(valkey: Redis) -> None:
     for room in await open_rooms(valkey):
         keys = keys_of(room)
         await _sum(valkey, (keys.head, keys.state, keys.here), (channel_of(room), WORD_AGE_MAX_MS))
-    await valkey.zremrangebyscore(OPEN_ROOMS, "-inf", clock.now_ms() - 2 * OPEN_AGE_MAX_MS)
 
 
 def report_loop(hub: Hub) -> Loop:

@@ -170,6 +170,16 @@ class ValkeyRooms:
         args = (channel_of(room), person, until, encode(event), HISTORY_MAX)
         return _spoken(await self._in_open_room(room, lambda: _sanction(self.valkey, script_keys, args)))
 
+    async def sanction_of(self, room: str, person: str) -> Muted | None:
+        """The sanction that the room's copy has on the person."""
+        until = await self.valkey.hget(keys_of(room).mutes, person)
+        if until is None:
+            return None
+        if until == b"ban":
+            return Muted(None)
+        left_ms = int(until) - clock.now_ms()
+        return Muted(left_ms) if left_ms > 0 else None
+
     async def replace(self, room: str, at: Spoken, tombstone: msgspec.Struct, event: msgspec.Struct) -> Spoken:
         """Buries an event and says so."""
         keys = keys_of(room)
