@@ -68,7 +68,8 @@ STATUS_OF: Final[dict[str, int]] = {
     "payment_declined": 402,
     "payment_pending": 504,
     "in_progress": 409,
-    "key_reused": 422,
+    "idempotency_mismatch": 422,
+    "order_invalid": 422,
     # Chat and moderation.
     "empty": 400,
     "too_long": 400,

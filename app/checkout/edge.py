@@ -1,0 +1,113 @@
+"""The doors of checkout: its routes and loops. Decodes and views; decides nothing."""
+
+from functools import partial
+from typing import Annotated, Final
+
+import msgspec
+
+from app.checkout.orders import orders_in, orders_of, read_order
+from app.checkout.parts import Checkout
+from app.checkout.pay import Wanted, place_order
+from app.checkout.settle import forget, settle
+from app.checkout.simulated import Method
+from app.checkout.views import HostOrderView, OrderView
+from app.http.endpoint import Call, Endpoint, Reply
+from app.person import Right
+from app.refusal import Refusal
+from app.storage.loops import Loop
+
+SETTLE_PERIOD_S: Final = 1.0
+OUTBOX_PERIOD_S: Final = 0.25
+FORGET_PERIOD_S: Final = 60.0
+
+_NOT_FOUND: Final = Refusal("not_found", "There is no such order.")
+
+
+class PlaceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /api/orders. There is no price in it: the hold has one."""
+
+    hold: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    method: Method
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """A buyer's orders."""
+
+    orders: list[OrderView]
+
+
+class HostOrders(msgspec.Struct, frozen=True):
+    """A show's orders."""
+
+    orders: list[HostOrderView]
+
+
+def endpoints(parts: Checkout) -> list[Endpoint]:
+    """The routes of checkout."""
+    return [
+        Endpoint(
+            method="POST",
+            path="/api/orders",
+            right=Right.SIGNED_IN,
+            action=partial(_place, parts),
+            summary="Pay for a hold",
+            body=PlaceOrder,
+            answer=OrderView,
+            idempotent=True,
+        ),
+        Endpoint(
+            method="GET",
+            path="/api/orders",
+            right=Right.SIGNED_IN,
+            action=partial(_list, parts),
+            summary="One's own orders",
+            answer=Orders,
+        ),
+        Endpoint(
+            method="GET",
+            path="/api/orders/{order}",
+            right=Right.SIGNED_IN,
+            action=partial(_read, parts),
+            summary="One of one's own orders",
+            answer=OrderView,
+        ),
+        Endpoint(
+            method="GET",
+            path="/api/shows/{show}/orders",
+            right=Right.SHOW_HOST,
+            action=partial(_list_of_show, parts),
+            summary="The orders of a show",
+            answer=HostOrders,
+        ),
+    ]
+
+
+def loops(parts: Checkout) -> list[Loop]:
+    """The worker's loops."""
+    return [
+        Loop("checkout.settle", SETTLE_PERIOD_S, partial(settle, parts)),
+        Loop("checkout.outbox", OUTBOX_PERIOD_S, parts.outbox.run),
+        Loop("checkout.forget", FORGET_PERIOD_S, partial(forget, parts)),
+    ]
+
+
+async def _place(parts: Checkout, call: Call) -> Reply | Refusal:
+    assert call.idempotency_key is not None
+    wanted = Wanted(call.signed_in.id, call.body.hold, call.body.method, call.idempotency_key)
+    answer = await place_order(parts, wanted)
+    return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
+
+
+async def _list(parts: Checkout, call: Call) -> Reply:
+    return Reply(Orders(await orders_of(parts.pg, call.signed_in.id)))
+
+
+async def _read(parts: Checkout, call: Call) -> Reply | Refusal:
+    found = await read_order(parts.pg, call.path["order"])
+    if found is None or found.buyer != call.signed_in.id:
+        return _NOT_FOUND
+    return Reply(found.view)
+
+
+async def _list_of_show(parts: Checkout, call: Call) -> Reply:
+    return Reply(HostOrders(await orders_in(parts.pg, call.path["show"])))

@@ -1,0 +1,83 @@
+"""Orders as they are read: by their buyer, by the show's host, by hold. Writes nothing."""
+
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from app.checkout.views import HostOrderView, OrderLine, OrderView
+
+ORDERS_MAX: Final = 200
+
+_ORDER: Final = """
+    SELECT o.id, o.state, o.show_id, o.shop_id, o.total_minor, o.currency, o.created_at, o.account_id, a.name AS buyer,
+           (SELECT jsonb_agg(jsonb_build_array(l.title, l.quantity, l.unit_price_minor) ORDER BY l.line)
+              FROM order_lines l WHERE l.order_id = o.id) AS lines
+      FROM orders o JOIN accounts a ON a.id = o.account_id"""
+
+_BY_ID: Final = _ORDER + " WHERE o.id = $1"
+_BY_BUYER: Final = _ORDER + " WHERE o.account_id = $1 ORDER BY o.created_at DESC, o.id LIMIT $2"
+_BY_SHOW: Final = _ORDER + " WHERE o.show_id = $1 ORDER BY o.created_at DESC, o.id LIMIT $2"
+
+# The order of a hold, also when its payment went on with a new hold.
+_OF_HOLD: Final = """
+    SELECT order_id FROM payment_attempts
+     WHERE (hold_id = $1 OR replaced_hold_id = $1) AND account_id = $2 AND order_id IS NOT NULL"""
+
+_OPEN_ON_HOLD: Final = """
+    SELECT EXISTS (SELECT FROM payment_attempts WHERE (hold_id = $1 OR replaced_hold_id = $1) AND account_id = $2
+                                                  AND state IN ('started', 'authorised'))"""
+
+
+class FoundOrder(msgspec.Struct, frozen=True):
+    """An order with its buyer's id and name."""
+
+    view: OrderView
+    buyer: str
+    buyer_name: str
+
+
+async def read_order(pg: asyncpg.Pool, order: str) -> FoundOrder | None:
+    """One order; None when there is none."""
+    row = await pg.fetchrow(_BY_ID, order)
+    return None if row is None else _found(row)
+
+
+async def orders_of(pg: asyncpg.Pool, buyer: str) -> list[OrderView]:
+    """The buyer's newest orders."""
+    return [_found(row).view for row in await pg.fetch(_BY_BUYER, buyer, ORDERS_MAX)]
+
+
+async def orders_in(pg: asyncpg.Pool, show: str) -> list[HostOrderView]:
+    """The show's newest orders, with who bought."""
+    return [host_view(_found(row)) for row in await pg.fetch(_BY_SHOW, show, ORDERS_MAX)]
+
+
+async def order_of_hold(pg: asyncpg.Pool, hold: str, person: str) -> str | None:
+    """The order that came of this person's hold."""
+    order: str | None = await pg.fetchval(_OF_HOLD, hold, person)
+    return order
+
+
+async def payment_open_on(pg: asyncpg.Pool, hold: str, person: str) -> bool:
+    """True while a payment on this person's hold may still become an order."""
+    return bool(await pg.fetchval(_OPEN_ON_HOLD, hold, person))
+
+
+def host_view(found: FoundOrder) -> HostOrderView:
+    """The order as the show's host sees it."""
+    return HostOrderView(**msgspec.structs.asdict(found.view), buyer=found.buyer_name)
+
+
+def _found(row: Any) -> FoundOrder:
+    view = OrderView(
+        id=row["id"],
+        state=row["state"],
+        show=row["show_id"],
+        shop=row["shop_id"],
+        total_minor=row["total_minor"],
+        currency=row["currency"],
+        created_at=row["created_at"],
+        lines=[OrderLine(*line) for line in row["lines"]],
+    )
+    return FoundOrder(view=view, buyer=row["account_id"], buyer_name=row["buyer"])

@@ -1,0 +1,53 @@
+"""The settler: finishes or voids whatever a crash, or a provider that was silent, left behind.
+
+A payment attempt that is open and that nobody has touched for `settle_after_s` is asked about at the provider, and
+then ends as an order or not at all. Two settlers side by side do no harm.
+"""
+
+from typing import Final
+
+import structlog
+
+from app.checkout.attempts import OpenAttempt, find_open
+from app.checkout.parts import Checkout
+from app.checkout.pay import finish
+from app.checkout.provider import Answer
+from app.refusal import Refusal
+
+BATCH_MAX: Final = 100
+KEYS_KEPT_H: Final = 24
+
+log = structlog.get_logger()
+
+_FORGET_KEYS: Final = """
+    DELETE FROM idempotency_keys WHERE (account_id, key) IN (
+        SELECT account_id, key FROM idempotency_keys
+         WHERE status IS NOT NULL AND created_at < now() - make_interval(hours => $1) LIMIT 1000)"""
+
+
+async def settle(checkout: Checkout) -> None:
+    """One round."""
+    settings = checkout.settings
+    attempts = await find_open(
+        checkout.pg,
+        untouched_s=settings.settle_after_s,
+        hopeless_s=settings.hold_extended_max_s,
+        count_max=BATCH_MAX,
+    )
+    for attempt in attempts:
+        await _settle_one(checkout, attempt)
+
+
+async def _settle_one(checkout: Checkout, attempt: OpenAttempt) -> None:
+    answer = await checkout.provider.look(attempt.id)
+    if answer is Answer.SILENT and not attempt.hopeless:
+        return
+    outcome = await finish(checkout, attempt, answer)
+    word = outcome.code if isinstance(outcome, Refusal) else "order"
+    log.info("checkout.settled", attempt=attempt.id, provider=answer, outcome=word)
+
+
+async def forget(checkout: Checkout) -> None:
+    """Deletes what is kept for a day: answers under idempotency keys, notes of the outbox that were done."""
+    await checkout.pg.execute(_FORGET_KEYS, KEYS_KEPT_H)
+    await checkout.outbox.forget_done()

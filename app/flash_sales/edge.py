@@ -1,0 +1,207 @@
+"""The doors of flash_sales: its routes, commands and loops. Decodes and views; decides nothing."""
+
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from app.flash_sales import rounds, sale_store
+from app.flash_sales.holds import Hold, Name, Quantity, holds_of, release_hold, take_hold
+from app.flash_sales.parts import FlashSales
+from app.flash_sales.sale_store import Sale
+from app.flash_sales.sales import CreateSale, cancel_sale, create_sale, end_sale
+from app.http.endpoint import Call, Endpoint, Reply
+from app.person import Right
+from app.refusal import Refusal
+from app.rooms.command import Command, Order
+from app.storage.loops import Loop
+
+SALES_PERIOD_S: Final = 0.2
+EXPIRY_PERIOD_S: Final = 0.2
+FOLLOW_PERIOD_S: Final = 2.0
+RETIRE_PERIOD_S: Final = 5.0
+
+
+class TakeHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /api/holds. `show` is where the buyer watches; a sale's pool knows its own."""
+
+    pool: Name
+    quantity: Quantity
+    show: Name | None = None
+
+
+class TakeHoldHere(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of hold.take; the show is the room's."""
+
+    pool: Name
+    quantity: Quantity
+
+
+class ReleaseHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of hold.release."""
+
+    hold: Name
+
+
+class Holds(msgspec.Struct, frozen=True):
+    """A person's live holds."""
+
+    holds: list[Hold]
+
+
+class Sales(msgspec.Struct, frozen=True):
+    """A show's sales, newest first."""
+
+    sales: list[Sale]
+
+
+def endpoints(parts: FlashSales) -> list[Endpoint]:
+    """The routes of flash_sales."""
+    return [*_hold_endpoints(parts), *_sale_endpoints(parts)]
+
+
+def _hold_endpoints(parts: FlashSales) -> list[Endpoint]:
+    return [
+        Endpoint(
+            method="POST",
+            path="/api/holds",
+            right=Right.SIGNED_IN,
+            action=partial(_take, parts),
+            summary="Hold units of a pool for a while",
+            body=TakeHold,
+            answer=Hold,
+            idempotent=True,
+        ),
+        Endpoint(
+            method="GET",
+            path="/api/holds",
+            right=Right.SIGNED_IN,
+            action=partial(_list_holds, parts),
+            summary="One's own live holds",
+            answer=Holds,
+        ),
+        Endpoint(
+            method="DELETE",
+            path="/api/holds/{hold}",
+            right=Right.SIGNED_IN,
+            action=partial(_release, parts),
+            summary="Give a hold back",
+        ),
+    ]
+
+
+def _sale_endpoints(parts: FlashSales) -> list[Endpoint]:
+    base = "/api/shows/{show}/flash-sales"
+    return [
+        Endpoint(
+            method="POST",
+            path=base,
+            right=Right.SHOW_HOST,
+            action=partial(_create, parts),
+            summary="Create a flash sale and start it, after a countdown if there is one",
+            body=CreateSale,
+            answer=Sale,
+        ),
+        Endpoint(
+            method="GET",
+            path=base,
+            right=Right.ANYONE,
+            action=partial(_list_sales, parts),
+            summary="The sales of a show",
+            answer=Sales,
+        ),
+        Endpoint(
+            method="POST",
+            path=base + "/{sale}/end",
+            right=Right.SHOW_HOST,
+            action=partial(_end, parts),
+            summary="End a sale now",
+            answer=Sale,
+        ),
+        Endpoint(
+            method="POST",
+            path=base + "/{sale}/cancel",
+            right=Right.SHOW_HOST,
+            action=partial(_cancel, parts),
+            summary="Call a sale off and release its holds",
+            answer=Sale,
+        ),
+    ]
+
+
+def commands(parts: FlashSales) -> list[Command]:
+    """The commands of flash_sales on a room's socket."""
+    return [
+        Command(op="hold.take", right=Right.SIGNED_IN, body=TakeHoldHere, action=partial(_take_here, parts)),
+        Command(op="hold.release", right=Right.SIGNED_IN, body=ReleaseHold, action=partial(_release_here, parts)),
+    ]
+
+
+def loops(parts: FlashSales) -> list[Loop]:
+    """The worker's loops."""
+    return [
+        Loop("flash_sales.move_sales", SALES_PERIOD_S, partial(rounds.move_sales, parts)),
+        Loop("flash_sales.end_overdue_holds", EXPIRY_PERIOD_S, partial(rounds.end_overdue_holds, parts)),
+        Loop("flash_sales.follow_postgres", FOLLOW_PERIOD_S, partial(rounds.follow_postgres, parts)),
+        Loop("flash_sales.retire_sales", RETIRE_PERIOD_S, partial(rounds.retire_sales, parts)),
+    ]
+
+
+async def _take(parts: FlashSales, call: Call) -> Reply | Refusal:
+    body: TakeHold = call.body
+    if body.show is not None and not await parts.show_exists(body.show):
+        return Refusal("not_found", "There is no such show.")
+    assert call.idempotency_key is not None
+    answer = await take_hold(
+        parts,
+        person=call.signed_in.id,
+        key=call.idempotency_key,
+        pool=body.pool,
+        quantity=body.quantity,
+        show=body.show or "",
+    )
+    return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
+
+
+async def _list_holds(parts: FlashSales, call: Call) -> Reply:
+    return Reply(Holds(await holds_of(parts, call.signed_in.id)))
+
+
+async def _release(parts: FlashSales, call: Call) -> Reply | Refusal:
+    refused = await release_hold(parts, person=call.signed_in.id, hold=call.path["hold"])
+    return refused if refused is not None else Reply(status=204)
+
+
+async def _create(parts: FlashSales, call: Call) -> Reply | Refusal:
+    sale = await create_sale(parts, host=call.signed_in.id, show=call.path["show"], wanted=call.body)
+    return sale if isinstance(sale, Refusal) else Reply(sale, status=201)
+
+
+async def _list_sales(parts: FlashSales, call: Call) -> Reply | Refusal:
+    show = call.path["show"]
+    if not await parts.show_exists(show):
+        return Refusal("not_found", "There is no such show.")
+    return Reply(Sales([row.view for row in await sale_store.sales_of(parts.pg, show)]))
+
+
+async def _end(parts: FlashSales, call: Call) -> Reply | Refusal:
+    sale = await end_sale(parts, call.path["show"], call.path["sale"])
+    return sale if isinstance(sale, Refusal) else Reply(sale)
+
+
+async def _cancel(parts: FlashSales, call: Call) -> Reply | Refusal:
+    sale = await cancel_sale(parts, call.path["show"], call.path["sale"])
+    return sale if isinstance(sale, Refusal) else Reply(sale)
+
+
+async def _take_here(parts: FlashSales, order: Order) -> Hold | Refusal:
+    assert order.person is not None
+    body: TakeHoldHere = order.body
+    return await take_hold(
+        parts, person=order.person.id, key=order.id, pool=body.pool, quantity=body.quantity, show=order.show
+    )
+
+
+async def _release_here(parts: FlashSales, order: Order) -> Refusal | None:
+    assert order.person is not None
+    return await release_hold(parts, person=order.person.id, hold=order.body.hold)

@@ -1,0 +1,172 @@
+"""The stock gate: takes operations on holds, and decides all that arrived together in one script call per pool.
+
+Owns the batches, the rebuild on first touch and the telling of what changed. It knows no HTTP and no payment; the
+decisions are hold.lua's. A grant is final: its price and its expiry come from the script and are never recomputed.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import asyncpg
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as ValkeyGone
+from redis.exceptions import TimeoutError as ValkeySilent
+
+from app.flash_sales.gate_wire import (
+    GateAnswer,
+    GateResult,
+    HoldRecord,
+    PoolLabel,
+    decode_label,
+    decode_result,
+    encode_operations,
+    gate_keys,
+    pool_of,
+)
+from app.flash_sales.rebuild import rebuild_gate, sync_gate
+from app.storage.group_commit import GroupCommit
+from app.storage.valkey import Script
+
+_HOLD: Final = Script(Path(__file__).with_name("hold.lua"))
+_POOLS_MAX: Final = 4096  # batches kept for pools that were touched lately
+_CLEARED_AT_ONCE: Final = 256  # EXPIRE_MAX of hold.lua
+
+VALKEY_AWAY: Final = (ValkeyGone, ValkeySilent, ConnectionError, TimeoutError, OSError)
+
+
+class Listener(Protocol):
+    """Hears of every script call; the room's voice in the service, nobody in some tests."""
+
+    def heard(self, pool: str, result: GateResult) -> None:
+        """Must not block: it is called between two batches."""
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """One answer, with the pool as it was when it was decided. `code` "rebuilding": nothing was decided."""
+
+    code: str
+    id: str = ""
+    hold: HoldRecord | None = None
+    wait_ms: int = 0
+    now_ms: int = 0
+    label: PoolLabel | None = None
+    result: GateResult | None = None
+
+
+_UNDECIDED: Final = Decided(code="rebuilding")
+_UNKNOWN: Final = Decided(code="not_found")
+
+
+class Gate:
+    """All pools' gates as one process sees them."""
+
+    def __init__(self, pg: asyncpg.Pool, valkey: Redis, listener: Listener) -> None:
+        self._pg = pg
+        self._valkey = valkey
+        self._listener = listener
+        self._batches: dict[str, GroupCommit[tuple[Any, ...], Decided]] = {}
+
+    async def take(
+        self, pool: str, *, hold: str, person: str, key: str, body: str, quantity: int, show: str, ttl_ms: int
+    ) -> Decided:
+        """Granted · same · mismatch · all_held · sold_out · over_limit · not_started · ended."""
+        return await self._ask(pool, ("take", hold, person, key, body, quantity, show, ttl_ms))
+
+    async def release(self, hold: str, person: str = "") -> Decided:
+        """Released · over · paying (a payment is in flight; the house, person "", may all the same)."""
+        return await self._ask_hold(hold, ("release", hold, person))
+
+    async def extend(
+        self, hold: str, *, person: str, attempt: str, for_ms: int, total_max_ms: int, force: bool = False
+    ) -> Decided:
+        """Extended · over · paying (by another attempt; `force` when Postgres knows of none that is open)."""
+        return await self._ask_hold(hold, ("extend", hold, person, attempt, for_ms, total_max_ms, force))
+
+    async def resume(self, hold: str, attempt: str) -> Decided:
+        """The payment ended without an order: resumed (until its first expiry) · over."""
+        return await self._ask_hold(hold, ("resume", hold, attempt))
+
+    async def confirm(self, hold: str) -> Decided:
+        """Postgres says that the order stands: confirmed · over (it was already) · not_found (counted in a rebuild)."""
+        return await self._ask_hold(hold, ("confirm", hold))
+
+    async def restock(self, hold: str) -> Decided:
+        """Postgres says that the order does not stand any more: restocked · over · not_found (counted in a rebuild)."""
+        return await self._ask_hold(hold, ("restock", hold))
+
+    async def read(self, hold: str, person: str = "") -> Decided:
+        """Read · not_found."""
+        return await self._ask_hold(hold, ("read", hold, person))
+
+    async def look(self, pool: str) -> Decided:
+        """looked, with `result`; expires on the way what is due."""
+        return await self._ask(pool, ("look",))
+
+    async def clear(self, pool: str) -> None:
+        """Releases every hold of the pool on which no payment is open."""
+        cleared = _CLEARED_AT_ONCE
+        while cleared >= _CLEARED_AT_ONCE:
+            decided = await self._ask(pool, ("clear",))
+            cleared = len(decided.result.ended) if decided.result else 0
+
+    async def sync(self, pool: str) -> None:
+        """Tells the gate what Postgres says of the pool now; then the room."""
+        await sync_gate(self._pg, self._valkey, pool)
+        await self.look(pool)
+
+    async def drain(self) -> None:
+        """Waits until everything asked has been answered."""
+        for batch in list(self._batches.values()):
+            await batch.drain()
+
+    async def _ask_hold(self, hold: str, operation: tuple[Any, ...]) -> Decided:
+        pool = pool_of(hold)
+        return _UNKNOWN if pool is None else await self._ask(pool, operation)
+
+    async def _ask(self, pool: str, operation: tuple[Any, ...]) -> Decided:
+        batch = self._batches.get(pool)
+        if batch is None:
+            self._forget_idle()
+
+            async def decide(operations: list[tuple[Any, ...]]) -> Sequence[Decided]:
+                return await self._decide(pool, operations)
+
+            batch = self._batches[pool] = GroupCommit(decide)
+        return await batch.submit(operation)
+
+    def _forget_idle(self) -> None:
+        if len(self._batches) >= _POOLS_MAX:
+            self._batches = {pool: batch for pool, batch in self._batches.items() if not batch.idle}
+
+    async def _decide(self, pool: str, operations: list[tuple[Any, ...]]) -> Sequence[Decided]:
+        try:
+            result = await self._run(pool, operations)
+            if result.epoch == 0:
+                if not await rebuild_gate(self._pg, self._valkey, pool):
+                    return [_UNKNOWN] * len(operations)
+                result = await self._run(pool, operations)
+        except VALKEY_AWAY:
+            # What the script did, if it ran, is found again by the idempotency key or ends by itself.
+            return [_UNDECIDED] * len(operations)
+        if result.epoch == 0:
+            return [_UNDECIDED] * len(operations)
+        self._listener.heard(pool, result)
+        label = decode_label(result.label)
+        return [_to_decided(answer, result, label) for answer in result.answers]
+
+    async def _run(self, pool: str, operations: list[tuple[Any, ...]]) -> GateResult:
+        return decode_result(await _HOLD(self._valkey, gate_keys(pool), [encode_operations(operations)]))
+
+
+def _to_decided(answer: GateAnswer, result: GateResult, label: PoolLabel) -> Decided:
+    return Decided(
+        code=answer.code,
+        id=answer.id,
+        hold=answer.hold if isinstance(answer.hold, HoldRecord) else None,
+        wait_ms=answer.wait_ms,
+        now_ms=result.now_ms,
+        label=label,
+        result=result,
+    )

@@ -1,0 +1,133 @@
+"""The stock gate's words: what goes into its scripts and what comes out, as MessagePack (the label as JSON text,
+because a Lua string that is not UTF-8 could not come back).
+
+Owns the shapes and the key names; the meaning is in hold.lua's header. The order of the fields is the wire.
+"""
+
+from typing import Any, Final
+
+import msgspec
+
+HOLD_SEPARATOR: Final = "-"  # never part of an id
+
+
+def gate_keys(pool: str) -> list[str]:
+    """The keys of one pool, in the order of hold.lua. One hash tag: a cluster keeps them on one node."""
+    return [f"{{pool:{pool}}}:{part}" for part in ("config", "holds", "live", "buyers", "keys", "over")]
+
+
+def hold_id(pool: str, fresh: str) -> str:
+    """A hold's id names its pool, so that it is found without an index."""
+    return f"{pool}{HOLD_SEPARATOR}{fresh}"
+
+
+def pool_of(hold: str) -> str | None:
+    """The pool in a hold's id, or None when it cannot be one."""
+    pool, separator, fresh = hold.rpartition(HOLD_SEPARATOR)
+    return pool if separator and fresh and len(hold) <= 80 else None
+
+
+class HoldRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A hold as the gate keeps it. `attempt` is "" unless a payment is in flight."""
+
+    state: str
+    person: str
+    quantity: int
+    price_minor: int
+    expires_at_ms: int
+    first_expires_at_ms: int
+    granted_at_ms: int
+    key: str
+    body: str
+    show: str
+    attempt: str
+
+
+class GateAnswer(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to one operation. `hold` is False when there is none to show."""
+
+    code: str
+    hold: HoldRecord | bool
+    wait_ms: int
+    id: str
+
+
+class EndedHold(msgspec.Struct, frozen=True, array_like=True):
+    """A hold that expired, or that the house released, and whose owner has not been told."""
+
+    id: str
+    hold: HoldRecord
+
+
+class GateResult(msgspec.Struct, frozen=True, array_like=True):
+    """What one script call saw and did. `epoch` 0: the gate has no configuration and decided nothing."""
+
+    now_ms: int
+    epoch: int
+    n: int
+    left: int
+    held: int
+    sold: int
+    allotment: int
+    state: str
+    label: str
+    ended: list[EndedHold]
+    answers: list[GateAnswer]
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of the counters, over epochs too. Stays below 2^53 for two million rebuilds."""
+        return (self.epoch << 32) + self.n
+
+
+class PoolLabel(msgspec.Struct, frozen=True):
+    """What a hold's view says beside the gate's own numbers. `show` and `sale` are "" for ordinary stock."""
+
+    shop: str
+    show: str
+    sale: str
+    product: str
+    variant: str
+    title: str
+    currency: str
+    list_minor: int
+
+
+class PoolConfig(msgspec.Struct, frozen=True):
+    """A pool's row in Postgres, as the gate needs it. Limits and edges of the window are 0 for none."""
+
+    pool: str
+    epoch: int
+    allotment: int
+    sold: int
+    price_minor: int
+    per_buyer_limit: int
+    starts_at_ms: int
+    ends_at_ms: int
+    state: str
+    label: PoolLabel
+
+
+encode: Final = msgspec.msgpack.Encoder().encode
+_decode_result: Final = msgspec.msgpack.Decoder(GateResult).decode
+_decode_label: Final = msgspec.json.Decoder(PoolLabel).decode
+
+
+def decode_result(packed: bytes) -> GateResult:
+    """The result of hold.lua."""
+    return _decode_result(packed)
+
+
+def decode_label(text: str) -> PoolLabel:
+    """The label that install.lua and pool.lua wrote."""
+    return _decode_label(text)
+
+
+def encode_label(label: PoolLabel) -> str:
+    """The label as the gate carries it."""
+    return msgspec.json.encode(label).decode()
+
+
+def encode_operations(operations: list[tuple[Any, ...]]) -> bytes:
+    """A batch for hold.lua."""
+    return encode(operations)

@@ -1,0 +1,28 @@
+-- Puts a gate that was rebuilt from Postgres in place, under its new epoch.
+--
+-- KEYS  1 config, 2 holds, 3 live, 4 buyers, 5 keys, 6 over (as in hold.lua)
+-- ARGV  1 epoch, 2 MessagePack {left, held, sold, allotment, price, limit, starts, ends, state, label},
+--       3 MessagePack array of {hold, record} (units in open payment attempts), 4 MessagePack array of {person, units}
+-- RESULT  "done" or "stale": a gate of this or a later epoch is already in place.
+--
+-- The race it closes: two rebuilds whose transactions committed in one order and whose scripts arrive in the other.
+-- The configuration is written last: a gate without one decides nothing.
+
+local config_key, holds_key, live_key, buyers_key, keys_key, over_key = unpack(KEYS)
+local epoch = tonumber(ARGV[1])
+local there = tonumber(redis.call('HGET', config_key, 'epoch') or 0)
+if there >= epoch then
+    return 'stale'
+end
+redis.call('DEL', config_key, holds_key, live_key, buyers_key, keys_key, over_key)
+for _, entry in ipairs(cmsgpack.unpack(ARGV[3])) do
+    redis.call('HSET', holds_key, entry[1], cmsgpack.pack(entry[2]))
+    redis.call('ZADD', live_key, entry[2][5], entry[1])
+end
+for _, entry in ipairs(cmsgpack.unpack(ARGV[4])) do
+    redis.call('HSET', buyers_key, entry[1], entry[2])
+end
+local c = cmsgpack.unpack(ARGV[2])
+redis.call('HSET', config_key, 'epoch', epoch, 'n', 0, 'left', c[1], 'held', c[2], 'sold', c[3], 'allotment', c[4],
+    'price', c[5], 'limit', c[6], 'starts', c[7], 'ends', c[8], 'state', c[9], 'label', c[10])
+return 'done'

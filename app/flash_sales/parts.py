@@ -1,0 +1,93 @@
+"""What the actions of flash_sales need, and how it is put together and taken apart."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+from redis.asyncio import Redis
+
+from app import clock
+from app.flash_sales.gate import Gate
+from app.flash_sales.voice import Voice
+from app.rooms.bus import Rooms
+from app.settings import Settings
+
+_SHOWS_OF_POOL: Final = """
+    SELECT l.show_id
+      FROM pools p JOIN variants v ON v.id = p.variant_id
+      JOIN lineup l ON l.product_id = v.product_id
+      JOIN shows s ON s.id = l.show_id
+     WHERE p.id = $1 AND p.flash_sale_id IS NULL AND s.state IN ('rehearsal', 'live', 'paused')"""
+
+SHOWS_KNOWN_S: Final = 2.0
+POOLS_KNOWN_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class FlashSales:
+    """Made by `open_flash_sales`."""
+
+    pg: asyncpg.Pool
+    valkey: Redis
+    rooms: Rooms
+    settings: Settings
+    gate: Gate
+    voice: Voice
+    show_exists: Callable[[str], Awaitable[bool]]
+
+    async def close(self) -> None:
+        """Answers what was asked and says what was heard. Postgres and Valkey must still be open."""
+        await self.gate.drain()
+        await self.voice.drain()
+
+
+class _ShowsOfPool:
+    """In which rooms an ordinary pool is of interest, remembered for SHOWS_KNOWN_S."""
+
+    def __init__(self, pg: asyncpg.Pool) -> None:
+        self._pg = pg
+        self._known: dict[str, tuple[float, list[str]]] = {}
+
+    async def __call__(self, pool: str) -> list[str]:
+        now_s = clock.monotonic_s()
+        known = self._known.get(pool)
+        if known is not None and now_s - known[0] < SHOWS_KNOWN_S:
+            return known[1]
+        shows = [row["show_id"] for row in await self._pg.fetch(_SHOWS_OF_POOL, pool)]
+        if len(self._known) >= POOLS_KNOWN_MAX:
+            self._known.clear()
+        self._known[pool] = (now_s, shows)
+        return shows
+
+
+class _ShowExists:
+    """Whether there is such a show, remembering those that there are: a show never goes away."""
+
+    def __init__(self, pg: asyncpg.Pool) -> None:
+        self._pg = pg
+        self._known: set[str] = set()
+
+    async def __call__(self, show: str) -> bool:
+        if show in self._known:
+            return True
+        if not await self._pg.fetchval("SELECT EXISTS (SELECT FROM shows WHERE id = $1)", show):
+            return False
+        if len(self._known) >= POOLS_KNOWN_MAX:
+            self._known.clear()
+        self._known.add(show)
+        return True
+
+
+def open_flash_sales(pg: asyncpg.Pool, valkey: Redis, rooms: Rooms, settings: Settings) -> FlashSales:
+    """Connects nothing and starts nothing: tasks begin with the first hold."""
+    voice = Voice(rooms, _ShowsOfPool(pg))
+    return FlashSales(
+        pg=pg,
+        valkey=valkey,
+        rooms=rooms,
+        settings=settings,
+        gate=Gate(pg, valkey, voice),
+        voice=voice,
+        show_exists=_ShowExists(pg),
+    )

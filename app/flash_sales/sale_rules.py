@@ -1,0 +1,102 @@
+"""A flash sale's states, when the clock moves them, and which price counts. Values in, values out."""
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+
+class SaleState(StrEnum):
+    """scheduled: announced. countdown: visible, not buyable. running and sold_out: the window is open."""
+
+    SCHEDULED = "scheduled"
+    COUNTDOWN = "countdown"
+    RUNNING = "running"
+    SOLD_OUT = "sold_out"
+    ENDED = "ended"
+    CANCELLED = "cancelled"
+
+
+class SaleEvent(StrEnum):
+    """What can happen to a sale."""
+
+    COUNT_DOWN = "count_down"
+    START = "start"
+    SELL_OUT = "sell_out"
+    RESTOCK = "restock"
+    END = "end"
+    CANCEL = "cancel"
+
+
+TRANSITIONS: Final[dict[tuple[SaleState, SaleEvent], SaleState]] = {
+    (SaleState.SCHEDULED, SaleEvent.COUNT_DOWN): SaleState.COUNTDOWN,
+    (SaleState.SCHEDULED, SaleEvent.START): SaleState.RUNNING,
+    (SaleState.SCHEDULED, SaleEvent.CANCEL): SaleState.CANCELLED,
+    (SaleState.COUNTDOWN, SaleEvent.START): SaleState.RUNNING,
+    (SaleState.COUNTDOWN, SaleEvent.CANCEL): SaleState.CANCELLED,
+    (SaleState.RUNNING, SaleEvent.SELL_OUT): SaleState.SOLD_OUT,
+    (SaleState.RUNNING, SaleEvent.END): SaleState.ENDED,
+    (SaleState.RUNNING, SaleEvent.CANCEL): SaleState.CANCELLED,
+    (SaleState.SOLD_OUT, SaleEvent.RESTOCK): SaleState.RUNNING,
+    (SaleState.SOLD_OUT, SaleEvent.END): SaleState.ENDED,
+    (SaleState.SOLD_OUT, SaleEvent.CANCEL): SaleState.CANCELLED,
+}
+
+OPEN_STATES: Final = frozenset({SaleState.SCHEDULED, SaleState.COUNTDOWN, SaleState.RUNNING, SaleState.SOLD_OUT})
+COUNTDOWN_MAX_MS: Final = 300_000
+
+
+class IllegalSaleChange(Exception):  # noqa: N818  it names the change, not an accident
+    """The table has no such transition."""
+
+
+def change_sale(state: SaleState, event: SaleEvent) -> SaleState:
+    """The state after `event`. Raises IllegalSaleChange where the table has none."""
+    after = TRANSITIONS.get((state, event))
+    if after is None:
+        raise IllegalSaleChange(f"{event} is not possible in state {state}")
+    return after
+
+
+def event_due(
+    state: SaleState, *, now_ms: int, starts_at_ms: int, ends_at_ms: int, allotment: int, sold: int
+) -> SaleEvent | None:
+    """What the clock or the stock brings about next, one event at a time; None when all is as it should be."""
+    event: SaleEvent | None = None
+    if state in {SaleState.SCHEDULED, SaleState.COUNTDOWN}:
+        if now_ms >= starts_at_ms:
+            event = SaleEvent.START
+        elif state is SaleState.SCHEDULED and now_ms >= starts_at_ms - COUNTDOWN_MAX_MS:
+            event = SaleEvent.COUNT_DOWN
+    elif state in {SaleState.RUNNING, SaleState.SOLD_OUT}:
+        if now_ms >= ends_at_ms:
+            event = SaleEvent.END
+        elif state is SaleState.RUNNING and sold >= allotment:
+            event = SaleEvent.SELL_OUT
+        elif state is SaleState.SOLD_OUT and sold < allotment:
+            event = SaleEvent.RESTOCK
+    return event
+
+
+class PriceSources(msgspec.Struct, frozen=True, kw_only=True):
+    """Every price that could apply to one unit of a variant, in minor units; None where there is none."""
+
+    list_minor: int
+    flash_sale_minor: int | None = None
+    campaign_minor: int | None = None
+    discount_minor: int | None = None
+
+
+def price_to_pay(prices: PriceSources) -> int:
+    """The first that exists of flash sale, campaign, product discount, list. Lower ones never undercut it."""
+    for price in (prices.flash_sale_minor, prices.campaign_minor, prices.discount_minor):
+        if price is not None:
+            return price
+    return prices.list_minor
+
+
+def pool_status(*, left: int, held: int) -> str:
+    """open: units are free. all_held: none is, but some may come back. sold_out: every unit is paid."""
+    if left > 0:
+        return "open"
+    return "all_held" if held > 0 else "sold_out"

@@ -1,0 +1,185 @@
+"""What a host can do with flash sales: create, end, cancel; and what the clock does with them.
+
+A sale starts and ends by Valkey's clock, the one that times the holds. Units move in Postgres under both pools'
+locks; out of the ordinary pool only those that its gate gives up, so no held unit is ever moved.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from app import clock
+from app.flash_sales import sale_store
+from app.flash_sales.gate_wire import gate_keys
+from app.flash_sales.moment import from_ms, valkey_now_ms
+from app.flash_sales.parts import FlashSales
+from app.flash_sales.pool_store import lock_pool, read_pool
+from app.flash_sales.rebuild import close_gate, rebuild_gate, shrink_gate
+from app.flash_sales.sale_rules import IllegalSaleChange, SaleEvent, SaleState, change_sale
+from app.flash_sales.sale_store import NewSale, Sale, SaleRow
+from app.money import AMOUNT_MINOR_MAX, percent_off
+from app.refusal import Refusal
+
+GATE_KEPT_S: Final = 7200  # a closed pool's gate, for late questions about its holds
+
+_NOT_FOUND: Final = Refusal("not_found", "There is no such sale in this show.")
+_NO_VARIANT: Final = Refusal("not_found", "There is no such variant in this show's shop.")
+_SHORT: Final = Refusal("stock_short", "There are not that many free units in stock; held ones cannot be moved.")
+_SHOW_ENDED: Final = Refusal("show_ended", "The show has ended.")
+_PRICE: Final = Refusal("price_invalid", "Give either price_minor, below the list price, or percent_off.")
+_BUSY: Final = Refusal("rebuilding", "The stock is being counted; try again in a moment.", 250)
+
+
+class CreateSale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /api/shows/{show}/flash-sales."""
+
+    variant: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    allotment: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    per_buyer_limit: Annotated[int, msgspec.Meta(ge=1, le=99)]
+    duration_s: Annotated[int, msgspec.Meta(ge=30, le=1200)]
+    countdown_s: Annotated[int, msgspec.Meta(ge=0, le=300)] = 0
+    price_minor: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MINOR_MAX)] | None = None
+    percent_off: Annotated[int, msgspec.Meta(ge=1, le=99)] | None = None
+
+
+class SaleChanged(msgspec.Struct, frozen=True, tag="sale", tag_field="t"):
+    """A room's event: the sale's state is now `state`."""
+
+    sale: str
+    state: str
+    title: str
+    at: int
+
+
+def sale_price(wanted: CreateSale, list_minor: int) -> int | None:
+    """The price in minor units, below the list price; None when the request does not give exactly one."""
+    if (wanted.price_minor is None) == (wanted.percent_off is None):
+        return None
+    price = wanted.price_minor if wanted.price_minor is not None else percent_off(list_minor, wanted.percent_off or 0)
+    return price if price < list_minor else None
+
+
+async def create_sale(sales: FlashSales, *, host: str, show: str, wanted: CreateSale) -> Sale | Refusal:
+    """Moves the allotment out of ordinary stock and begins the countdown, or the sale itself."""
+    if await sale_store.show_state(sales.pg, show) == "ended":
+        return _SHOW_ENDED
+    variant = await sale_store.read_variant(sales.pg, show, wanted.variant)
+    if variant is None:
+        return _NO_VARIANT
+    price_minor = sale_price(wanted, variant.list_minor)
+    if price_minor is None:
+        return _PRICE
+    now_ms = await valkey_now_ms(sales.valkey)
+    starts_at_ms = now_ms + wanted.countdown_s * 1000
+    new = NewSale(
+        id=clock.new_id(),
+        pool=clock.new_id(),
+        show=show,
+        variant=wanted.variant,
+        state=SaleState.COUNTDOWN if wanted.countdown_s else SaleState.RUNNING,
+        price_minor=price_minor,
+        list_minor=variant.list_minor,
+        per_buyer_limit=wanted.per_buyer_limit,
+        allotment=wanted.allotment,
+        starts_at=from_ms(starts_at_ms),
+        ends_at=from_ms(starts_at_ms + wanted.duration_s * 1000),
+        created_by=host,
+    )
+    refused = await _write_sale(sales, new, variant.ordinary_pool)
+    if refused is not None:
+        return refused
+    await sales.gate.sync(new.pool)
+    return await announce(sales, show, new.id)
+
+
+async def _write_sale(sales: FlashSales, new: NewSale, ordinary_pool: str) -> Refusal | None:
+    await rebuild_gate(sales.pg, sales.valkey, ordinary_pool)
+    await sales.gate.look(ordinary_pool)  # lets go of what is overdue
+    try:
+        async with sales.pg.acquire() as connection, connection.transaction():
+            await lock_pool(connection, ordinary_pool)
+            config = await read_pool(connection, ordinary_pool)
+            assert config is not None
+            if config.allotment - config.sold < new.allotment:
+                return _SHORT
+            shrunk = await shrink_gate(sales.valkey, ordinary_pool, config.epoch, new.allotment)
+            if shrunk != "done":
+                return _SHORT if shrunk == "short" else _BUSY
+            moved = await sale_store.insert_sale(connection, new, ordinary_pool)
+            assert moved
+    finally:
+        # Also when the transaction failed after the gate had shrunk: the gate then gets its units back.
+        await sales.gate.sync(ordinary_pool)
+    return None
+
+
+async def end_sale(sales: FlashSales, show: str, sale: str) -> Sale | Refusal:
+    """Takes no more holds; those that are open may still be paid."""
+    return await _change_by_host(sales, show, sale, SaleEvent.END)
+
+
+async def cancel_sale(sales: FlashSales, show: str, sale: str) -> Sale | Refusal:
+    """Releases all holds; payments in flight are voided unless their order is already committed."""
+    return await _change_by_host(sales, show, sale, SaleEvent.CANCEL)
+
+
+async def _change_by_host(sales: FlashSales, show: str, sale: str, event: SaleEvent) -> Sale | Refusal:
+    row = await sale_store.read_sale(sales.pg, show, sale)
+    if row is None:
+        return _NOT_FOUND
+    try:
+        changed = await change(sales, row, event, await valkey_now_ms(sales.valkey))
+    except IllegalSaleChange:
+        return Refusal("sale_state", f"A sale that is {row.view.state} cannot {event}.")
+    if not changed:
+        return Refusal("sale_state", "The sale changed at this very moment; look again.", 200)
+    row = await sale_store.read_sale(sales.pg, show, sale)
+    assert row is not None
+    return row.view
+
+
+async def change(sales: FlashSales, row: SaleRow, event: SaleEvent, now_ms: int) -> bool:
+    """Brings one transition about and tells the room; False when somebody else was first."""
+    before = SaleState(row.view.state)
+    after = change_sale(before, event)
+    over = after in {SaleState.ENDED, SaleState.CANCELLED}
+    if not await sale_store.change_state(sales.pg, row.view.id, before, after, ends=over, now=from_ms(now_ms)):
+        return False
+    if over:
+        await sales.gate.sync(row.view.pool)
+        if after is SaleState.CANCELLED:
+            await sales.gate.clear(row.view.pool)
+    await announce(sales, row.view.show, row.view.id)
+    if over:
+        await give_units_back(sales, row)
+    return True
+
+
+async def give_units_back(sales: FlashSales, row: SaleRow) -> bool:
+    """Moves the unsold units of a sale that is over to ordinary stock, once no hold and no payment is open on it."""
+    pool, ordinary_pool = row.view.pool, row.ordinary_pool
+    await sales.gate.look(pool)  # lets go of what is overdue, rebuilds what is missing
+    async with sales.pg.acquire() as connection, connection.transaction():
+        locked = await sale_store.lock_pools(connection, [pool, ordinary_pool])
+        if locked[pool]["closed_at"] is not None:
+            return True
+        if await sale_store.payment_open(connection, pool):
+            return False
+        if await close_gate(sales.valkey, pool, locked[pool]["epoch"]) != "done":
+            return False
+        await sale_store.return_units(connection, pool, ordinary_pool)
+    await sales.gate.sync(pool)
+    await sales.gate.sync(ordinary_pool)
+    for key in gate_keys(pool):
+        await sales.valkey.expire(key, GATE_KEPT_S)
+    return True
+
+
+async def announce(sales: FlashSales, show: str, sale: str) -> Sale:
+    """Says the sale's state to the room, as key and as event."""
+    row = await sale_store.read_sale(sales.pg, show, sale)
+    assert row is not None
+    view = row.view
+    await sales.rooms.set_state(show, f"sale:{sale}", view.version, view)
+    await sales.rooms.append(show, SaleChanged(sale, view.state, view.product.title, clock.now_ms()))
+    return view

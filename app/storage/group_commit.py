@@ -1,0 +1,85 @@
+"""Group commit: everything that arrived while the last call was in flight goes out in the next one.
+
+Owns the waiting and the batching, for the stock gate (one script call decides many holds) and for Postgres (one
+transaction commits many orders). It never looks into an item, retries nothing and splits nothing: `decide` does.
+There is no linger timer: a lone item leaves at once, and the batch grows by itself as the calls take longer.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+BATCH_MAX: Final = 256
+WAITING_MAX: Final = 20_000
+
+
+class Overloaded(ConnectionError):  # noqa: N818  it says what the group is
+    """More than WAITING_MAX items wait: the other side has been too slow for too long."""
+
+
+class GroupCommit(Generic[Item, Answer]):
+    """`decide` gets up to `batch_max` items in the order of their arrival and answers each, in that order.
+
+    When it raises, everyone in that batch gets the exception. A submitter that is cancelled does not withdraw what
+    is already in a batch; what still waits is withdrawn.
+    """
+
+    def __init__(self, decide: Callable[[list[Item]], Awaitable[Sequence[Answer]]], batch_max: int = BATCH_MAX) -> None:
+        self._decide = decide
+        self._batch_max = batch_max
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._sender: asyncio.Task[None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """True when nothing waits and nothing is in flight."""
+        return self._sender is None
+
+    async def submit(self, item: Item) -> Answer:
+        """The answer of the batch that carried `item`."""
+        if len(self._waiting) >= WAITING_MAX:
+            raise Overloaded("the group is full")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        if self._sender is None:
+            # Starts in the next turn of the event loop, so all that arrive in this one share the first call.
+            self._sender = asyncio.create_task(self._send_all(), name="group commit")
+        return await answer
+
+    async def drain(self) -> None:
+        """Waits until all that was submitted has been answered."""
+        if self._sender is not None:
+            await asyncio.wait([self._sender])
+
+    async def _send_all(self) -> None:
+        try:
+            while self._waiting:
+                await self._send_next()
+        finally:
+            self._sender = None
+
+    async def _send_next(self) -> None:
+        batch: list[tuple[Item, asyncio.Future[Answer]]] = []
+        while self._waiting and len(batch) < self._batch_max:
+            item, answer = self._waiting.popleft()
+            if not answer.cancelled():
+                batch.append((item, answer))
+        if not batch:
+            return
+        try:
+            answers = await self._decide([item for item, _ in batch])
+        except BaseException as error:
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(error if isinstance(error, Exception) else ConnectionError("shutting down"))
+            if not isinstance(error, Exception):
+                raise
+            return
+        assert len(answers) == len(batch), (len(answers), len(batch))
+        for (_, answer), value in zip(batch, answers, strict=True):
+            if not answer.done():
+                answer.set_result(value)

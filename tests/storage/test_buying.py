@@ -1,0 +1,142 @@
+"""Buying over HTTP: hold, pay, order, on the real Postgres and Valkey."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from app import clock
+from tests.protocol.callers import problem
+from tests.storage.stock_world import open_world
+
+
+async def test_a_hold_that_is_paid_becomes_an_order_that_is_captured(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        sale = await world.sale(3)
+        buyer = await world.buyer()
+        taken = await world.take(buyer, sale["pool"], 2)
+        assert taken.status_code == 201, taken.text
+        hold = taken.json()
+        assert (hold["unit_price_minor"], hold["amount_minor"], hold["currency"]) == (600, 1200, "EUR")
+        assert (hold["state"], hold["show"], hold["title"]) == ("held", world.show, "Bowl, Blue")
+        assert 0 < hold["expires_in_ms"] <= 120_000
+        ordered = await world.order(buyer, hold["id"])
+        assert ordered.status_code == 201, ordered.text
+        order = ordered.json()
+        assert (order["total_minor"], order["show"]) == (1200, world.show)
+        assert order["lines"] == [{"title": "Bowl, Blue", "quantity": 2, "unit_price_minor": 600}]
+        await world.settle_all()
+        read = (await buyer.get(f"/api/orders/{order['id']}")).json()
+        assert read["state"] == "paid"
+        await world.check(sale["pool"])
+        await world.sales.voice.drain()
+        state = world.rooms.value(world.show, f"pool:{sale['pool']}")
+        assert (state.left, state.held, state.sold, state.status) == (1, 0, 2, "open")
+        told = [type(event).__name__ for _, event in world.rooms.events]
+        assert told == ["SaleChanged", "Sold", "StaffOrder"]
+
+
+@pytest.mark.parametrize("kind", ["sale", "ordinary"])
+async def test_500_buyers_of_20_items_make_exactly_20_orders(pg, valkey, kind):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(20))["pool"] if kind == "sale" else (await world.variant(20))[1]
+        answers: list[tuple[str, int]] = []
+
+        async def buy(buyer) -> None:
+            taken = await world.take(buyer, pool)
+            if taken.status_code != 201:
+                answers.append((problem(taken)[1], orders_before_answer()))
+                return
+            ordered = await world.order(buyer, taken.json()["id"])
+            assert ordered.status_code == 201, ordered.text
+            answers.append(("order", 0))
+
+        def orders_before_answer() -> int:
+            return sum(code == "order" for code, _ in answers)
+
+        buyers = await world.buyers(500)
+        await asyncio.gather(*map(buy, buyers))
+        codes = Counter(code for code, _ in answers)
+        assert codes["order"] == 20
+        assert set(codes) <= {"order", "all_held", "sold_out"}
+        assert codes["all_held"] + codes["sold_out"] == 480
+        late = await world.take(buyers[0], pool)
+        assert problem(late) == (409, "sold_out")
+        await world.settle_all()
+        assert await world.live_holds(pool) == []
+        await world.check(pool)
+
+
+async def test_sold_out_is_said_only_after_the_last_order(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(2))["pool"]
+        first, second, third = await world.buyers(3)
+        holds = [await world.held(first, pool), await world.held(second, pool)]
+        assert problem(await world.take(third, pool)) == (409, "all_held")
+        assert (await world.order(first, holds[0])).status_code == 201
+        assert problem(await world.take(third, pool)) == (409, "all_held")
+        assert (await world.order(second, holds[1])).status_code == 201
+        assert problem(await world.take(third, pool)) == (409, "sold_out")
+
+
+async def test_five_accounts_pressing_100_times_each_stay_within_their_limit(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(20, per_buyer_limit=2))["pool"]
+        buyers = await world.buyers(5)
+
+        async def buy(buyer) -> str:
+            taken = await world.take(buyer, pool)
+            if taken.status_code != 201:
+                return problem(taken)[1]
+            ordered = await world.order(buyer, taken.json()["id"])
+            assert ordered.status_code == 201, ordered.text
+            return "order"
+
+        codes = Counter(await asyncio.gather(*(buy(buyers[n % 5]) for n in range(500))))
+        assert codes == {"order": 10, "over_limit": 490}
+        await world.settle_all()
+        await world.check(pool)
+
+
+async def test_the_same_key_gives_the_same_hold_and_the_same_order(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(5))["pool"]
+        buyer = await world.buyer()
+        key = clock.new_id()
+        first, again = await asyncio.gather(world.take(buyer, pool, key=key), world.take(buyer, pool, key=key))
+        assert first.json()["id"] == again.json()["id"]
+        hold = first.json()["id"]
+        first = await world.order(buyer, hold, key=key)
+        again = await world.order(buyer, hold, key=key)
+        assert (first.status_code, first.json()) == (again.status_code, again.json())
+        other_key = await world.order(buyer, hold)
+        assert other_key.json()["id"] == first.json()["id"]
+        await world.settle_all()
+        await world.check(pool)
+
+
+async def test_a_key_with_another_body_is_refused_and_changes_nothing(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(5))["pool"]
+        buyer = await world.buyer()
+        key = clock.new_id()
+        hold = (await world.take(buyer, pool, 1, key=key)).json()["id"]
+        assert problem(await world.take(buyer, pool, 2, key=key)) == (422, "idempotency_mismatch")
+        assert (await world.order(buyer, hold, key=key)).status_code == 201
+        assert problem(await world.order(buyer, hold, "declines", key=key)) == (422, "idempotency_mismatch")
+        await world.settle_all()
+        await world.check(pool)
+
+
+async def test_a_declined_payment_leaves_the_hold_for_another_method(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        hold = await world.held(buyer, pool)
+        key = clock.new_id()
+        assert problem(await world.order(buyer, hold, "declines", key)) == (402, "payment_declined")
+        assert problem(await world.order(buyer, hold, "declines", key)) == (402, "payment_declined")
+        assert [one["id"] for one in (await buyer.get("/api/holds")).json()["holds"]] == [hold]
+        assert (await world.order(buyer, hold)).status_code == 201
+        await world.settle_all()
+        await world.check(pool)
