@@ -9,7 +9,7 @@ import { photo as picture } from "../shared/offer-card.js";
 
 const PHOTO_BYTES_MAX = 5 * 1024 * 1024;
 const PHOTO_TYPES = "image/jpeg,image/png,image/webp";
-const VARIANTS_MAX = 20;
+const VARIANTS_MAX = 30;
 
 class VariantRows {
   constructor(currency, variants) {
@@ -25,11 +25,11 @@ class VariantRows {
     const step = exponent(this.currency) ? "0.01" : "1";
     const row = {
       id: variant?.id ?? null,
-      title: el("input", { class: "input", placeholder: "e.g. Large", maxlength: 60, value: variant?.title ?? "", "aria-label": "Variant name" }),
+      title: el("input", { class: "input", placeholder: "e.g. Large", maxlength: 80, value: variant?.title ?? "", "aria-label": "Variant name" }),
       price: el("input", { class: "input numbers", inputmode: "decimal", required: true, placeholder: step, value: variant ? plainAmount(variant.price_minor, this.currency) : "", "aria-label": `Price in ${this.currency}` }),
-      stock: el("input", { class: "input numbers", type: "number", min: 0, max: 100000, required: true, value: variant ? "0" : "10", "aria-label": variant ? `Units to add, ${variant.on_hand} on hand` : "Units in stock" }),
+      stock: el("input", { class: "input numbers", type: "number", min: 0, max: 1000000, required: true, value: variant ? "0" : "10", "aria-label": variant ? `Units to add, ${variant.on_hand} on hand` : "Units in stock" }),
     };
-    const drop = el("button", { type: "button", class: "icon-button", "aria-label": "Remove this variant" }, icon("close"));
+    const drop = el("button", { type: "button", class: "icon-button", "aria-label": "Remove this variant", hidden: variant !== null }, icon("close"));
     row.node = el("div", { class: "variant-row" }, row.title, row.price,
       el("span", { class: "stock-field" }, variant ? el("span", { class: "faint" }, `${variant.on_hand} +`) : null, row.stock), drop);
     drop.addEventListener("click", () => {
@@ -71,7 +71,7 @@ class ProductForm {
     this.photo = product?.photo ?? null;
     this.saved = null;
     this.title = el("input", { class: "input", name: "title", required: true, maxlength: 120, value: product?.title ?? "" });
-    this.description = el("textarea", { class: "input", name: "description", maxlength: 2000, value: product?.description ?? "" });
+    this.description = el("textarea", { class: "input", name: "description", maxlength: 4000, value: product?.description ?? "" });
     this.file = el("input", { type: "file", accept: PHOTO_TYPES, class: "visually-hidden", id: "photo-file" });
     this.frame = el("div", { class: "photo-frame" });
     this.variants = new VariantRows(shop.currency, product?.variants ?? []);

@@ -175,7 +175,7 @@ export class BuySheet {
     } catch (problem) {
       this.paying = false;
       for (const button of [...methods, release]) button.disabled = false;
-      if (problem.code === "hold_ended") return this.drawLost(product, hold);
+      if (problem.code === "hold_ended") return this.drawLost(product, hold, problem.message);
       const kept = problem.code === "payment_declined" ? " Your item is still held: try another way." : "";
       this.tell(note, `${problem.message}${kept}`, "bad");
       if (!problem.code) throw problem;
@@ -197,10 +197,10 @@ export class BuySheet {
     close.focus();
   }
 
-  drawLost(product, hold) {
+  drawLost(product, hold, why = "The time to pay ran out and the item went back on the shelf.") {
     const again = el("button", { type: "button", class: "button primary wide", onclick: () => this.drawChoice(product, product.variants.find((one) => one.id === hold.variant) ?? product.variants[0]) }, "Try again");
     this.draw("lost", "The hold has ended",
-      el("p", { class: "soft", role: "alert" }, "The time to pay ran out and the item went back on the shelf. Nothing was charged."),
+      el("p", { class: "soft", role: "alert" }, `${why} Nothing was charged.`),
       product.variants.length ? again : null);
   }
 

@@ -1,11 +1,12 @@
 // What this person holds in this show: taken, counted down, released, paid, expired.
 // Owns the calls to /api/holds and /api/orders; the server alone decides every one of them.
 
-import { get, newKey, post, remove, segment } from "../shared/api.js";
+import { newKey, post, remove, segment } from "../shared/api.js";
 import { serverNow, syncServerClock } from "../shared/clock.js";
 
 const POLL_MS = 2000;
 const PENDING_MAX_MS = 180_000;
+const UNSETTLED = new Set(["payment_pending", "in_progress", "offline"]);
 
 export class Holds {
   /** `changed()` is called after every change. */
@@ -78,20 +79,15 @@ export class Holds {
         this.forget(holdId);
         return order;
       } catch (error) {
-        const unsettled = error.code === "payment_pending" || error.code === "in_progress" || error.code === "offline";
-        if (!unsettled || performance.now() > until) throw error;
+        if (!UNSETTLED.has(error.code) || performance.now() > until) throw error;
         pending(error);
-        const settled = await this.settled(error.more?.order ?? null, error.retryAfterMs ?? POLL_MS);
-        if (settled) {
-          this.forget(holdId);
-          return settled;
-        }
+        await this.wordOrPause(error.retryAfterMs ?? POLL_MS);
       }
     }
   }
 
-  // Waits for a hint about the order, or for `ms`; then asks for the order when its id is known.
-  async settled(orderId, ms) {
+  // Until a hint says that an order was decided, or for `ms`. The same request under the same key then tells how.
+  async wordOrPause(ms) {
     await new Promise((resolve) => {
       const timer = setTimeout(resolve, ms);
       this.wakeUp = () => {
@@ -100,9 +96,6 @@ export class Holds {
       };
     });
     this.wakeUp = null;
-    if (!orderId) return null;
-    const order = await get(`/api/orders/${segment(orderId)}`).catch(() => null);
-    return order && !["created", "authorised", "pending"].includes(order.state) ? order : null;
   }
 
   /** A hint from the room. */

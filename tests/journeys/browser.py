@@ -1,0 +1,81 @@
+"""A real Chromium for journeys: its flags, one isolated window a person, and what may never happen in a window.
+
+Every console error, policy violation and uncaught exception is kept, and `Window.check()` fails on it. What the
+browser itself logs for an answer of 4xx or 5xx is no error of the page: those answers are listed apart, and each
+must be one that the journey expects.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright
+
+FLAGS = (
+    "--no-sandbox",  # journeys run as root in containers
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    # The windows of several people are all looked at: none of them is a background tab that may be slowed down.
+    "--disable-backgrounding-occluded-windows",
+    "--disable-renderer-backgrounding",
+    "--disable-background-timer-throttling",
+)
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+_LOAD_FAILURE = "Failed to load resource"
+
+
+class Window:
+    """One person's browser window, with a cookie jar of its own."""
+
+    def __init__(self, name: str, context: BrowserContext, page: Page) -> None:
+        self.name = name
+        self.context = context
+        self.page = page
+        self.faults: list[str] = []
+        self.refusals: list[str] = []
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.faults.append(f"uncaught: {error}"))
+        page.on("response", self._answer)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith(_LOAD_FAILURE):
+            self.faults.append(f"console: {message.text}")
+
+    def _answer(self, response: Response) -> None:
+        if response.status >= 400:
+            path = re.sub(r"^https?://[^/]+", "", response.url)
+            self.refusals.append(f"{response.status} {response.request.method} {path}")
+
+    def check(self, *expected: str) -> None:
+        """Fails on any fault, and on an answer of 4xx or 5xx that no pattern of `expected` fits."""
+        assert not self.faults, f"{self.name}'s window: {self.faults}"
+        strange = [line for line in self.refusals if not any(re.fullmatch(pattern, line) for pattern in expected)]
+        assert not strange, f"{self.name}'s window was refused: {strange}"
+
+
+@asynccontextmanager
+async def open_chromium(path: str) -> AsyncIterator[Browser]:
+    """A Chromium with a fake camera and microphone."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def open_window(browser: Browser, name: str, base_url: str, *, phone: bool = False) -> Window:
+    """A fresh window, signed in as nobody."""
+    context = await browser.new_context(
+        base_url=base_url, viewport=PHONE if phone else DESKTOP, is_mobile=phone, has_touch=phone, locale="en-GB"
+    )
+    context.set_default_timeout(15_000)
+    return Window(name, context, await context.new_page())
