@@ -5,7 +5,7 @@ from playwright.async_api import Page
 _FRAMES = "video => video.getVideoPlaybackQuality().totalVideoFrames"
 _GROWN = "([video, before, more]) => video.getVideoPlaybackQuality().totalVideoFrames >= before + more"
 
-# Draws the frame small and keeps its luma; true once a later frame differs in at least `pixels` of 32 × 18 places.
+# Draws the frame small and keeps its luma; true once a later frame differs in at least `pixels` of 32 by 18 places.
 _CHANGES = """
 ([video, pixels]) => new Promise((resolve) => {
   const canvas = new OffscreenCanvas(32, 18);

@@ -152,7 +152,7 @@ async def sell_out(host: Host, ana: Viewer, ben: Viewer) -> None:
     await ana.sees_stock(re.compile("All held"))
     await ana.pay("works")
     await ana.order_number()
-    await expect(ben.page.locator(".chat-note.sold")).to_contain_text("Sold: 2 × Dusk bowl")
+    await expect(ben.page.locator(".chat-note.sold")).to_contain_text(re.compile("Sold: 2 . Dusk bowl"))
     await ben.pay("hangs")
     await expect(ben.sheet.locator(".sheet-note")).to_contain_text(re.compile("slow|pending"))
     await ben.order_number()

@@ -42,12 +42,24 @@ export class ChatFeed {
     this.follow = true;
     this.list.addEventListener("scroll", () => this.scrolled(), { passive: true });
     fill(host, this.list, this.more);
-    new ResizeObserver(() => this.follow && this.toEnd()).observe(this.list);
+    new ResizeObserver(() => {
+      if (this.follow) this.toEnd();
+      this.height = this.list.clientHeight;
+    }).observe(this.list);
+    this.top = 0;
+    this.height = 0;
   }
 
+  // Only the reader's own scrolling upwards stops the following, not a list that grew or shrank around its end.
   scrolled() {
-    this.follow = this.atEnd();
-    if (this.follow) show(this.more, false);
+    const sameSize = this.list.clientHeight === this.height;
+    if (this.atEnd()) {
+      this.follow = true;
+      show(this.more, false);
+    } else if (sameSize && this.list.scrollTop < this.top) {
+      this.follow = false;
+    }
+    this.top = this.list.scrollTop;
   }
 
   atEnd() {

@@ -5,7 +5,7 @@ import { countdown, serverNow } from "./clock.js";
 import { el, fill, say, show } from "./dom.js";
 import { icon } from "./icons.js";
 import { money } from "./money.js";
-import { bestOffer, offersOf, stockLine } from "./offers.js";
+import { bestOffer, offersOf, ordinaryOffer, stockLine } from "./offers.js";
 
 const BUY_WORDS = { open: "Buy", all_held: "All held", sold_out: "Sold out" };
 
@@ -16,7 +16,7 @@ export function photo(product, className = "") {
 }
 
 export class OfferCard {
-  /** `kind` is "hero" (the pinned product) or "tile" (the line-up). `buy(product, variantId)` opens the sheet. */
+  /** `kind` is "hero" (the pinned product) or "tile" (the line-up). `buy(product, variantId, ordinary)` opens the sheet. */
   constructor(product, { kind, state, buy }) {
     this.product = product;
     this.state = state;
@@ -27,7 +27,9 @@ export class OfferCard {
     this.stock = el("span", { class: "offer-stock numbers" });
     this.limit = el("span", { class: "offer-limit", hidden: true });
     this.button = el("button", { type: "button", class: "button primary buy" }, icon("bag"), this.word = el("span"));
-    this.button.addEventListener("click", () => buy(product, this.offer().variant.id));
+    this.button.addEventListener("click", () => buy(product, this.offer().variant.id, false));
+    this.other = el("button", { type: "button", class: "offer-other", hidden: true });
+    this.other.addEventListener("click", () => buy(product, this.offer().variant.id, true));
     this.chips = kind === "hero" && product.variants.length > 1 ? this.variantChips() : null;
     this.node = el("article", { class: `offer ${kind}`, data: { product: product.id } },
       el("div", { class: "offer-photo" }, photo(product)),
@@ -39,7 +41,7 @@ export class OfferCard {
         el("div", { class: "offer-buy" },
           el("div", { class: "offer-figures" },
             el("div", { class: "offer-prices" }, this.price, this.list),
-            el("div", { class: "offer-facts" }, this.stock, this.limit)),
+            el("div", { class: "offer-facts" }, this.stock, this.limit), this.other),
           this.button)));
     this.update(serverNow());
   }
@@ -79,8 +81,17 @@ export class OfferCard {
     this.button.setAttribute("aria-label", `${BUY_WORDS[offer.status]}: ${this.product.title}`);
     this.node.dataset.phase = offer.phase;
     this.node.dataset.status = offer.status;
+    this.updateOther(offer);
     this.updateSale(offer, now);
     this.updateChips(offers, offer);
+  }
+
+  // The sale is out of units while the shelf is not.
+  updateOther(offer) {
+    const ordinary = ordinaryOffer(offer.variant, this.state);
+    const visible = offer.phase === "running" && offer.status === "sold_out" && ordinary.status === "open";
+    show(this.other, visible);
+    if (visible) say(this.other, `Still ${ordinary.left} at ${money(ordinary.price, ordinary.currency)}`);
   }
 
   updateSale(offer, now) {

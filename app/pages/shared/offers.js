@@ -47,11 +47,16 @@ export function offerOf(variant, state, now) {
       ...stockOf(state, running.pool, running.state === "sold_out" ? 0 : running.allotment),
     };
   }
+  return { ...ordinaryOffer(variant, state), sale: coming ?? null, phase: coming ? "soon" : "ordinary" };
+}
+
+/** The offer of a variant at its ordinary price, whatever sale there is. */
+export function ordinaryOffer(variant, state) {
   return {
     variant,
     pool: variant.pool,
-    sale: coming ?? null,
-    phase: coming ? "soon" : "ordinary",
+    sale: null,
+    phase: "ordinary",
     price: variant.price_minor,
     listPrice: null,
     currency: variant.currency,

@@ -7,7 +7,7 @@ import { busy, el, fill, say, show } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { money } from "../shared/money.js";
 import { photo } from "../shared/offer-card.js";
-import { fullTitle, offerOf, stockLine } from "../shared/offers.js";
+import { fullTitle, offerOf, ordinaryOffer, stockLine } from "../shared/offers.js";
 import { signInUrl } from "../shared/session.js";
 
 const QUANTITY_MAX = 10;
@@ -29,11 +29,15 @@ export class BuySheet {
     return Boolean(this.sheet?.dialog.open);
   }
 
-  /** Opens on the choice of variant and quantity. */
-  choose(product, variantId) {
+  /** Opens on the choice of variant and quantity; `ordinary` at the ordinary price, beside a sale. */
+  choose(product, variantId, ordinary = false) {
     this.open("Buy");
     if (!this.signedIn) return this.drawSignIn(product);
-    this.drawChoice(product, product.variants.find((one) => one.id === variantId) ?? product.variants[0]);
+    this.drawChoice(product, product.variants.find((one) => one.id === variantId) ?? product.variants[0], ordinary);
+  }
+
+  offer(variant, ordinary) {
+    return ordinary ? ordinaryOffer(variant, this.state) : offerOf(variant, this.state, serverNow());
   }
 
   /** Opens on the payment of a hold. */
@@ -69,7 +73,7 @@ export class BuySheet {
       el("a", { class: "button primary wide", href: signInUrl() }, "Sign in"));
   }
 
-  drawChoice(product, variant) {
+  drawChoice(product, variant, ordinary = false) {
     let chosen = variant;
     let quantity = 1;
     const title = el("h3", {});
@@ -85,10 +89,11 @@ export class BuySheet {
       product.variants.map((one) => el("button", { type: "button", class: "chip", data: { variant: one.id }, onclick: () => {
         chosen = one;
         quantity = 1;
+        ordinary = false;
         redraw();
       } }, one.title || "Standard"))) : null;
     const redraw = () => {
-      const offer = offerOf(chosen, this.state, serverNow());
+      const offer = this.offer(chosen, ordinary);
       const most = Math.max(1, Math.min(QUANTITY_MAX, offer.limit ?? QUANTITY_MAX, offer.left || 1));
       quantity = Math.min(quantity, most);
       say(title, fullTitle(product, chosen));
@@ -107,7 +112,7 @@ export class BuySheet {
     hold.addEventListener("click", () => busy(hold, async () => {
       show(error, false);
       try {
-        const taken = await this.holds.take(offerOf(chosen, this.state, serverNow()).pool, quantity);
+        const taken = await this.holds.take(this.offer(chosen, ordinary).pool, quantity);
         this.drawPayment(taken, product);
       } catch (problem) {
         this.complain(error, problem);

@@ -38,7 +38,7 @@ class WatchPage {
     this.composer = new Composer(byId("composer"), { signedIn: this.me !== null, room: this.room });
     this.holds = new Holds(showId, () => this.drawHolds());
     this.sheet = new BuySheet({ holds: this.holds, state: this.room.state, signedIn: this.me !== null });
-    this.buy = (product, variantId) => this.sheet.choose(product, variantId);
+    this.buy = (product, variantId, ordinary) => this.sheet.choose(product, variantId, ordinary);
     this.lineUp = new LineUp(byId("lineup"), { state: this.room.state, buy: this.buy });
     this.pinned = null;
     this.reloading = null;
