@@ -49,7 +49,8 @@ class Link:
 
 def run_role(role: str, settings: Settings, link: Link | None = None, listener: socket.socket | None = None) -> None:
     """Runs `role` until SIGTERM, SIGINT or the supervisor's end."""
-    configure_logging(role)
+    # At the terminal of one machine only what matters; a role alone tells its operator more.
+    configure_logging(role, logging.INFO if link is None else logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_live(role, settings, link, listener))
 
@@ -109,7 +110,7 @@ def _work_of(role: str) -> Work:
     return work
 
 
-def configure_logging(role: str) -> None:
+def configure_logging(role: str, level: int) -> None:
     """One line an event on standard error, for people and for grep alike; the role is on each."""
     structlog.configure(
         processors=[
@@ -119,7 +120,7 @@ def configure_logging(role: str) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "role", "event"], drop_missing=True),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )

@@ -10,6 +10,7 @@ from typing import Final
 import asyncpg
 
 from app import clock
+from app.demo.presence import is_live
 from app.embedded.folder import DataFolder
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
@@ -70,7 +71,7 @@ class _Plan:
         environment = environment_of_roles(settings, self.database_url, redis_url, folder.sockets)
         self.roles = [
             RoleProcess(name, environment, self.go, listener if name == "web" else None).child()
-            for name in ("web", "worker")
+            for name in ("web", "media", "worker")
         ]
 
 
@@ -123,6 +124,8 @@ async def _bring_up(settings: Settings, plan: _Plan) -> None:
         await server.ready.wait()
     await _reach_database(plan.database_url)
     await migrate(plan.database_url)
+    if settings.demo:
+        await _make_sure_of_demo(plan.database_url)
     has_shops = await _look_for_shops(plan.database_url)
     plan.go.set()
     for role in plan.roles:
@@ -145,6 +148,18 @@ async def _reach_database(url: str) -> None:
         else:
             await connection.close()
             return
+
+
+async def _make_sure_of_demo(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        if await is_live(connection):
+            return
+    finally:
+        await connection.close()
+    from app.demo.seed import seed_demo  # brings Pillow and the catalog: only for the first start
+
+    await seed_demo(url)
 
 
 async def _look_for_shops(url: str) -> bool:

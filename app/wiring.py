@@ -26,6 +26,7 @@ from app.http.endpoint import Endpoint
 from app.http.headers import SecurityHeaders
 from app.http.pages import page_routes
 from app.rooms import edge as rooms_edge
+from app.rooms.bus import Rooms
 from app.rooms.dispatch import merge
 from app.rooms.hub import Hub
 from app.rooms.parts import RoomParts
@@ -36,6 +37,9 @@ from app.settings import Settings
 from app.storage.loops import Loop, backoff_s, is_infrastructure
 from app.storage.postgres import open_pool
 from app.storage.valkey import open_valkey
+from app.streams import media_edge
+from app.streams.media_control import MediaControl
+from app.streams.media_parts import Media
 
 CLOSE_GUARD_S: Final = 5
 
@@ -92,17 +96,21 @@ async def build_web(settings: Settings) -> AsyncIterator[Web]:
         features = _build_features(stores, settings)
         stack.callback(features.accounts.passwords.close)
         stack.callback(features.catalog.darkroom.close)
+        gatekeeper = AccountsGatekeeper(features.accounts)
+        control = MediaControl(settings)
+        stack.push_async_callback(control.aclose)
         endpoints: list[Endpoint] = [
             *health_endpoints(stores.pg, stores.valkey),
             *accounts_edge.endpoints(features.accounts),
             *catalog_edge.endpoints(features.catalog),
+            *media_edge.endpoints(Media(stores.pg, control, gatekeeper, settings)),
         ]
         hub = Hub(features.bus)
         socket = RoomSocket(hub, SocketIdentity(features.accounts), Surroundings(settings), commands=merge())
         rooms = RoomParts(features.bus, hub, socket)
         await stack.enter_async_context(hub.running())
         routes = [
-            *build_routes(endpoints, AccountsGatekeeper(features.accounts), settings),
+            *build_routes(endpoints, gatekeeper, settings),
             *rooms_edge.routes(rooms),
             *page_routes(),
         ]
@@ -120,6 +128,13 @@ async def build_worker(settings: Settings) -> AsyncIterator[Sequence[Loop]]:
         stack.callback(features.catalog.darkroom.close)
         rooms = RoomParts(features.bus)
         yield [loop for loop in rooms_edge.loops(rooms) if loop.where == "worker"]
+
+
+@asynccontextmanager
+async def build_media(settings: Settings) -> AsyncIterator[Rooms]:
+    """What the media role needs beside its relay: the rooms, to say who publishes."""
+    async with open_stores(settings) as stores:
+        yield _build_features(stores, settings).bus
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.running import ROOT
 
-ROLES = ["web", "worker", "postgres", "valkey"]
+ROLES = ["web", "media", "worker", "postgres", "valkey"]
 
 
 def test_every_part_that_is_killed_comes_back_and_a_restart_finds_the_data(own_hawker):

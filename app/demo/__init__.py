@@ -1,0 +1,1 @@
+"""The demo shop: what a first visitor finds. Only in demo mode; nothing else depends on it."""
