@@ -77,13 +77,13 @@ class Door:
     """The ASGI application of one path: all its methods, and every check before an action."""
 
     def __init__(self, endpoints: Sequence[Endpoint], gatekeeper: Gatekeeper, surroundings: Surroundings) -> None:
-        self._endpoints = {one.method: one for one in endpoints}
+        self.endpoints = {one.method: one for one in endpoints}
         self._decoders = {
             one.method: strict_decoder(one.body) for one in endpoints if one.body is not None and one.body is not bytes
         }
         self._gatekeeper = gatekeeper
         self._surroundings = surroundings
-        methods = set(self._endpoints)
+        methods = set(self.endpoints)
         self._allow = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,9 +100,9 @@ class Door:
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response | Refusal:
-        endpoint = self._endpoints.get(request.method)
+        endpoint = self.endpoints.get(request.method)
         if endpoint is None and request.method == "HEAD":
-            endpoint = self._endpoints.get("GET")
+            endpoint = self.endpoints.get("GET")
         if endpoint is None:
             refusal = Refusal("method_not_allowed", f"This address takes {self._allow}.")
             return problem_response(refusal, {"Allow": self._allow})
