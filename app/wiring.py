@@ -4,7 +4,7 @@ Nothing else constructs a feature. What is opened here is closed here, in the re
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -20,26 +20,39 @@ from app.accounts.parts import Accounts, build_accounts
 from app.accounts.socket_identity import SocketIdentity
 from app.catalog import edge as catalog_edge
 from app.catalog.parts import Catalog
+from app.chat import edge as chat_edge
+from app.chat.memory import ChatMemory
+from app.chat.parts import Chat, build_chat
+from app.checkout import edge as checkout_edge
+from app.checkout.parts import Checkout, open_checkout
+from app.flash_sales import edge as flash_sales_edge
+from app.flash_sales.parts import FlashSales, open_flash_sales
+from app.flash_sales.sources import SaleSource
 from app.health import health_endpoints
 from app.http.edge import Surroundings, build_asgi, build_routes
-from app.http.endpoint import Endpoint
+from app.http.endpoint import Endpoint, Gatekeeper
 from app.http.headers import SecurityHeaders
 from app.http.pages import page_routes
 from app.rooms import edge as rooms_edge
 from app.rooms.bus import Rooms
+from app.rooms.command import Command
+from app.rooms.copies import Copies
 from app.rooms.dispatch import merge
 from app.rooms.hub import Hub
 from app.rooms.parts import RoomParts
 from app.rooms.socket import RoomSocket
-from app.rooms.sources import Sources
+from app.rooms.sources import MeSource, Sources
 from app.rooms.valkey_bus import ValkeyRooms
 from app.settings import Settings
 from app.storage.loops import Loop, backoff_s, is_infrastructure
 from app.storage.postgres import open_pool
 from app.storage.valkey import open_valkey
+from app.streams import edge as streams_edge
 from app.streams import media_edge
-from app.streams.media_control import MediaControl
+from app.streams.announce import PinnedProducts, ShowKeys
+from app.streams.media_control import MediaControl, StreamSource
 from app.streams.media_parts import Media
+from app.streams.parts import Streams
 
 CLOSE_GUARD_S: Final = 5
 
@@ -88,69 +101,124 @@ async def _close_pool(pool: asyncpg.Pool) -> None:
         pool.terminate()
 
 
+@dataclass(frozen=True)
+class Features:
+    """Each feature's parts, and what they told each other about, as every role that speaks in rooms has them."""
+
+    bus: ValkeyRooms
+    accounts: Accounts
+    catalog: Catalog
+    media: MediaControl
+    streams: Streams
+    chat: Chat
+    sales: FlashSales
+    checkout: Checkout
+    me_sources: tuple[MeSource, ...]
+
+
+@asynccontextmanager
+async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Features]:
+    """Every feature over the stores. On the way out each finishes what it began, the uppermost first."""
+    pg, valkey = stores.pg, stores.valkey
+    async with AsyncExitStack() as stack:
+        bus = ValkeyRooms(valkey)
+        accounts = build_accounts(pg, valkey, settings)
+        stack.callback(accounts.passwords.close)
+        media = MediaControl(settings)
+        stack.push_async_callback(media.aclose)
+        sales = open_flash_sales(pg, valkey, bus, settings)
+        stack.push_async_callback(sales.close)
+        sale_source = SaleSource(sales)
+        streams = Streams(pg=pg, valkey=valkey, rooms=bus, settings=settings, media=media)
+        catalog = Catalog(pg=pg, stock_listeners=(sale_source,), product_listeners=(PinnedProducts(streams),))
+        stack.callback(catalog.darkroom.close)
+        chat = build_chat(pg, bus, Copies(valkey), settings)
+        memory = ChatMemory(chat)
+        checkout = open_checkout(pg, sales.gate, bus, settings)
+        stack.push_async_callback(checkout.close)
+        bus.sources = Sources(
+            states=(ShowKeys(streams), StreamSource(media), sale_source), stories=(memory,), sanctions=(memory,)
+        )
+        yield Features(
+            bus=bus,
+            accounts=accounts,
+            catalog=catalog,
+            media=media,
+            streams=streams,
+            chat=chat,
+            sales=sales,
+            checkout=checkout,
+            me_sources=(memory, sale_source),
+        )
+
+
+def endpoints_of(features: Features, stores: Stores, settings: Settings, gatekeeper: Gatekeeper) -> list[Endpoint]:
+    """Everything that can be asked over HTTP."""
+    media = Media(stores.pg, features.media, gatekeeper, settings)
+    return [
+        *health_endpoints(stores.pg, stores.valkey),
+        *accounts_edge.endpoints(features.accounts),
+        *catalog_edge.endpoints(features.catalog),
+        *streams_edge.endpoints(features.streams),
+        *media_edge.endpoints(media),
+        *chat_edge.endpoints(features.chat),
+        *flash_sales_edge.endpoints(features.sales),
+        *checkout_edge.endpoints(features.checkout),
+    ]
+
+
+def commands_of(features: Features) -> Mapping[str, Command]:
+    """Everything that can be asked on a room's socket."""
+    return merge(chat_edge.commands(features.chat), flash_sales_edge.commands(features.sales))
+
+
+def loops_of(features: Features, rooms: RoomParts, where: str) -> list[Loop]:
+    """Everything that a role does without being asked."""
+    loops = [
+        *rooms_edge.loops(rooms),
+        *streams_edge.loops(features.streams),
+        *chat_edge.loops(features.chat),
+        *flash_sales_edge.loops(features.sales),
+        *checkout_edge.loops(features.checkout),
+    ]
+    return [loop for loop in loops if loop.where == where]
+
+
 @asynccontextmanager
 async def build_web(settings: Settings) -> AsyncIterator[Web]:
     """The web role: every endpoint, every page, the rooms' sockets."""
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings))
-        features = _build_features(stores, settings)
-        stack.callback(features.accounts.passwords.close)
-        stack.callback(features.catalog.darkroom.close)
-        gatekeeper = AccountsGatekeeper(features.accounts)
-        control = MediaControl(settings)
-        stack.push_async_callback(control.aclose)
-        endpoints: list[Endpoint] = [
-            *health_endpoints(stores.pg, stores.valkey),
-            *accounts_edge.endpoints(features.accounts),
-            *catalog_edge.endpoints(features.catalog),
-            *media_edge.endpoints(Media(stores.pg, control, gatekeeper, settings)),
-        ]
+        features = await stack.enter_async_context(build_features(stores, settings))
         hub = Hub(features.bus)
-        socket = RoomSocket(hub, SocketIdentity(features.accounts), Surroundings(settings), commands=merge())
-        rooms = RoomParts(features.bus, hub, socket)
         await stack.enter_async_context(hub.running())
+        socket = RoomSocket(
+            hub,
+            SocketIdentity(features.accounts),
+            Surroundings(settings),
+            commands=commands_of(features),
+            me_sources=features.me_sources,
+        )
+        rooms = RoomParts(features.bus, hub, socket)
+        gatekeeper = AccountsGatekeeper(features.accounts)
         routes = [
-            *build_routes(endpoints, gatekeeper, settings),
+            *build_routes(endpoints_of(features, stores, settings, gatekeeper), gatekeeper, settings),
             *rooms_edge.routes(rooms),
             *page_routes(),
         ]
         app = SecurityHeaders(build_asgi(routes), tls=settings.secure)
-        yield Web(app, [loop for loop in rooms_edge.loops(rooms) if loop.where == "web"])
+        yield Web(app, loops_of(features, rooms, "web"))
 
 
 @asynccontextmanager
 async def build_worker(settings: Settings) -> AsyncIterator[Sequence[Loop]]:
     """The worker role: every loop that is nobody's request."""
-    async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(settings))
-        features = _build_features(stores, settings)
-        stack.callback(features.accounts.passwords.close)
-        stack.callback(features.catalog.darkroom.close)
-        rooms = RoomParts(features.bus)
-        yield [loop for loop in rooms_edge.loops(rooms) if loop.where == "worker"]
+    async with open_stores(settings) as stores, build_features(stores, settings) as features:
+        yield loops_of(features, RoomParts(features.bus), "worker")
 
 
 @asynccontextmanager
 async def build_media(settings: Settings) -> AsyncIterator[Rooms]:
     """What the media role needs beside its relay: the rooms, to say who publishes."""
-    async with open_stores(settings) as stores:
-        yield _build_features(stores, settings).bus
-
-
-@dataclass(frozen=True)
-class Features:
-    """Each feature's parts, as the web and the worker role share them."""
-
-    bus: ValkeyRooms
-    accounts: Accounts
-    catalog: Catalog
-
-
-def _build_features(stores: Stores, settings: Settings) -> Features:
-    bus = ValkeyRooms(stores.valkey)
-    bus.sources = Sources()
-    return Features(
-        bus=bus,
-        accounts=build_accounts(stores.pg, stores.valkey, settings),
-        catalog=Catalog(pg=stores.pg),
-    )
+    async with open_stores(settings) as stores, build_features(stores, settings) as features:
+        yield features.bus
