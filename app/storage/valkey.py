@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
@@ -21,14 +21,17 @@ def open_valkey(url: str) -> Redis:
 
     Nothing is retried inside: a script may have run although its answer was lost, so its caller decides.
     """
-    return Redis.from_url(
+    # Blocking: a wave of more requests than connections waits for its turn instead of failing.
+    pool = BlockingConnectionPool.from_url(
         url,
         decode_responses=False,
         max_connections=CONNECTIONS_MAX,
+        timeout=SOCKET_TIMEOUT_S,
         socket_timeout=SOCKET_TIMEOUT_S,
         socket_connect_timeout=SOCKET_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
     )
+    return Redis.from_pool(pool)
 
 
 class Script:
