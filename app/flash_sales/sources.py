@@ -1,4 +1,4 @@
-"""What flash_sales does for those below: tells rooms lost state and a person's holds, hears the catalog's changes."""
+"""What flash_sales does for those below: tells lost state and a person's holds, hears of stock and ended shows."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,14 +7,17 @@ import msgspec
 
 from app.flash_sales import sale_store
 from app.flash_sales.holds import holds_of
+from app.flash_sales.moment import valkey_now_ms
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.pool_store import live_pools_of
+from app.flash_sales.sale_rules import OPEN_STATES, SaleEvent, SaleState
+from app.flash_sales.sales import change
 from app.flash_sales.voice import pool_state
 from app.person import Person
 
 
 class SaleSource:
-    """Implements rooms' StateSource and MeSource and the catalog's StockListener."""
+    """Implements rooms' StateSource and MeSource, the catalog's StockListener and streams' ShowSales."""
 
     def __init__(self, sales: FlashSales) -> None:
         self._sales = sales
@@ -39,3 +42,12 @@ class SaleSource:
         """Tells the gates what Postgres says now. What fails here is mended by the worker's round."""
         for pool in pools:
             await self._sales.gate.sync(pool)
+
+    async def show_ended(self, show: str) -> None:
+        """Ends the show's sales that are on and cancels those to come. Harmless when repeated."""
+        now_ms = await valkey_now_ms(self._sales.valkey)
+        for row in await sale_store.sales_of(self._sales.pg, show):
+            state = SaleState(row.view.state)
+            if state in OPEN_STATES:
+                has_begun = state in {SaleState.RUNNING, SaleState.SOLD_OUT}
+                await change(self._sales, row, SaleEvent.END if has_begun else SaleEvent.CANCEL, now_ms)

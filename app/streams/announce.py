@@ -90,8 +90,9 @@ class SayAgain:
 
     async def _close_ended(self) -> None:
         ended = await just_ended(self._streams.pg)
-        for show in ended:
-            if show not in self._closed and await close_show(self._streams, show):
+        for show, settled in ended.items():
+            # Again until it is settled: a sale that began at the moment of the end may come in late.
+            if show not in self._closed and await close_show(self._streams, show) and settled:
                 self._closed.add(show)
         self._closed.intersection_update(ended)
 

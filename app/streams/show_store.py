@@ -66,9 +66,18 @@ SELECT id, version FROM shows
 WHERE state <> 'ended' OR ended_at > now() - interval '10 minutes'
 ORDER BY created_at DESC LIMIT 1000
 """
-_JUST_ENDED: Final = (
-    "SELECT id FROM shows WHERE state = 'ended' AND ended_at > now() - interval '10 minutes' LIMIT 1000"
-)
+# The shows that ended a while ago, and whether what was under way at that moment must have arrived by now.
+_JUST_ENDED: Final = """
+SELECT id, ended_at < now() - interval '30 seconds' AS settled FROM shows
+WHERE state = 'ended' AND ended_at > now() - interval '10 minutes'
+ORDER BY ended_at DESC LIMIT 1000
+"""
+# At the end of the line-up, unless it is there already.
+_EXTEND_LINEUP: Final = """
+INSERT INTO lineup (show_id, product_id, position)
+SELECT $1, $2, (SELECT coalesce(max(position), 0) + 1 FROM lineup WHERE show_id = $1)
+ON CONFLICT DO NOTHING
+"""
 
 
 class ShowRow(msgspec.Struct, frozen=True):
@@ -114,9 +123,9 @@ async def versions(pg: asyncpg.Pool) -> Mapping[str, int]:
     return {row["id"]: row["version"] for row in await pg.fetch(_VERSIONS)}
 
 
-async def just_ended(pg: asyncpg.Pool) -> Sequence[str]:
-    """The shows that ended within the last ten minutes."""
-    return [row["id"] for row in await pg.fetch(_JUST_ENDED)]
+async def just_ended(pg: asyncpg.Pool) -> Mapping[str, bool]:
+    """The shows that ended within the last ten minutes, and whether that is more than half a minute ago."""
+    return {row["id"]: row["settled"] for row in await pg.fetch(_JUST_ENDED)}
 
 
 async def lock_show(connection: Any, show: str) -> LockedShow | None:
@@ -150,7 +159,9 @@ async def set_plan(connection: Any, show: str, title: str, scheduled_at: datetim
 
 
 async def set_pin(connection: Any, show: str, product: str | None) -> None:
-    """Pins a product of the shop in a locked show, or none."""
+    """Pins a product of the shop in a locked show, or none. What is pinned is in the line-up from then on."""
+    if product is not None:
+        await connection.execute(_EXTEND_LINEUP, show, product)
     await connection.execute(_SET_PIN, show, product)
 
 

@@ -11,6 +11,11 @@ from app.accounts.gatekeeper import AccountsGatekeeper
 from app.accounts.register import create_shop
 from app.catalog import edge as catalog_edge
 from app.catalog.parts import Catalog
+from app.flash_sales import sale_store
+from app.flash_sales.parts import open_flash_sales
+from app.flash_sales.sale_store import Sale
+from app.flash_sales.sales import CreateSale, create_sale
+from app.flash_sales.sources import SaleSource
 from app.http.edge import build_asgi, build_routes
 from app.rooms.bus import staff_room
 from app.rooms.sources import Sources
@@ -173,7 +178,9 @@ async def test_a_pin_is_in_the_show_and_in_the_room_until_it_is_taken_away(stage
     path = f"/api/shows/{show}/pins"
     for _ in range(2):  # the second says nothing again
         assert (await stage.host.ask("PUT", path, {"product": stage.tea["id"]})).status_code == 204
-    assert (await stage.host.get(f"/api/shows/{show}")).json()["pinned"] == stage.tea["id"]
+    seen = (await stage.host.get(f"/api/shows/{show}")).json()
+    assert seen["pinned"] == stage.tea["id"]
+    assert seen["lineup"] == [stage.tea]
     events, keys = await stage.told(show)
     assert events[-1]["t"] == "pin"
     assert events[-1]["product"] == {"id": stage.tea["id"], "title": "Tea pot"}
@@ -192,6 +199,7 @@ async def test_only_the_shops_products_can_be_pinned_and_only_before_the_end(sta
     show = await stage.show("start")
     path = f"/api/shows/{show}/pins"
     assert problem(await stage.host.ask("PUT", path, {"product": "nothing"})) == (400, "unknown_product")
+    assert (await stage.host.get(f"/api/shows/{show}")).json()["lineup"] == []
     await stage.host.ask("PUT", path, {"product": stage.tea["id"]})
     await stage.host.post(f"/api/shows/{show}/end")
     assert (await stage.host.get(f"/api/shows/{show}")).json()["pinned"] is None
@@ -243,8 +251,29 @@ async def test_the_loop_ends_sales_and_media_of_a_show_whose_end_was_not_heard(s
     stage.ends.media.clear()
     loop = SayAgain(stage.streams)
     await loop.run()
-    await loop.run()
     assert stage.ends.sales.count(show) == stage.ends.media.count(show) == 1
+    await stage.pg.execute("UPDATE shows SET ended_at = now() - interval '1 minute' WHERE id = $1", show)
+    await loop.run()
+    await loop.run()
+    assert stage.ends.sales.count(show) == stage.ends.media.count(show) == 2
+
+
+async def test_the_end_of_a_show_ends_its_sales_and_brings_their_units_back(stage, valkey):
+    sales = open_flash_sales(stage.pg, valkey, stage.rooms, stage.accounts.settings)
+    show = await stage.show("start")
+    await stage.host.ask("PUT", f"/api/shows/{show}/pins", {"product": stage.tea["id"]})
+    variant = stage.tea["variants"][0]
+    wanted = {"variant": variant["id"], "allotment": 1, "per_buyer_limit": 1, "duration_s": 60, "price_minor": 100}
+    for countdown_s in (0, 60):
+        new = msgspec.convert({**wanted, "countdown_s": countdown_s}, CreateSale)
+        made = await create_sale(sales, host=stage.host.account, show=show, wanted=new)
+        assert isinstance(made, Sale), made
+    await SaleSource(sales).show_ended(show)
+    await SaleSource(sales).show_ended(show)
+    assert sorted(row.view.state for row in await sale_store.sales_of(stage.pg, show)) == ["cancelled", "ended"]
+    product = (await stage.host.get(f"/api/products/{stage.tea['id']}")).json()
+    assert product["variants"][0]["on_hand"] == 3
+    await sales.close()
 
 
 async def test_a_stream_key_is_shown_once_kept_as_a_hash_and_worthless_after_the_next(stage, pg):
