@@ -32,6 +32,7 @@ from app.health import health_endpoints
 from app.http.edge import Surroundings, build_asgi, build_routes
 from app.http.endpoint import Endpoint, Gatekeeper
 from app.http.headers import SecurityHeaders
+from app.http.openapi import openapi_endpoint
 from app.http.pages import page_routes
 from app.rooms import edge as rooms_edge
 from app.rooms.bus import Rooms
@@ -122,7 +123,7 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
     pg, valkey = stores.pg, stores.valkey
     async with AsyncExitStack() as stack:
         bus = ValkeyRooms(valkey)
-        accounts = build_accounts(pg, valkey, settings)
+        accounts = build_accounts(pg, valkey, settings, bus)
         stack.callback(accounts.passwords.close)
         media = MediaControl(settings)
         stack.push_async_callback(media.aclose)
@@ -201,8 +202,9 @@ async def build_web(settings: Settings) -> AsyncIterator[Web]:
         )
         rooms = RoomParts(features.bus, hub, socket)
         gatekeeper = AccountsGatekeeper(features.accounts)
+        endpoints = endpoints_of(features, stores, settings, gatekeeper)
         routes = [
-            *build_routes(endpoints_of(features, stores, settings, gatekeeper), gatekeeper, settings),
+            *build_routes([*endpoints, openapi_endpoint(endpoints)], gatekeeper, settings),
             *rooms_edge.routes(rooms),
             *page_routes(),
         ]

@@ -14,6 +14,7 @@ from app.http.problems import PROBLEM_TYPE, Problem
 from app.person import Right
 
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
+VERSION: Final = "1"  # of the interface: it grows when a caller must change
 _REF: Final = "#/components/schemas/{name}"
 
 
@@ -38,7 +39,7 @@ def _request_body(endpoint: Endpoint, schema: Any) -> dict[str, Any]:
     return {"required": True, "content": content}
 
 
-def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
+def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
     """The OpenAPI document of the endpoints, in the order of the table."""
     typed = [one for one in endpoints if one.path != "/openapi.json"]
     types: list[Any] = [Problem]
@@ -66,7 +67,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
         paths.setdefault(_PARAMETER.sub(r"{\1}", one.path), {})[one.method.lower()] = operation
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Hawker", "version": version},
+        "info": {"title": "Hawker", "version": VERSION},
         "paths": paths,
         "components": {
             "schemas": components,
@@ -79,9 +80,9 @@ def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
     }
 
 
-def openapi_endpoint(endpoints: Sequence[Endpoint], version: str) -> Endpoint:
+def openapi_endpoint(endpoints: Sequence[Endpoint]) -> Endpoint:
     """GET /openapi.json over the given endpoints; the document is encoded once."""
-    encoded = msgspec.json.encode(document(endpoints, version))
+    encoded = msgspec.json.encode(document(endpoints))
 
     async def show(call: Call) -> Reply:
         del call
