@@ -1,4 +1,4 @@
-// The log of what moderators and hosts did in the show, newest first.
+// The log of what moderators and hosts did in the show, newest first: loaded once, then heard in the staff room.
 
 import { get, segment } from "../shared/api.js";
 import { timeOfDay } from "../shared/clock.js";
@@ -6,21 +6,21 @@ import { el, fill } from "../shared/dom.js";
 
 const SHOWN_MAX = 200;
 const WORDS = {
-  "chat.delete": "deleted a message of",
-  "message.deleted": "deleted a message of",
-  "timeout": "timed out",
+  "message.delete": "deleted a message of",
   "timeout.set": "timed out",
-  "timeout.ended": "ended the timeout of",
   "timeout.end": "ended the timeout of",
-  "moderator.appointed": "appointed",
-  "moderator.removed": "removed",
+  "moderator.appoint": "appointed",
+  "moderator.dismiss": "dismissed",
 };
+
+const keyOf = (act) => [act.at, act.act, act.actor.id, act.target?.id].join();
 
 export class Acts {
   constructor(host, showId) {
     this.showId = showId;
     this.list = el("ol", { class: "act-rows", id: "act-rows" });
     fill(host, el("h2", {}, "What was done"), this.list);
+    this.loadedUntil = 0;
     this.acts = [];
     this.draw();
   }
@@ -28,22 +28,30 @@ export class Acts {
   /** Loads the log; `recall` is given all acts, oldest first. */
   async load(recall) {
     const { acts } = await get(`/api/shows/${segment(this.showId)}/moderation/acts`);
-    const loaded = [...acts].sort((a, b) => a.at - b.at);
-    const newest = loaded.at(-1)?.at ?? 0;
-    this.acts = [...loaded, ...this.acts.filter((act) => act.at > newest)];
-    recall(this.acts);
-    this.draw();
+    const loaded = acts.map((act) => ({ ...act, at: act.at_ms })).reverse();
+    this.loadedUntil = loaded.at(-1)?.at ?? 0;
+    const heard = this.acts;
+    this.acts = loaded;
+    recall(loaded);
+    this.hear(heard);
   }
 
+  /** Acts from the staff room; a room that starts over says again what is known here already. */
   hear(acts) {
-    this.acts.push(...acts);
+    const known = new Set(this.acts.map(keyOf));
+    this.acts.push(...acts.filter((act) => act.at > this.loadedUntil && !known.has(keyOf(act))));
     this.draw();
   }
 
   draw() {
-    fill(this.list, this.acts.length ? this.acts.slice(-SHOWN_MAX).reverse().map((act) => el("li", { class: "act-row" },
-      el("time", { class: "faint numbers", datetime: new Date(act.at).toISOString() }, timeOfDay(act.at)),
-      el("span", {}, el("strong", {}, act.actor.name), ` ${WORDS[act.act] ?? act.act} `, act.target ? el("strong", {}, act.target.name) : null)))
+    fill(this.list, this.acts.length ? this.acts.slice(-SHOWN_MAX).reverse().map((act) => this.row(act))
       : el("li", { class: "faint" }, "Nothing yet."));
+  }
+
+  row(act) {
+    return el("li", { class: "act-row" },
+      el("time", { class: "faint numbers", datetime: new Date(act.at).toISOString() }, timeOfDay(act.at)),
+      el("span", {}, el("strong", {}, act.actor.name), ` ${WORDS[act.act] ?? act.act} `,
+        act.target ? el("strong", {}, act.target.name) : null));
   }
 }

@@ -29,8 +29,8 @@ export class TimedOut {
     this.people = new Map();
     for (const act of acts) {
       if (!act.target) continue;
-      if (act.act === "timeout" && act.seconds) this.people.set(act.target.id, { person: act.target, until: act.at + act.seconds * 1000 });
-      if (act.act === "timeout.ended") this.people.delete(act.target.id);
+      if (act.act === "timeout.set") this.people.set(act.target.id, { person: act.target, until: act.detail.until_ms });
+      if (act.act === "timeout.end") this.people.delete(act.target.id);
     }
     for (const [id, one] of heard) this.people.set(id, one);
     this.draw();
