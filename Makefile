@@ -32,7 +32,7 @@ lint:
 
 bench-main:
 	@bin/setup test
-	@CHROMIUM="$$(bin/chromium)" $(PYTHON) bench/main.py
+	@CHROMIUM="$$(bin/chromium)" $(PYTHON) -m bench.main
 
 # After a change of pyproject.toml. Needs uv.
 lock:

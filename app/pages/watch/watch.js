@@ -48,7 +48,13 @@ class WatchPage {
   async start() {
     this.room.open();
     this.stage.start();
-    await this.load();
+    try {
+      await this.load();
+    } catch (error) {
+      this.room.client.close();
+      this.stage.player.stop();
+      throw error;
+    }
     everyTick((now) => this.tick(now));
   }
 
