@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright, expect
 
 FLAGS = (
     "--no-sandbox",  # journeys run as root in containers
@@ -27,6 +27,7 @@ FLAGS = (
     "--disable-renderer-backgrounding",
     "--disable-background-timer-throttling",
 )
+WAIT_MS = 15_000
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 _LOAD_FAILURE = "Failed to load resource"
@@ -64,6 +65,7 @@ class Window:
 @asynccontextmanager
 async def open_chromium(path: str) -> AsyncIterator[Browser]:
     """A Chromium with a fake camera and microphone."""
+    expect.set_options(timeout=WAIT_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         try:
@@ -77,5 +79,5 @@ async def open_window(browser: Browser, name: str, base_url: str, *, phone: bool
     context = await browser.new_context(
         base_url=base_url, viewport=PHONE if phone else DESKTOP, is_mobile=phone, has_touch=phone, locale="en-GB"
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(WAIT_MS)
     return Window(name, context, await context.new_page())

@@ -35,7 +35,7 @@ export class OfferCard {
       el("div", { class: "offer-photo" }, photo(product)),
       el("div", { class: "offer-body" },
         el("div", { class: "offer-words" },
-          el("h3", { class: "offer-title" }, product.title), this.badge,
+          el("div", { class: "offer-head" }, el("h3", { class: "offer-title" }, product.title), this.badge),
           kind === "hero" && product.description ? el("p", { class: "offer-description" }, product.description) : null),
         this.chips,
         el("div", { class: "offer-buy" },

@@ -22,7 +22,7 @@ export class ShowBar {
     this.changed = changed;
     this.title = el("h1", {});
     this.badge = el("span", { id: "state" });
-    this.viewers = el("span", { class: "numbers", id: "viewers" }, "0");
+    this.viewers = el("span", { class: "numbers", id: "watching" }, "0");
     this.elapsed = el("span", { class: "numbers" });
     this.buttons = el("div", { class: "row" });
     fill(host, el("div", { class: "grow row" }, this.badge, this.title),
