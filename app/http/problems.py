@@ -75,7 +75,8 @@ STATUS_OF: Final[dict[str, int]] = {
     "too_long": 400,
     "too_fast": 429,
     "timed_out": 403,
-    "protected": 403,
+    "banned": 403,
+    "overloaded": 503,
     # Media.
     "sdp_malformed": 400,
     "sdp_unserved": 422,

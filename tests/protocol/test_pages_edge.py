@@ -1,0 +1,84 @@
+"""The static pages: their addresses, revalidation, and nothing from outside their folder."""
+
+import pytest
+
+from app.http.edge import build_asgi
+from app.http.pages import PAGE_OF, PAGES, page_routes
+from tests.protocol.callers import Caller, problem
+
+
+@pytest.fixture
+def folder(tmp_path):
+    pages = tmp_path / "pages"
+    for name in {*PAGE_OF.values(), "shared"}:
+        (pages / name).mkdir(parents=True)
+        (pages / name / "index.html").write_text(f"<!doctype html><title>{name}</title>")
+    (pages / "shared" / "room.js").write_text("export {}")
+    (pages / "shared" / "notes.py").write_text("secret")
+    (pages / "shared" / "big.js").write_bytes(b" " * (4 * 1024 * 1024 + 1))
+    (tmp_path / "outside.js").write_text("secret")
+    (pages / "shared" / "link.js").symlink_to(tmp_path / "outside.js")
+    return pages
+
+
+@pytest.fixture
+def caller(folder):
+    return Caller(build_asgi(page_routes(folder)))
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/", "home"),
+        ("/watch/demo", "watch"),
+        ("/studio", "studio"),
+        ("/studio/demo", "studio"),
+        ("/moderate/demo", "moderate"),
+        ("/sign-in", "sign-in"),
+    ],
+)
+async def test_each_address_shows_its_page(caller, path, name):
+    answer = await caller.get(path)
+    assert answer.status_code == 200
+    assert f"<title>{name}</title>" in answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+
+async def test_every_page_is_really_there():
+    assert all((PAGES / name / "index.html").is_file() for name in PAGE_OF.values())
+
+
+async def test_a_browser_asks_again_and_gets_it_only_when_it_changed(caller, folder):
+    first = await caller.get("/static/shared/room.js")
+    assert first.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert first.headers["cache-control"] == "no-cache"
+    asking = {"If-None-Match": first.headers["etag"]}
+    again = await caller.get("/static/shared/room.js", headers=asking)
+    assert (again.status_code, again.content) == (304, b"")
+    (folder / "shared" / "room.js").write_text("export const changed = true")
+    changed = await caller.get("/static/shared/room.js", headers=asking)
+    assert changed.status_code == 200
+    assert changed.text == "export const changed = true"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "shared/notes.py",
+        "shared/big.js",
+        "shared/link.js",
+        "shared",
+        "",
+        "nothing.js",
+        "../outside.js",
+        "%2e%2e/outside.js",
+        "shared/..%2f..%2foutside.js",
+        "/etc/passwd",
+        "%00.js",
+        "x" * 300 + ".js",
+        "shared/room.js/x.js",
+        "caf%C3%A9%FF.js",
+    ],
+)
+async def test_nothing_else_is_served(caller, path):
+    assert problem(await caller.get(f"/static/{path}")) == (404, "not_found")
