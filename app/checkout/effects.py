@@ -106,8 +106,8 @@ async def _void(pg: asyncpg.Pool, gate: Gate, provider: Provider, attempt: str) 
     if answer is Answer.SILENT:
         return False
     await pg.execute(_VOIDED, attempt, change_attempt(AttemptState.VOIDING, AttemptEvent.VOID), AttemptState.VOIDING)
-    # The hold was the payment's; it goes back to what it was before, or ends.
-    resumed = await gate.resume(row["hold_id"], attempt)
+    # Unless another payment has begun on it, the hold ends with this one.
+    resumed = await gate.resume(row["hold_id"], attempt, give_back=True)
     return resumed.code != "rebuilding"
 
 

@@ -84,9 +84,9 @@ class Gate:
         """Extended · over · paying (by another attempt; `force` when Postgres knows of none that is open)."""
         return await self._ask_hold(hold, ("extend", hold, person, attempt, for_ms, total_max_ms, force))
 
-    async def resume(self, hold: str, attempt: str) -> Decided:
-        """The payment ended without an order: resumed (until its first expiry) · over."""
-        return await self._ask_hold(hold, ("resume", hold, attempt))
+    async def resume(self, hold: str, attempt: str, *, give_back: bool = False) -> Decided:
+        """The payment ended without an order: resumed (until its first expiry), released (to give back) · over."""
+        return await self._ask_hold(hold, ("resume", hold, attempt, give_back))
 
     async def confirm(self, hold: str) -> Decided:
         """Postgres says that the order stands: confirmed · over (it was already) · not_found (counted in a rebuild)."""

@@ -10,7 +10,7 @@
 --         {"take", hold, person, key, body, quantity, show, ttl_ms}
 --         {"release", hold, person}            person "" is the house itself
 --         {"extend", hold, person, attempt, for_ms, total_max_ms, force}
---         {"resume", hold, attempt}            the payment is over without an order
+--         {"resume", hold, attempt, give_back} the payment is over without an order; with give_back the hold too
 --         {"confirm", hold}                    Postgres says the order stands
 --         {"restock", hold}                    Postgres says the order does not stand any more
 --         {"read", hold, person}
@@ -177,13 +177,18 @@ function act.extend(op)
 end
 
 function act.resume(op)
-    local id, attempt = op[2], op[3]
+    local id, attempt, give_back = op[2], op[3], op[4]
     local hold = load_hold(id)
     if not hold then
         return {'not_found', false, 0, ''}
     end
     if hold[STATE] ~= 'held' or hold[ATTEMPT] ~= attempt then
         return {'over', hold, 0, id}
+    end
+    if give_back then
+        end_hold(id, hold, 'released')
+        ended[#ended + 1] = {id, hold}
+        return {'released', hold, 0, id}
     end
     hold[ATTEMPT] = ''
     hold[EXPIRES] = hold[FIRST_EXPIRES]

@@ -1,0 +1,171 @@
+"""What hold.lua does, said in Python: the executable specification of the stock gate.
+
+One pool. `now_ms` is the script's own reading of the clock, so the model is exact to the millisecond.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class ModelHold:
+    person: str
+    quantity: int
+    price: int
+    expires: int
+    granted: int
+    key: str
+    body: str
+    show: str
+    state: str = "held"
+    attempt: str = ""
+    first_expires: int = 0
+
+    def record(self) -> tuple:
+        return (
+            self.state,
+            self.person,
+            self.quantity,
+            self.price,
+            self.expires,
+            self.first_expires,
+            self.granted,
+            self.key,
+            self.body,
+            self.show,
+            self.attempt,
+        )
+
+
+@dataclass
+class ModelPool:
+    allotment: int
+    price: int
+    limit: int
+    starts: int
+    ends: int
+    state: str
+    sold: int = 0
+    holds: dict[str, ModelHold] = field(default_factory=dict)
+    keys: dict[tuple[str, str], str] = field(default_factory=dict)
+    taken_back: int = 0
+
+    @property
+    def held(self) -> int:
+        return sum(one.quantity for one in self.holds.values() if one.state == "held")
+
+    @property
+    def left(self) -> int:
+        return self.allotment - self.sold - self.held
+
+    def of(self, person: str) -> int:
+        return sum(
+            one.quantity for one in self.holds.values() if one.person == person and one.state in {"held", "confirmed"}
+        )
+
+    def run(self, now: int, operations: list[tuple]) -> tuple[list[tuple[str, str]], list[str]]:
+        """The answers as (code, hold id), and the ids of holds that ended by themselves or were cleared."""
+        due = [(one.expires, name) for name, one in self.holds.items() if one.state == "held" and one.expires <= now]
+        ended = [name for _, name in sorted(due)]
+        for name in ended:
+            self.holds[name].state, self.holds[name].attempt = "expired", ""
+        answers = [getattr(self, op[0])(now, ended, *op[1:]) for op in operations]
+        return answers, ended
+
+    def take(self, now, _ended, name, person, key, body, quantity, show, ttl):
+        earlier = self.keys.get((person, key))
+        if earlier is not None:
+            return ("same" if self.holds[earlier].body == body else "mismatch", earlier)
+        refusal = None
+        if self.state != "open" or 0 < self.ends <= now:
+            refusal = "ended"
+        elif now < self.starts:
+            refusal = "not_started"
+        elif self.left <= 0 and self.held == 0:
+            refusal = "sold_out"
+        elif self.limit and self.of(person) + quantity > self.limit:
+            refusal = "over_limit"
+        elif self.left < quantity:
+            refusal = "all_held"
+        if refusal:
+            return (refusal, "")
+        self.holds[name] = ModelHold(
+            person, quantity, self.price, now + ttl, now, key, body, show, first_expires=now + ttl
+        )
+        self.keys[person, key] = name
+        return ("granted", name)
+
+    def release(self, _now, _ended, name, person):
+        hold = self.holds.get(name)
+        if hold is None or person not in {"", hold.person}:
+            return ("not_found", "")
+        if hold.state != "held":
+            return ("over", name)
+        if person and hold.attempt:
+            return ("paying", name)
+        hold.state, hold.attempt = "released", ""
+        return ("released", name)
+
+    def extend(self, now, _ended, name, person, attempt, for_ms, total_max, force):
+        hold = self.holds.get(name)
+        if hold is None or person != hold.person:
+            return ("not_found", "")
+        if hold.state != "held":
+            return ("over", name)
+        if hold.attempt not in {"", attempt} and not force:
+            return ("paying", name)
+        hold.attempt = attempt
+        hold.expires = max(hold.expires, min(now + for_ms, hold.granted + total_max))
+        return ("extended", name)
+
+    def resume(self, now, ended, name, attempt, give_back):
+        hold = self.holds.get(name)
+        if hold is None:
+            return ("not_found", "")
+        if hold.state != "held" or hold.attempt != attempt:
+            return ("over", name)
+        if give_back:
+            hold.state, hold.attempt = "released", ""
+            ended.append(name)
+            return ("released", name)
+        hold.attempt, hold.expires = "", hold.first_expires
+        if hold.expires <= now:
+            hold.state = "expired"
+            ended.append(name)
+        return ("resumed", name)
+
+    def confirm(self, _now, _ended, name):
+        hold = self.holds.get(name)
+        if hold is None:
+            return ("not_found", "")
+        if hold.state in {"confirmed", "restocked"}:
+            return ("over", name)
+        hold.state, hold.attempt = "confirmed", ""
+        self.sold += hold.quantity
+        return ("confirmed", name)
+
+    def restock(self, _now, _ended, name):
+        hold = self.holds.get(name)
+        if hold is None:
+            return ("not_found", "")
+        if hold.state != "confirmed":
+            return ("over", name)
+        hold.state = "restocked"
+        self.sold -= hold.quantity
+        return ("restocked", name)
+
+    def read(self, _now, _ended, name, person):
+        hold = self.holds.get(name)
+        if hold is None or person not in {"", hold.person}:
+            return ("not_found", "")
+        return ("read", name)
+
+    def clear(self, _now, ended):
+        live = sorted((one.expires, name) for name, one in self.holds.items() if one.state == "held")
+        for _, name in live:
+            if not self.holds[name].attempt:
+                self.holds[name].state = "released"
+                ended.append(name)
+        return ("cleared", "")
+
+    def look(self, _now, _ended):
+        return ("looked", "")

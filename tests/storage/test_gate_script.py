@@ -1,0 +1,205 @@
+"""The gate's script against its model: the same histories through both, on the real Valkey."""
+
+import itertools
+from pathlib import Path
+
+import msgspec
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import app.flash_sales
+from app.flash_sales.gate_wire import HoldRecord, decode_result, encode, gate_keys
+from tests.storage.gate_model import ModelPool
+
+FOLDER = Path(app.flash_sales.__file__).parent
+PERSONS = ["ann", "bob", "cy"]
+LONG_MS = 600_000
+_fresh = itertools.count()
+
+person = st.sampled_from(PERSONS)
+hold = st.integers(0, 9).map(lambda n: f"h{n}")
+attempt = st.sampled_from(["a1", "a2"])
+# 0: over as soon as it is granted; 1 and 3: over in one of the next calls, perhaps; LONG_MS: lives on.
+span_ms = st.sampled_from([0, 1, 3, LONG_MS, LONG_MS, LONG_MS])
+quantity = st.integers(1, 3)
+operation = st.one_of(
+    st.tuples(st.just("take"), person, st.sampled_from(["k1", "k2", "k3", "k4"]), quantity, span_ms),
+    st.tuples(st.just("take"), person, st.sampled_from(["k1", "k2", "k3", "k4"]), quantity, span_ms),
+    st.tuples(st.just("take"), person, st.sampled_from(["k5", "k6", "k7", "k8"]), quantity, span_ms),
+    st.tuples(st.just("release"), hold, st.sampled_from([*PERSONS, ""])),
+    st.tuples(st.just("extend"), hold, person, attempt, span_ms, st.sampled_from([0, 2, LONG_MS]), st.booleans()),
+    st.tuples(st.just("resume"), hold, attempt, st.booleans()),
+    st.tuples(st.just("confirm"), hold),
+    st.tuples(st.just("restock"), hold),
+    st.tuples(st.just("read"), hold, st.sampled_from([*PERSONS, ""])),
+    st.tuples(st.just("clear")),
+    st.tuples(st.just("look")),
+)
+history = st.lists(st.tuples(st.integers(0, 1), st.lists(operation, min_size=1, max_size=8)), min_size=1, max_size=12)
+config = st.tuples(
+    st.integers(0, 8),  # allotment
+    st.sampled_from([0, 0, 2, 4]),  # limit per buyer
+    st.sampled_from(["always", "always", "always", "later", "past"]),
+    st.sampled_from(["open", "open", "open", "open", "ended"]),
+)
+
+
+@pytest.fixture(scope="module")
+def sync_valkey(valkey_url):
+    """A blocking client: hypothesis drives plain functions."""
+    client = redis.Redis.from_url(valkey_url)
+    yield client
+    client.close()
+
+
+class Scripts:
+    """The gate's scripts as they are, called without the code around them."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self.client = client
+        self.hold = client.register_script((FOLDER / "hold.lua").read_text())
+        self.install = client.register_script((FOLDER / "install.lua").read_text())
+        self.pool = client.register_script((FOLDER / "pool.lua").read_text())
+
+    def now_ms(self) -> int:
+        seconds, micros = self.client.time()
+        return seconds * 1000 + micros // 1000
+
+    def put(self, pool: str, values: tuple, epoch=1, holds=(), buyers=()) -> bytes:
+        return self.install(gate_keys(pool), [epoch, encode(values), encode(list(holds)), encode(list(buyers))])
+
+    def run(self, pool: str, operations: list[tuple]):
+        return decode_result(self.hold(gate_keys(pool), [encode(operations)]))
+
+
+def values(allotment=5, *, sold=0, held=0, limit=0, starts=0, ends=0, state="open") -> tuple:
+    return (allotment - sold - held, held, sold, allotment, 700, limit, starts, ends, state, "{}")
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(configs=st.tuples(config, config), batches=history)
+def test_the_script_does_what_the_model_does(sync_valkey, configs, batches):
+    scripts = Scripts(sync_valkey)
+    now = scripts.now_ms()
+    pools = []
+    for allotment, limit, window, state in configs:
+        starts, ends = {"always": (0, 0), "later": (now + LONG_MS, now + 2 * LONG_MS), "past": (1, now - 1)}[window]
+        name = f"m{next(_fresh)}"
+        scripts.put(name, values(allotment, limit=limit, starts=starts, ends=ends, state=state))
+        pools.append((name, ModelPool(allotment, 700, limit, starts, ends, state)))
+    names = itertools.count()
+    for which, wanted in batches:
+        name, model = pools[which]
+        operations = [
+            # A take names a new hold; the first ten can be meant by what follows.
+            ("take", f"h{next(names)}", op[1], op[2], f"{op[3]}:s", op[3], "s", op[4]) if op[0] == "take" else op
+            for op in wanted
+        ]
+        result = scripts.run(name, operations)
+        answers, ended = model.run(result.now_ms, operations)
+        assert [(one.code, one.id) for one in result.answers] == answers
+        assert [one.id for one in result.ended] == ended
+        assert (result.left, result.held, result.sold) == (model.left, model.held, model.sold)
+        compare(sync_valkey, name, model)
+
+
+def compare(client: redis.Redis, name: str, model: ModelPool) -> None:
+    """Everything that the script keeps against everything that the model knows."""
+    _, holds_key, live_key, buyers_key, keys_key, _ = gate_keys(name)
+    kept = {
+        key.decode(): msgspec.structs.astuple(msgspec.msgpack.decode(packed, type=HoldRecord))
+        for key, packed in client.hgetall(holds_key).items()
+    }
+    assert kept == {key: one.record() for key, one in model.holds.items()}
+    live = {key.decode(): int(score) for key, score in client.zrange(live_key, 0, -1, withscores=True)}
+    assert live == {key: one.expires for key, one in model.holds.items() if one.state == "held"}
+    counts = {key.decode(): int(units) for key, units in client.hgetall(buyers_key).items()}
+    assert counts == {who: model.of(who) for who in PERSONS if model.of(who)}
+    keys = {tuple(key.decode().split("\0")): name.decode() for key, name in client.hgetall(keys_key).items()}
+    assert keys == model.keys
+    assert model.left >= 0 or any(one.state == "confirmed" for one in model.holds.values())
+
+
+def test_a_gate_without_configuration_decides_nothing(sync_valkey):
+    result = Scripts(sync_valkey).run("nowhere", [("take", "h", "ann", "k", "1:", 1, "", LONG_MS)])
+    assert (result.epoch, result.answers) == (0, [])
+    assert sync_valkey.exists(*gate_keys("nowhere")) == 0
+
+
+def test_an_older_rebuild_does_not_replace_a_newer_one(sync_valkey):
+    scripts = Scripts(sync_valkey)
+    assert scripts.put("r1", values(5), epoch=7) == b"done"
+    scripts.run("r1", [("take", "h1", "ann", "k", "1:", 1, "", LONG_MS)])
+    assert scripts.put("r1", values(5), epoch=6) == b"stale"
+    assert scripts.put("r1", values(5), epoch=7) == b"stale"
+    assert scripts.run("r1", [("look",)]).held == 1
+
+
+def test_a_rebuilt_gate_keeps_the_holds_of_payments_and_their_buyers_limit(sync_valkey):
+    scripts = Scripts(sync_valkey)
+    far = scripts.now_ms() + LONG_MS
+    record = HoldRecord("held", "ann", 2, 700, far, far, far - LONG_MS, "", "", "s", "a1")
+    scripts.put("r2", values(5, sold=1, held=2, limit=3), epoch=2, holds=[("old", record)], buyers=[("ann", 3)])
+    result = scripts.run(
+        "r2",
+        [
+            ("take", "h1", "ann", "k", "1:", 1, "", LONG_MS),
+            ("take", "h2", "bob", "k", "3:", 3, "", LONG_MS),
+            ("take", "h3", "bob", "k2", "2:", 2, "", LONG_MS),
+            ("confirm", "old"),
+        ],
+    )
+    assert [one.code for one in result.answers] == ["over_limit", "all_held", "granted", "confirmed"]
+    assert (result.left, result.held, result.sold) == (0, 2, 3)
+    assert result.version == (2 << 32) + 1
+
+
+def test_held_units_cannot_be_moved_out_of_a_pool(sync_valkey):
+    scripts = Scripts(sync_valkey)
+    scripts.put("p1", values(5), epoch=3)
+    scripts.run("p1", [("take", "h1", "ann", "k", "3:", 3, "", LONG_MS)])
+    config_key = gate_keys("p1")[:1]
+    assert scripts.pool(config_key, ["shrink", 3, 3]) == b"short"
+    assert scripts.pool(config_key, ["shrink", 2, 1]) == b"stale"
+    assert scripts.pool(config_key, ["shrink", 3, 2]) == b"done"
+    result = scripts.run("p1", [("look",)])
+    assert (result.left, result.held, result.allotment) == (0, 3, 3)
+    assert scripts.pool(config_key, ["close", 3]) == b"short"
+    scripts.run("p1", [("release", "h1", "ann")])
+    assert scripts.pool(config_key, ["close", 3]) == b"done"
+    closed = scripts.run("p1", [("take", "h2", "ann", "k2", "1:", 1, "", LONG_MS)])
+    assert [one.code for one in closed.answers] == ["ended"]
+
+
+def test_what_postgres_says_twice_changes_the_gate_once(sync_valkey):
+    scripts = Scripts(sync_valkey)
+    scripts.put("p2", values(5), epoch=1)
+    scripts.run("p2", [("take", "h1", "ann", "k", "2:", 2, "", LONG_MS)])
+    for _ in range(2):
+        said = scripts.pool(gate_keys("p2")[:1], ["set", 1, 650, 4, 0, 0, "open", "{}", 8])
+        assert said == b"done"
+    result = scripts.run("p2", [("take", "h2", "bob", "k", "1:", 1, "", LONG_MS), ("read", "h1", "")])
+    assert (result.left, result.held, result.allotment) == (5, 3, 8)
+    assert [one.hold.price_minor for one in result.answers] == [650, 700]
+
+
+def test_a_batch_of_256_takes_of_200_units_grants_exactly_200(sync_valkey):
+    scripts = Scripts(sync_valkey)
+    scripts.put("b1", values(200))
+    batch = [("take", f"h{n}", f"person{n}", "k", "1:", 1, "", LONG_MS) for n in range(256)]
+    codes = [one.code for one in scripts.run("b1", batch).answers]
+    assert codes == ["granted"] * 200 + ["all_held"] * 56
+    again = [one.code for one in scripts.run("b1", batch).answers]
+    assert again == ["same"] * 200 + ["all_held"] * 56
+
+
+def test_records_of_holds_that_ended_long_ago_are_forgotten(sync_valkey):
+    scripts = Scripts(sync_valkey)
+    scripts.put("f1", values(5))
+    scripts.run("f1", [("take", "h1", "ann", "k", "1:", 1, "", LONG_MS), ("release", "h1", "ann")])
+    _, holds_key, _, _, keys_key, over_key = gate_keys("f1")
+    sync_valkey.zadd(over_key, {"h1": scripts.now_ms() - 3_600_001})
+    scripts.run("f1", [("look",)])
+    assert (sync_valkey.hlen(holds_key), sync_valkey.hlen(keys_key), sync_valkey.zcard(over_key)) == (0, 0, 0)
