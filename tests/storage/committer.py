@@ -31,15 +31,21 @@ def decide_before_the_lock() -> None:
     commit._read_stock = read_then_lock
 
 
+def say(line: str) -> None:
+    """One line to the test."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 async def main(url: str, attempts: list[str]) -> None:
     pg = await open_pool(url)
     group = GroupCommit(lambda batch: commit.commit_orders(pg, batch), batch_max=BATCH_MAX)
     wishes = [commit.Commitment(one, clock.new_id(), from_ms(clock.now_ms())) for one in attempts]
     await pg.execute("SELECT 1")
-    print("ready", flush=True)
+    say("ready")
     sys.stdin.readline()
     outcomes = await asyncio.gather(*map(group.submit, wishes))
-    print(msgspec.json.encode(outcomes).decode(), flush=True)
+    say(msgspec.json.encode(outcomes).decode())
     await pg.close()
 
 
