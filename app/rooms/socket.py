@@ -6,6 +6,7 @@ is written in between is the room's business; what commands do is the features'.
 
 import asyncio
 import random
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
@@ -40,6 +41,7 @@ CLOSE_TOO_LARGE: Final = 4009
 CLOSE_OVERLOADED: Final = 1013
 OVERLOAD_DELAY_MS: Final = (1000, 5000)
 RETRY_AFTER_MS: Final = 1000
+_SHOW_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 REASON_BYTES_MAX: Final = 120  # a close frame's reason has 123 (RFC 6455, section 5.5)
 
 _OUTAGES: Final = (OSError, redis.exceptions.RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -90,7 +92,9 @@ class RoomSocket:
 
     async def public(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The public room's endpoint."""
-        await self._serve(scope["path_params"]["show"], scope, receive, send)
+        show = scope["path_params"]["show"]
+        # A show's id has no colon, so nobody gets into a staff room by its name.
+        await self._serve(show.replace(STAFF_SUFFIX, "?"), scope, receive, send)
 
     async def staff(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The staff room's endpoint."""
@@ -151,7 +155,7 @@ class RoomSocket:
     async def _admit(self, room: str, connection: HTTPConnection) -> tuple[Person | None, Standing]:
         """Who it is and what they are in the show."""
         show = show_of(room)
-        if STAFF_SUFFIX in show:
+        if _SHOW_ID.fullmatch(show) is None:
             raise Refused(CLOSE_UNKNOWN_SHOW, "no such show")
         ticket = connection.query_params.get("ticket")
         if ticket is not None:

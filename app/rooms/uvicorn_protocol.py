@@ -5,6 +5,7 @@ parts of uvicorn; tests/protocol/test_uvicorn_contract.py names each of them. Gi
 """
 
 import random
+import socket
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -16,6 +17,10 @@ from app.rooms.wire import BUFFER_HIGH_BYTES, BUFFER_LOW_BYTES, EXTENSION, Liste
 
 MESSAGE_BYTES_HARD_MAX: Final = 32 * 1024
 """Above it the parser itself gives up (1009); the socket's own limit, with a code of its own, is lower."""
+KERNEL_BUFFER_BYTES: Final = 64 * 1024
+"""What the kernel may hold for one peer (it counts twice that). Left alone it grows to megabytes for one who does not
+read, whom we would then notice too late.
+"""
 FRAGMENTS_MAX: Final = 64
 RESTART_DELAY_MS_MAX: Final = 2000
 PING_INTERVAL_S: Final = 20
@@ -80,6 +85,9 @@ class RoomProtocol(WebSocketsSansIOProtocol):
         if self.response.status_code == 101:
             self.scope["extensions"][EXTENSION] = self  # type: ignore[index]
             self.transport.set_write_buffer_limits(high=BUFFER_HIGH_BYTES, low=BUFFER_LOW_BYTES)
+            bare = self.transport.get_extra_info("socket")
+            if bare is not None:
+                bare.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BUFFER_BYTES)
 
     def pause_writing(self) -> None:
         """The peer reads too slowly."""

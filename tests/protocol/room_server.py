@@ -77,6 +77,12 @@ COMMANDS = merge([
 class RoomServer:
     def __init__(self, port: int, bus: ValkeyRooms, hub: Hub, people: KnownPeople) -> None:
         self.port, self.bus, self.hub, self.people = port, bus, hub, people
+        self.server: uvicorn.Server | None = None
+
+    def stop(self) -> None:
+        """Begins the server's shutdown."""
+        assert self.server is not None
+        self.server.should_exit = True
 
     def dial(self, path: str = "show1", who: str = "", query: str = "", **options: Any) -> Any:
         """A raw client socket, not yet joined."""
@@ -148,7 +154,9 @@ async def room_server(
     async with hub.running():
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            yield RoomServer(port, bus, hub, people)
+            running = RoomServer(port, bus, hub, people)
+            running.server = server
+            yield running
         finally:
             server.should_exit = True
             await asyncio.wait_for(serving, GUARD_S)

@@ -1,0 +1,247 @@
+"""Rooms when something breaks: a viewer that does not read, news that is lost, a Valkey that forgot."""
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from app.rooms.news import Told
+from app.rooms.session import Phase
+from app.rooms.valkey_bus import channel_of, keys_of
+from app.rooms.wire import BUFFER_HIGH_BYTES
+from tests.protocol.room_server import GUARD_S, Number, Words, room_server
+
+LONG = "x" * 1500
+
+
+@asynccontextmanager
+async def deaf_viewer(server, who=""):
+    """A joined viewer whose socket takes little and is not read until `reader` is used."""
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", server.port))
+    async with server.joined(sock=plain, who=who) as viewer:
+        viewer.connection.transport.pause_reading()
+        try:
+            yield viewer
+        finally:
+            viewer.connection.transport.abort()  # a closing handshake would wait for its own deaf ears
+
+
+async def eventually(condition):
+    """Waits for what the server does by itself. Yields to the loop; the guard is the failure."""
+    async with asyncio.timeout(GUARD_S):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def local_room(server, name="show1"):
+    return server.hub._rooms[name].room
+
+
+def demoted(room):
+    return [viewer for viewer in room.viewers if viewer.session.phase is Phase.DEMOTED]
+
+
+async def say(server, count, text=LONG, start=0):
+    for n in range(start, start + count):
+        await server.bus.append("show1", Words(f"{n} {text}"))
+
+
+async def say_until_somebody_stalls(server, good):
+    """How much that was."""
+    spoken = 0
+    while not demoted(local_room(server)):
+        await say(server, 20, start=spoken)
+        spoken += 20
+        await good.events(spoken)
+    return spoken
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["direct wire", "task wire"])
+async def test_a_deaf_viewer_is_demoted_keeps_no_queue_and_is_caught_up_from_the_ring(valkey, direct):
+    async with room_server(valkey, direct=direct) as server, server.joined() as good, deaf_viewer(server) as deaf:
+        room = local_room(server)
+        spoken = await say_until_somebody_stalls(server, good)
+        (stalled,) = demoted(room)
+        held = stalled.wire.transport.get_write_buffer_size() if direct else stalled.wire._size
+        await say(server, 100, start=spoken)
+        await good.events(spoken + 100)
+        now_held = stalled.wire.transport.get_write_buffer_size() if direct else stalled.wire._size
+        assert now_held <= held <= 2 * BUFFER_HIGH_BYTES
+        await server.bus.set_state("show1", "pin", 1, Number(1))
+        deaf.connection.transport.resume_reading()
+        seen, state = [], {}
+        while len(seen) < spoken + 100 or not state:
+            frame = await deaf.frame()
+            assert "joined" not in frame
+            seen += [(frame["o"] + n, event["text"].split()[0]) for n, event in enumerate(frame.get("m", ()))]
+            state |= frame.get("k", {})
+        assert seen == [(n + 1, str(n)) for n in range(spoken + 100)]
+        assert state == {"pin": [1, {"n": 1}]}
+        await eventually(lambda: not demoted(room))
+        await say(server, 1, start=spoken + 100)
+        assert (await deaf.events(spoken + 101))[-1][0] == spoken + 101
+
+
+async def test_a_viewer_that_fell_out_of_the_ring_gets_a_fresh_start(valkey):
+    async with room_server(valkey) as server, server.joined() as good, deaf_viewer(server) as deaf:
+        room = local_room(server)
+        spoken = await say_until_somebody_stalls(server, good)
+        await say(server, 1100, "short", start=spoken)
+        await good.events(spoken + 1100)
+        assert len(demoted(room)) == 1
+        deaf.connection.transport.resume_reading()
+        frame = await deaf.frame()
+        offset = 0
+        while "joined" not in frame:
+            assert frame["o"] == offset + 1
+            offset += len(frame["m"])
+            frame = await deaf.frame()
+        fresh = frame["joined"]
+        assert (fresh["recovered"], fresh["o"]) == (False, spoken + 1100)
+        assert len(fresh["m"]) == fresh["o"] - fresh["first"] + 1
+        await say(server, 1)
+        assert (await deaf.frame())["o"] == spoken + 1101
+
+
+async def test_a_peer_that_never_reads_is_dropped(valkey, monkeypatch):
+    monkeypatch.setattr("app.rooms.viewer.STALL_S", 0.05)
+    async with room_server(valkey) as server, server.joined() as good, deaf_viewer(server):
+        room = local_room(server)
+        await say_until_somebody_stalls(server, good)
+        await eventually(lambda: len(room.viewers) == 1)
+
+
+async def test_a_hint_that_could_not_be_given_makes_the_viewer_join_again(valkey):
+    async with room_server(valkey) as server, server.joined() as good, deaf_viewer(server, "ann") as deaf:
+        room = local_room(server)
+        await say_until_somebody_stalls(server, good)
+        await server.bus.tell("show1", "ann", Number(1))
+        await eventually(lambda: [viewer for viewer in room.viewers if viewer.missed_hint])
+        deaf.connection.transport.resume_reading()
+        assert (await deaf.closed())[0] == 4108
+
+
+async def test_a_frame_is_encoded_once_and_leaves_at_most_once_per_tick_for_all(valkey):
+    async with room_server(valkey) as server, server.joined() as one, server.joined() as two:
+        room = local_room(server)
+        await asyncio.gather(*(server.bus.append("show1", Words("x")) for _ in range(50)))
+        await one.events(50)
+        await two.events(50)
+        assert room.frames <= 10
+
+
+async def test_news_lost_in_the_middle_is_read_before_anything_passes(valkey):
+    async with room_server(valkey) as server, server.joined() as viewer:
+        room = local_room(server)
+        hear = server.hub._receive
+        server.hub._receive = lambda tracked, news: None if isinstance(news, Told) else hear(tracked, news)
+        await say(server, 3, "lost")
+        await server.bus.tell("show1", "nobody", Number(1))
+        server.hub._receive = hear
+        await say(server, 1, "heard", start=3)
+        seen = await viewer.events(4)
+        assert [(offset, event["text"].split()[0]) for offset, event in seen] == [
+            (1, "0"),
+            (2, "1"),
+            (3, "2"),
+            (4, "3"),
+        ]
+        assert room.ring.top == 4
+
+
+async def test_a_lost_last_message_is_found_by_the_check_of_the_top(valkey):
+    """It leaves no hole: nothing comes after it."""
+    async with room_server(valkey) as server, server.joined() as viewer:
+        keys = keys_of("show1")
+        await valkey.rpush(keys.log, msgspec.json.encode(Words("unheard")))
+        await valkey.hincrby(keys.head, "top", 1)
+        await valkey.hset(keys.state, "pin", '3 {"n":3}')
+        frame = await viewer.until("m")
+        assert frame["m"] == [{"t": "chat", "text": "unheard"}]
+        if "k" not in frame:
+            frame = await viewer.until("k")
+        assert frame["k"] == {"pin": [3, {"n": 3}]}
+
+
+async def test_state_lost_on_the_bus_is_read_again(valkey):
+    async with room_server(valkey) as server, server.joined() as viewer:
+        await valkey.hset(keys_of("show1").state, "pin", '3 {"n":3}')
+        assert (await viewer.until("k"))["k"] == {"pin": [3, {"n": 3}]}
+
+
+async def test_after_a_wipe_viewers_are_told_the_new_epoch_and_get_a_snapshot(valkey):
+    async with room_server(valkey) as server, server.joined() as viewer:
+        await say(server, 5, "before")
+        await viewer.events(5)
+        await valkey.flushall()
+        fresh = (await viewer.until("joined"))["joined"]
+        assert fresh["e"] != viewer.reply["e"]
+        assert (fresh["recovered"], fresh["o"], fresh["m"]) == (False, 0, [])
+        assert "me" not in fresh
+        await say(server, 1, "after")
+        assert [event["text"] for _, event in await viewer.events(1)] == ["0 after"]
+        async with server.joined(epoch=viewer.reply["e"], since=5) as old:
+            assert (old.reply["recovered"], old.reply["e"]) == (False, fresh["e"])
+
+
+async def test_after_valkey_lost_its_tail_the_epoch_changes(valkey):
+    async with room_server(valkey) as server, server.joined() as viewer:
+        await say(server, 5, "before")
+        await viewer.events(5)
+        async with valkey.pipeline(transaction=True) as pipeline:
+            pipeline.hset(keys_of("show1").head, "top", 3)
+            pipeline.ltrim(keys_of("show1").log, 0, 2)
+            await pipeline.execute()
+        fresh = (await viewer.until("joined"))["joined"]
+        assert fresh["e"] != viewer.reply["e"]
+
+
+async def test_when_the_subscription_breaks_nothing_is_missing_afterwards(valkey, valkey_url):
+    async with room_server(valkey) as server, server.joined() as viewer:
+        await say(server, 2)
+        await viewer.events(2)
+        other = Redis.from_url(valkey_url)
+        await other.client_kill_filter(_type="pubsub")
+        await say(server, 2, start=2)
+        await other.aclose()
+        seen = await viewer.events(4)
+        assert [offset for offset, _ in seen] == [3, 4]
+        await eventually(lambda: server.hub._pubsub is not None)
+        assert (await valkey.pubsub_numsub(channel_of("show1")))[0][1] == 1
+
+
+async def test_viewers_of_two_workers_see_the_same_order(valkey):
+    async with (
+        room_server(valkey) as one,
+        room_server(valkey) as two,
+        one.joined() as left,
+        two.joined() as right,
+    ):
+        await asyncio.gather(*((one, two)[n % 2].bus.append("show1", Words(f"{n}")) for n in range(60)))
+        assert await left.events(60) == await right.events(60)
+
+
+async def test_at_shutdown_sockets_are_told_when_to_come_back(valkey):
+    async with room_server(valkey) as server, server.dial() as connection:
+        await connection.send('{"op":"join"}')
+        await connection.recv()
+        server.stop()
+        await asyncio.wait_for(connection.wait_closed(), GUARD_S)
+        assert connection.close_code == 1012
+        assert 0 <= int(connection.close_reason) < 2000
+
+
+async def test_a_deleted_text_is_in_no_resume(valkey):
+    async with room_server(valkey) as server, server.joined() as viewer:
+        first = await server.bus.append("show1", Words("regretted"))
+        await viewer.events(1)
+        await server.bus.replace("show1", first, Number(0), Number(1))
+        await viewer.events(2)
+        async with server.joined(epoch=first.e, since=0) as again, server.joined() as newcomer:
+            assert again.reply["m"] == newcomer.reply["m"] == [{"n": 0}, {"n": 1}]

@@ -1,0 +1,68 @@
+"""The private parts of uvicorn that app/rooms/uvicorn_protocol.py stands on. Moved, they fail here."""
+
+import inspect
+
+import pytest
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol as Base
+from websockets.server import ServerProtocol
+
+from app.rooms.uvicorn_protocol import RoomProtocol
+
+METHODS = {
+    "handle_connect": ["self", "event"],
+    "handle_cont": ["self", "event"],
+    "handle_ping": ["self"],
+    "handle_close": ["self", "event"],
+    "handle_parser_exception": ["self"],
+    "keepalive_timeout": ["self"],
+    "pause_writing": ["self"],
+    "resume_writing": ["self"],
+    "connection_lost": ["self", "exc"],
+    "shutdown": ["self"],
+}
+ATTRIBUTES = [
+    "close_sent",
+    "close_timeout",
+    "close_timer",
+    "conn",
+    "frames",
+    "handshake_complete",
+    "loop",
+    "queue",
+    "read_paused",
+    "response",
+    "scope",
+    "transport",
+    "writable",
+]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_overridden_exists_with_the_same_arguments(name):
+    assert list(inspect.signature(getattr(Base, name)).parameters) == METHODS[name]
+    assert name in vars(RoomProtocol)
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_what_is_read_is_set_by_uvicorn(name):
+    assert f"self.{name} = " in inspect.getsource(Base) or f"self.{name}: " in inspect.getsource(Base)
+    assert f"self.{name}" in inspect.getsource(RoomProtocol)
+
+
+@pytest.mark.parametrize(
+    "name", ["listener", "stalled", "writer", "write", "close", "abort", "wait_drained", "_detach"]
+)
+def test_our_names_are_not_uvicorns(name):
+    assert not hasattr(Base, name)
+    assert f"self.{name} " not in inspect.getsource(Base)
+
+
+def test_the_scope_has_its_extensions_before_the_application_runs():
+    source = inspect.getsource(Base.handle_connect)
+    assert '"extensions"' in source
+    assert "create_task" in source, "the application runs as a task, so after handle_connect has returned"
+
+
+@pytest.mark.parametrize("name", ["send_close", "data_to_send"])
+def test_the_parser_writes_frames_of_its_own(name):
+    assert callable(getattr(ServerProtocol, name))
