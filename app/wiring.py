@@ -130,7 +130,7 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
         sales = open_flash_sales(pg, valkey, bus, settings)
         stack.push_async_callback(sales.close)
         sale_source = SaleSource(sales)
-        streams = Streams(pg=pg, valkey=valkey, rooms=bus, settings=settings, media=media)
+        streams = Streams(pg=pg, valkey=valkey, rooms=bus, settings=settings, sales=sale_source, media=media)
         catalog = Catalog(pg=pg, stock_listeners=(sale_source,), product_listeners=(PinnedProducts(streams),))
         stack.callback(catalog.darkroom.close)
         chat = build_chat(pg, bus, Copies(valkey), settings)
