@@ -73,6 +73,8 @@ class _Plan:
             RoleProcess(name, environment, self.go, listener if name == "web" else None).child()
             for name in ("web", "media", "worker")
         ]
+        # Starts when the others are up, and nobody waits for it: the show is there without it.
+        self.afterwards = [RoleProcess("synthetic-host", environment, self.go).child()] if settings.demo else []
 
 
 async def _run(settings: Settings, folder: DataFolder, listener: socket.socket, began: float) -> None:
@@ -87,6 +89,7 @@ async def _run(settings: Settings, folder: DataFolder, listener: socket.socket, 
         await _first_end(starting, stopping, keeping)
         if not stop.is_set():
             say(f"up in {clock.monotonic_s() - began:.1f} s. Ctrl-C stops it.")
+            keeping += [asyncio.create_task(keeper.keep(child), name=child.name) for child in plan.afterwards]
             await _first_end(stopping, stopping, keeping)
         say("stopping")
     finally:

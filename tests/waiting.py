@@ -19,6 +19,15 @@ async def eventually(check: Callable[[], Awaitable[Any]], guard_s: float = 10.0,
         await asyncio.sleep(POLL_S)
 
 
+async def eventually_true(check: Callable[[], Any], guard_s: float = 10.0, what: str = "") -> Any:
+    """`eventually` for a `check` that need not be awaited, while the event loop goes on."""
+
+    async def ask() -> Any:
+        return check()
+
+    return await eventually(ask, guard_s, what)
+
+
 def eventually_now(check: Callable[[], Any], guard_s: float = 10.0, what: str = "") -> Any:
     """`eventually` for tests without an event loop."""
     deadline = time.monotonic() + guard_s

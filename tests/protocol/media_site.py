@@ -30,6 +30,7 @@ from app.streams.media_edge import endpoints
 from app.streams.media_parts import Media
 from app.streams.relay.role import run_media
 from tests.running import free_port
+from tests.waiting import eventually_true
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>media</title>
 <video id="video" width="640" height="360" playsinline></video>
@@ -133,8 +134,7 @@ async def media_site(pg: asyncpg.Pool, valkey: Redis, **settings) -> AsyncIterat
             relaying = tasks.create_task(run_media(known, site.rooms, say_ready))
             serving = tasks.create_task(server.serve())
             await ready.wait()
-            while not server.started:
-                await asyncio.sleep(0.01)
+            await eventually_true(lambda: server.started, what="the web half serves")
             yield site
             server.should_exit = True
             await serving
