@@ -149,8 +149,11 @@ class Hub:
         async with self.bus.valkey.pubsub() as pubsub:
             for tracked in self._rooms.values():
                 tracked.subscribed.clear()
-            await pubsub.subscribe(PEOPLE_CHANNEL, *(channel_of(name) for name in self._rooms))
+            known = set(self._rooms)
+            await pubsub.subscribe(PEOPLE_CHANNEL, *(channel_of(name) for name in known))
             self._pubsub = pubsub
+            if entered_meanwhile := self._rooms.keys() - known:
+                await pubsub.subscribe(*(channel_of(name) for name in entered_meanwhile))
             try:
                 while True:
                     message = await pubsub.get_message(timeout=LISTEN_TIMEOUT_S)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
 from app.rooms.news import Told
 from app.rooms.session import Phase
@@ -245,3 +246,23 @@ async def test_a_deleted_text_is_in_no_resume(valkey):
         await viewer.events(2)
         async with server.joined(epoch=first.e, since=0) as again, server.joined() as newcomer:
             assert again.reply["m"] == newcomer.reply["m"] == [{"n": 0}, {"n": 1}]
+
+
+async def test_a_viewer_who_comes_while_the_hub_is_still_subscribing_is_not_forgotten(valkey, monkeypatch):
+    """The room entered while the subscription was under way was in nobody's list, and its viewer waited for ever."""
+    under_way, go = asyncio.Event(), asyncio.Event()
+    subscribe = PubSub.subscribe
+
+    async def slow_subscribe(self, *channels):
+        if "rooms:people" in channels:
+            under_way.set()
+            await go.wait()
+        await subscribe(self, *channels)
+
+    monkeypatch.setattr(PubSub, "subscribe", slow_subscribe)
+    async with room_server(valkey) as server, server.dial() as connection:
+        await asyncio.wait_for(under_way.wait(), GUARD_S)
+        await connection.send('{"op":"join"}')
+        await eventually(lambda: "show1" in server.hub._rooms)
+        go.set()
+        assert b"joined" in await asyncio.wait_for(connection.recv(decode=False), GUARD_S)
