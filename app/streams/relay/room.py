@@ -110,8 +110,7 @@ class Room:
         numbering = self.numbering[kind]
         if received.fresh:
             numbering.interrupt()
-            if kind == "video":
-                self._key_frame_wanted = True
+            self._key_frame_wanted |= kind == "video" and bool(self.viewers)
         place = numbering.place(received.packet, now_s)
         if place is None:
             return
@@ -119,9 +118,9 @@ class Room:
         placed = numbering.write(received.packet, place, key=key)
         if not self.history[kind].put(placed, now_s):
             return
+        self._fan(kind, placed)
         if kind == "video":
             self._note_video(received, placed, now_s)
-        self._fan(kind, placed)
 
     def _note_video(self, received: Received, placed: Placed, now_s: float) -> None:
         gaps = received.track.gaps

@@ -1,0 +1,42 @@
+"""Key frames are found in the payloads that real encoders make, and in nothing else."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import pytest
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.vpx import Vp8Encoder
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from app.streams.relay.pictures import begins_group
+
+
+def frames(count: int) -> Iterator[av.VideoFrame]:
+    picture = Image.linear_gradient("L").resize((320, 240)).convert("RGB")
+    for number in range(count):
+        picture.paste((200, 30, 30), (number * 8, 20, number * 8 + 40, 60))
+        frame = av.VideoFrame.from_image(picture).reformat(format="yuv420p")
+        frame.pts, frame.time_base = number * 3_000, Fraction(1, 90_000)
+        yield frame
+
+
+@pytest.mark.parametrize(("codec", "encoder"), [("VP8", Vp8Encoder()), ("H264", H264Encoder())])
+def test_the_first_and_a_forced_frame_begin_a_group(codec: str, encoder):
+    found = []
+    for number, frame in enumerate(frames(6)):
+        payloads, _ = encoder.encode(frame, force_keyframe=number == 3)
+        found.append([begins_group(codec, payload) for payload in payloads])
+    assert [any(one) for one in found] == [True, False, False, True, False, False]
+    assert found[0][0], "the group's first packet"
+
+
+def test_sound_begins_no_group():
+    assert not begins_group("opus", b"\x10\x00" + bytes(20))
+
+
+@given(st.sampled_from(["VP8", "H264"]), st.binary(max_size=40))
+def test_any_payload_is_looked_at_without_an_exception(codec: str, payload: bytes):
+    begins_group(codec, payload)
