@@ -119,17 +119,18 @@ class Outbox:
         return len(notes)
 
     async def _act(self, note: Note) -> bool:
+        """True when the note is done. With the infrastructure away its lease brings it back."""
         try:
             done = await self._effects[note.topic](note.subject)
+            if not done:
+                await self._pg.execute(_LATER, note.n, pause_s(note.tries))
         except (OSError, redis.exceptions.RedisError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if not is_infrastructure(error):
                 raise
             log.warning("outbox.waits", topic=note.topic, subject=note.subject, tries=note.tries, error=repr(error))
             done = False
-        if not done:
-            await self._pg.execute(_LATER, note.n, pause_s(note.tries))
-            if note.tries >= TRIES_MAX:
-                log.error("outbox.given_up", topic=note.topic, subject=note.subject, tries=note.tries)
+        if not done and note.tries >= TRIES_MAX:
+            log.error("outbox.given_up", topic=note.topic, subject=note.subject, tries=note.tries)
         return done
 
 

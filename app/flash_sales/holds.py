@@ -153,4 +153,5 @@ async def _note(valkey: Redis, pool: str, hold: str, record: HoldRecord, now_ms:
 
 
 async def _noted(valkey: Redis, person: str) -> Sequence[str]:
-    return [member.decode() for member in await valkey.zrange(_index_key(person), 0, -1)]
+    members: list[bytes] = await valkey.zrange(_index_key(person), 0, -1)
+    return [member.decode() for member in members]

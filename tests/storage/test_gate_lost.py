@@ -1,0 +1,160 @@
+"""Valkey may be lost at any instant: no unit is oversold, no order missing, and the gate comes back from Postgres."""
+
+import asyncio
+from collections import Counter
+
+from app import clock
+from app.checkout.settle import settle
+from app.flash_sales import rounds
+from app.flash_sales.gate_wire import gate_keys
+from app.flash_sales.rebuild import rebuild_gate
+from app.flash_sales.sources import SaleSource
+from app.person import Person
+from tests.protocol.callers import problem
+from tests.storage.stock_world import HeardRooms, open_world
+
+
+async def test_wiping_valkey_while_buyers_buy_oversells_nothing_and_loses_no_order(pg, valkey):
+    async with (
+        open_world(pg, valkey, settle_after_s=0) as world,
+        open_world(pg, valkey, stage=False, rooms=world.rooms) as second,
+    ):
+        pool = (await world.sale(40, per_buyer_limit=2))["pool"]
+        told: list[dict] = []
+        wipes = 0
+
+        async def buy(one, buyer) -> None:
+            for _ in range(3):
+                taken = await one.take(buyer, pool)
+                if taken.status_code != 201:
+                    assert taken.status_code in {409, 503}, taken.text
+                    continue
+                ordered = await one.order(buyer, taken.json()["id"])
+                if ordered.status_code == 201:
+                    told.append(ordered.json())
+                else:
+                    assert ordered.status_code in {404, 409, 503}, ordered.text
+
+        async def wipe() -> None:
+            nonlocal wipes
+            while len(told) < 38 and wipes < 60:
+                await valkey.flushall()
+                wipes += 1
+                before = len(told)
+                async with asyncio.timeout(20):
+                    while len(told) == before and len(told) < 38 and not all(task.done() for task in buying):
+                        await asyncio.sleep(0)
+
+        buyers = [await buyer for buyer in ([world, second][n % 2].buyer() for n in range(60))]
+        buying = [asyncio.create_task(buy([world, second][n % 2], buyer)) for n, buyer in enumerate(buyers)]
+        wiping = asyncio.create_task(wipe())
+        await asyncio.gather(*buying, wiping)
+        assert wipes >= 5
+        await settle(world.checkout)
+        await world.settle_all()
+        await world.settle_all()
+        kept = {row["id"] for row in await pg.fetch("SELECT id FROM orders WHERE show_id = $1", world.show)}
+        assert {order["id"] for order in told} <= kept
+        await valkey.flushall()
+        await world.check(pool)
+        assert (await world.pool_row(pool))["epoch"] > 5
+
+
+async def test_a_hold_of_a_lost_gate_is_gone_and_its_payment_refused(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer, other = await world.buyers(2)
+        hold = await world.held(buyer, pool)
+        await valkey.flushall()
+        assert (await world.take(other, pool)).status_code == 201
+        assert problem(await world.order(buyer, hold)) == (404, "not_found")
+        await world.check(pool)
+
+
+async def test_units_in_payment_are_held_again_after_a_loss(pg, valkey):
+    async with open_world(pg, valkey, payment_timeout_s=0.05, settle_after_s=0) as world:
+        pool = (await world.sale(2, per_buyer_limit=1))["pool"]
+        buyer, other, third = await world.buyers(3)
+        hold, key = await world.held(buyer, pool), clock.new_id()
+        assert problem(await world.order(buyer, hold, "hangs", key)) == (504, "payment_pending")
+        await valkey.flushall()
+        assert (await world.take(other, pool)).status_code == 201
+        assert problem(await world.take(third, pool)) == (409, "all_held")
+        assert problem(await world.take(buyer, pool)) == (409, "over_limit")
+        await pg.execute("UPDATE simulated_payments SET answers_at = now() WHERE answers_at > now()")
+        await settle(world.checkout)
+        assert (await world.order(buyer, hold, "hangs", key)).status_code == 201
+        await world.settle_all()
+        await world.check(pool)
+
+
+async def test_the_limit_is_kept_after_a_loss(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(10, per_buyer_limit=2))["pool"]
+        buyer = await world.buyer()
+        assert (await world.order(buyer, await world.held(buyer, pool, 2))).status_code == 201
+        await valkey.flushall()
+        assert problem(await world.take(buyer, pool)) == (409, "over_limit")
+
+
+async def test_an_attempt_on_a_hold_of_an_old_epoch_is_refused(pg, valkey):
+    """Valkey fell back to an older copy: Postgres has moved on, so the hold is lost and the gate is rebuilt."""
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(3))["pool"]
+        buyer = await world.buyer()
+        hold = await world.held(buyer, pool)
+        await pg.execute("UPDATE pools SET epoch = epoch + 1 WHERE id = $1", pool)
+        assert problem(await world.order(buyer, hold)) == (409, "hold_ended")
+        assert await pg.fetchval("SELECT count(*) FROM payment_attempts WHERE pool_id = $1", pool) == 0
+        await world.check(pool)
+        assert (await world.order(buyer, await world.held(buyer, pool))).status_code == 201
+
+
+async def test_many_rebuilds_at_once_make_one_gate(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(30))["pool"]
+        before = (await world.pool_row(pool))["epoch"]
+        await valkey.flushall()
+        buyers = await world.buyers(8)
+        rebuilt = [rebuild_gate(pg, valkey, pool) for _ in range(6)]
+        answers = await asyncio.gather(*(world.take(buyer, pool) for buyer in buyers), *rebuilt)
+        codes = Counter(answer if isinstance(answer, bool) else answer.status_code for answer in answers)
+        assert codes == {True: 6, 201: 8}
+        assert (await world.pool_row(pool))["epoch"] == before + 1
+        await world.check(pool)
+
+
+async def test_a_room_that_was_lost_hears_the_state_again_with_newer_versions(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        sale = await world.sale(3)
+        pool = sale["pool"]
+        buyer = await world.buyer()
+        hold = await world.held(buyer, pool)
+        await world.sales.voice.drain()
+        before = world.rooms.states[world.show, f"pool:{pool}"]
+        source = SaleSource(world.sales)
+        assert [one.id for one in (await source.me_of(world.show, Person(buyer.account, "x")))["holds"]] == [hold]
+        await valkey.flushall()
+        entries = {key: (version, value) for key, version, value in await source.state_of(world.show)}
+        assert entries[f"sale:{sale['id']}"][1].state == "running"
+        version, value = entries[f"pool:{pool}"]
+        assert version > before[0]
+        assert (value.left, value.held) == (3, 0)
+        assert (await source.me_of(world.show, Person(buyer.account, "x")))["holds"] == []
+
+
+async def test_the_round_mends_a_gate_that_missed_a_change(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        variant, pool = await world.variant(5)
+        await world.sales.gate.look(pool)
+        await pg.execute("UPDATE variants SET price_minor = 1234 WHERE id = $1", variant)
+        await pg.execute("UPDATE pools SET allotment = 9 WHERE id = $1", pool)
+        await rounds.follow_postgres(world.sales)
+        buyer = await world.buyer()
+        assert (await world.take(buyer, pool)).json()["unit_price_minor"] == 1234
+        assert (await world.gate(pool)).left == 8
+        mended = await valkey.hget(gate_keys(pool)[0], "n")
+        await rounds.follow_postgres(world.sales)
+        assert await valkey.hget(gate_keys(pool)[0], "n") == mended
+        rooms: HeardRooms = world.rooms
+        assert rooms.value(world.show, f"pool:{pool}").left == 8
