@@ -3,17 +3,15 @@
 import asyncio
 import io
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from PIL import Image, ImageDraw
 from playwright.async_api import Browser, expect
 
-from tests.journeys.browser import Window, open_chromium, open_window
+from tests.journeys.browser import Window, open_window
 from tests.journeys.people import Host, Moderator, Viewer
 from tests.journeys.pictures import colour, wait_for_change, wait_for_frames
 
@@ -23,13 +21,6 @@ DECLINED = r"402 POST /api/orders"
 PENDING = r"(504|409) POST /api/orders"
 TAKE_OVER = r"409 POST /whip/.*"
 AFTER_THE_END = r"404 DELETE /wh[ei]p/.*"  # the show's end had ended the session already
-
-
-@pytest_asyncio.fixture
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    """A Chromium with a fake camera."""
-    async with open_chromium(chromium) as opened:
-        yield opened
 
 
 @pytest.fixture

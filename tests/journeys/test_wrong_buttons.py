@@ -1,0 +1,189 @@
+"""People press what they should not, come where they may not, and lose their connection: the pages stay kind."""
+
+import re
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.journeys.browser import open_window
+from tests.journeys.people import Host, Viewer
+
+pytestmark = pytest.mark.timeout(120)
+BEFORE_THE_STREAM = r"409 POST /whep/.*"
+DRAWN = {  # page: what is there once it is drawn
+    "/": ".show-card",
+    "/sign-in": "#demo button",
+    "/watch/demo": "#pinned .offer",
+    "/studio": ".show-row",
+    "/studio/demo": "#lineup-rows .desk-row",
+    "/moderate/demo": "#message",
+}
+
+
+async def test_somebody_without_a_name_watches_and_signs_up_to_take_part(hawker, browser: Browser) -> None:
+    """Chat and purchase lead to the sign-in page, and from there back to the show."""
+    viewer = Viewer(await open_window(browser, "passer-by", hawker.base_url))
+    await viewer.enter("demo", demo=False)
+    await expect(viewer.page.get_by_role("link", name="Sign in to chat")).to_be_visible()
+    await viewer.pinned.locator(".buy").click()
+    await expect(viewer.sheet).to_have_attribute("data-step", "sign-in")
+    await viewer.sheet.get_by_role("link", name="Sign in").click()
+    await viewer.page.get_by_role("button", name="Create account").first.click()
+    await viewer.page.get_by_label("Name that others see").fill("Passer By")
+    await viewer.page.get_by_label("Email").fill("passer.by@example.com")
+    await viewer.page.get_by_label("Password").fill("a long enough pass phrase")
+    await viewer.page.locator("#submit").click()
+    await viewer.page.wait_for_url("**/watch/demo")
+    assert await viewer.name() == "Passer By"
+    await viewer.say("here I am")
+    await viewer.sees_line("here I am")
+    viewer.window.check(BEFORE_THE_STREAM)
+
+
+async def test_a_wrong_password_and_a_taken_name_are_told_and_nothing_typed_is_lost(hawker, browser: Browser) -> None:
+    """The form says what is wrong in a sentence and keeps its fields."""
+    window = await open_window(browser, "forgetful", hawker.base_url)
+    page = window.page
+    await page.goto("/sign-in")
+    await page.get_by_label("Email").fill("nobody@example.com")
+    await page.get_by_label("Password").fill("not the password")
+    await page.locator("#submit").click()
+    await expect(page.locator("#error")).to_be_visible()
+    await expect(page.get_by_label("Email")).to_have_value("nobody@example.com")
+    await page.locator("#choose-create").click()
+    await expect(page.locator("#error")).to_be_hidden()
+    await page.get_by_label("Name that others see").fill("x" * 40)
+    await page.get_by_label("Password").fill("short")
+    await page.locator("#submit").click()
+    await expect(page).to_have_url(re.compile("/sign-in"))
+    window.check(r"401 POST /api/session", r"400 POST /api/accounts")
+
+
+async def test_a_purchase_needs_no_mouse(hawker, browser: Browser) -> None:
+    """From the pinned product to the order number by keyboard; Escape leaves the sheet, and the hold stays."""
+    viewer = Viewer(await open_window(browser, "typist", hawker.base_url))
+    await viewer.enter("demo")
+    press = viewer.page.keyboard.press
+    await viewer.pinned.locator(".buy").focus()
+    await press("Enter")
+    await expect(viewer.page.locator("#hold")).to_be_focused()
+    await press("Enter")
+    await expect(viewer.sheet).to_have_attribute("data-step", "pay")
+    await press("Escape")
+    await expect(viewer.sheet).to_have_count(0)
+    await viewer.page.locator(".held-item").focus()
+    await press("Enter")
+    await expect(viewer.sheet.locator('[data-method="works"]')).to_be_focused()
+    await press("Enter")
+    assert await viewer.order_number()
+    await expect(viewer.page.locator(".held-item")).to_have_count(0)
+    viewer.window.check(BEFORE_THE_STREAM)
+
+
+async def test_a_hold_survives_a_reload_and_its_end_is_told(own_hawker, browser: Browser) -> None:
+    """Whoever reloads finds the hold with its time; when the time is over the sheet says so."""
+    running = own_hawker(HOLD_TTL_S="8").start()
+    viewer = Viewer(await open_window(browser, "slow", running.base_url))
+    await viewer.enter("demo")
+    stock = await viewer.pinned.locator(".offer-stock").inner_text()
+    await viewer.hold()
+    await viewer.page.reload()
+    await viewer.page.locator(".held-item").click()
+    await expect(viewer.sheet).to_have_attribute("data-step", "pay")
+    await expect(viewer.sheet).to_have_attribute("data-step", "lost")
+    await viewer.sees_stock(stock)
+    await viewer.sheet.get_by_role("button", name="Try again").click()
+    await expect(viewer.sheet).to_have_attribute("data-step", "choose")
+    viewer.window.check(BEFORE_THE_STREAM)
+
+
+async def test_strangers_at_the_staffs_doors_are_told_so(hawker, browser: Browser) -> None:
+    """Neither an error nor an empty page: a sentence and a way back."""
+    window = await open_window(browser, "stranger", hawker.base_url)
+    page = window.page
+    await page.goto("/studio/demo")
+    await expect(page.get_by_text("Sign in as a host")).to_be_visible()
+    await page.goto("/moderate/demo")
+    await expect(page.get_by_text("Sign in as a moderator")).to_be_visible()
+    await page.goto("/#demo=viewer")
+    await expect(page.locator("#who")).to_be_visible()
+    await page.goto("/studio/demo")
+    await expect(page.get_by_role("heading", name="not yours to run")).to_be_visible()
+    await page.goto("/moderate/demo")
+    await expect(page.get_by_role("heading", name="You do not moderate this show")).to_be_visible()
+    await page.goto("/watch/no-such-show")
+    await expect(page.get_by_role("heading", name="There is no such show")).to_be_visible()
+    window.check(r"404 .*no-such-show.*")
+
+
+async def test_forms_of_the_studio_say_what_is_wrong_and_keep_what_was_typed(
+    hawker, browser: Browser, tmp_path
+) -> None:
+    """A price that is none, a photo that is none, more units on sale than there are."""
+    host = Host(await open_window(browser, "host", hawker.base_url))
+    await host.page.goto("/studio/demo#demo=host")
+    await host.page.locator("#new-product").click()
+    dialog = host.page.get_by_role("dialog")
+    await dialog.get_by_label("Title").fill("Half a product")
+    await dialog.get_by_label(re.compile("^Price in")).fill("twelve")
+    await dialog.locator("#save-product").click()
+    await expect(dialog.locator(".error")).to_contain_text("is not a price")
+    text = tmp_path / "photo.png"
+    text.write_text("this is no picture")
+    await dialog.locator("#photo-file").set_input_files(text)
+    await expect(dialog.locator(".error")).not_to_contain_text("is not a price")
+    await expect(dialog.locator(".error")).to_be_visible()
+    await expect(dialog.get_by_label("Title")).to_have_value("Half a product")
+    await dialog.get_by_role("button", name="Close").click()
+
+    first = (await host.line_up())[0]
+    await host.row(first).locator('[data-does="sale"]').click()
+    await dialog.locator('[name="allotment"]').fill("100000")
+    await dialog.locator("#start-sale").click()
+    await expect(dialog.locator(".error")).to_be_visible()
+    await expect(dialog.locator('[name="allotment"]')).to_have_value("100000")
+    await dialog.locator('[name="amount"]').fill("100")
+    await dialog.locator("#start-sale").click()
+    await expect(dialog.locator(".error")).to_contain_text("from 1 to 99")
+    host.window.check(BEFORE_THE_STREAM, r"400 POST /api/photos.*", r"4(00|09) POST /api/shows/demo/flash-sales")
+
+
+async def test_a_page_that_loses_the_server_says_so_and_comes_back_with_every_word(
+    own_hawker, browser: Browser
+) -> None:
+    """The web role is killed between two messages: the second is sent once, and the chat has no gap."""
+    running = own_hawker().start()
+    ana = Viewer(await open_window(browser, "ana", running.base_url))
+    ben = Viewer(await open_window(browser, "ben", running.base_url))
+    await ana.enter("demo")
+    await ben.enter("demo")
+    await ana.say("before the break")
+    await ben.sees_line("before the break")
+    running.kill("web")
+    await expect(ana.page.locator("#connection")).to_contain_text("onnecting")
+    await ana.say("after the break")
+    await ben.sees_line("after the break")
+    await expect(ana.line("after the break")).to_have_count(1)
+    await expect(ben.line("before the break")).to_have_count(1)
+    await expect(ana.message_box).to_have_value("")
+    # What the browser itself says of the lost connections is expected here.
+    assert not [fault for fault in ana.window.faults + ben.window.faults if "WebSocket" not in fault]
+
+
+async def test_no_page_is_wider_than_a_phone(hawker, browser: Browser) -> None:
+    """At 360 pixels every page scrolls up and down only."""
+    window = await open_window(browser, "phone", hawker.base_url, phone=True)
+    page = window.page
+    await page.set_viewport_size({"width": 360, "height": 740})
+    await page.goto("/#demo=host")
+    await expect(page.locator("#who")).to_be_visible()
+    for path, landmark in DRAWN.items():
+        await page.goto(path)
+        await expect(page.locator(landmark).first).to_be_visible()
+        wide = await page.evaluate(
+            "() => [...document.querySelectorAll('body *')].filter((node) => node.checkVisibility()"
+            " && node.getBoundingClientRect().right > innerWidth + 1 && !node.closest('.skip, .visually-hidden'))"
+            ".map((node) => node.tagName + '.' + node.className)"
+        )
+        assert not wide, f"{path}: {wide}"
+    window.check(BEFORE_THE_STREAM)
