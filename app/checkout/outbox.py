@@ -56,7 +56,7 @@ Effect: TypeAlias = Callable[[str], Awaitable[bool]]
 
 def pause_s(tries: int) -> float:
     """Seconds until the next try: doubling, from RETRY_S to RETRY_MAX_S."""
-    return min(RETRY_MAX_S, RETRY_S * 2 ** min(tries - 1, 10))
+    return min(RETRY_MAX_S, RETRY_S * 2.0 ** min(tries - 1, 10))
 
 
 class Outbox:

@@ -1,7 +1,7 @@
 """What a person can do with holds: take, release, list. Owns the view of a hold and the words of each refusal."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from redis.asyncio import Redis
@@ -153,5 +153,5 @@ async def _note(valkey: Redis, pool: str, hold: str, record: HoldRecord, now_ms:
 
 
 async def _noted(valkey: Redis, person: str) -> Sequence[str]:
-    members: list[bytes] = await valkey.zrange(_index_key(person), 0, -1)
+    members: list[Any] = await valkey.zrange(_index_key(person), 0, -1)
     return [member.decode() for member in members]

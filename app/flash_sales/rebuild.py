@@ -5,14 +5,14 @@ Postgres decides, the gate follows; nothing here ever copies the other way.
 
 from collections import Counter
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 from redis.asyncio import Redis
 
 from app.flash_sales import pool_store
 from app.flash_sales.gate_wire import PoolConfig, encode, encode_label, gate_keys
-from app.storage.valkey import Script
+from app.storage.valkey import Argument, Script
 
 _INSTALL: Final = Script(Path(__file__).with_name("install.lua"))
 _POOL: Final = Script(Path(__file__).with_name("pool.lua"))
@@ -39,7 +39,7 @@ async def _rebuild_alone(connection: asyncpg.pool.PoolConnectionProxy, valkey: R
     config = await pool_store.read_pool(connection, pool)
     if config is None:
         return False
-    there = await valkey.hget(gate_keys(pool)[0], "epoch")  # type: ignore[misc]
+    there = await valkey.hget(gate_keys(pool)[0], "epoch")
     if there is not None and int(there) == config.epoch:
         return True
     async with connection.transaction():
@@ -66,7 +66,7 @@ async def _rebuild_alone(connection: asyncpg.pool.PoolConnectionProxy, valkey: R
         config.state,
         encode_label(config.label),
     )
-    args = [config.epoch, encode(values), encode(holds), encode(list(counts.items()))]
+    args: list[Argument] = [config.epoch, encode(values), encode(holds), encode(list(counts.items()))]
     await _INSTALL(valkey, gate_keys(pool), args)
     return True
 
@@ -86,7 +86,7 @@ async def sync_gate(pg: asyncpg.Pool, valkey: Redis, pool: str) -> None:
 
 async def set_gate(valkey: Redis, config: PoolConfig) -> str:
     """Says "done", or "stale" when the gate is missing or of another epoch. The caller holds the pool's lock."""
-    args = [
+    args: list[Argument] = [
         "set",
         config.epoch,
         config.price_minor,
@@ -103,7 +103,7 @@ async def set_gate(valkey: Redis, config: PoolConfig) -> str:
 async def gate_differs(valkey: Redis, config: PoolConfig) -> bool:
     """True when the gate says something else than Postgres did a moment ago: worth a sync."""
     fields = ["epoch", "allotment", "price", "limit", "starts", "ends", "state", "label"]
-    there = await valkey.hmget(gate_keys(config.pool)[0], fields)  # type: ignore[misc]
+    there: list[Any] = await valkey.hmget(gate_keys(config.pool)[0], fields)
     wanted = [
         config.epoch,
         config.allotment,

@@ -3,7 +3,7 @@
 Each round may run in several workers at once and may die anywhere: the next one does the rest.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from app.flash_sales import sale_store
 from app.flash_sales.gate_wire import gate_keys
@@ -46,7 +46,7 @@ async def move_sales(sales: FlashSales) -> None:
 async def end_overdue_holds(sales: FlashSales) -> None:
     """Touches each pool whose first hold is overdue: hold.lua ends it, the voice tells owner and room."""
     now_ms = await valkey_now_ms(sales.valkey)
-    due = await sales.valkey.zrangebyscore(HELD_POOLS_KEY, "-inf", now_ms, start=0, num=DUE_MAX)
+    due: list[Any] = await sales.valkey.zrangebyscore(HELD_POOLS_KEY, "-inf", now_ms, start=0, num=DUE_MAX)
     for name in due:
         pool = name.decode()
         await sales.gate.look(pool)
