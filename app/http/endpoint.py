@@ -54,7 +54,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One method on one path.
 
     `path` in Starlette's form (`/api/shows/{show}`); `body` a msgspec type, `bytes` for a raw body, None for none;
-    `answer` the type of a 2xx body, for OpenAPI; `idempotent` demands the Idempotency-Key header (missing: 400).
+    `answer` the type of a 2xx body and `query` the names that it needs in the query, for OpenAPI; `idempotent`
+    demands the Idempotency-Key header (missing: 400).
     """
 
     method: str
@@ -64,6 +65,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     body: Any = None
     answer: Any = None
+    query: tuple[str, ...] = ()
     idempotent: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
     content_types: tuple[str, ...] = ("application/json",)

@@ -28,6 +28,7 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": text} for name in _PARAMETER.findall(endpoint.path)
     ]
+    found += [{"name": name, "in": "query", "required": True, "schema": text} for name in endpoint.query]
     if endpoint.idempotent:
         schema = {"type": "string", "minLength": 1, "maxLength": 255}
         found.append({"name": "Idempotency-Key", "in": "header", "required": True, "schema": schema})
