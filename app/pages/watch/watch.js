@@ -21,8 +21,9 @@ const RELOAD_SPREAD_MS = 2000;
 const showId = decodeURIComponent(location.pathname.split("/")[2]);
 
 class WatchPage {
-  constructor(session) {
+  constructor(session, stage) {
     this.me = session.person;
+    this.stage = stage;
     this.room = new ShowRoom(showId, {
       on: {
         state: (key, value) => this.hearState(key, value),
@@ -33,7 +34,6 @@ class WatchPage {
         status: (status) => this.hearStatus(status),
       },
     });
-    this.stage = new Stage(byId("stage"), { showId });
     this.feed = new ChatFeed(byId("feed"), { me: () => this.me });
     this.composer = new Composer(byId("composer"), { signedIn: this.me !== null, room: this.room });
     this.holds = new Holds(showId, () => this.drawHolds());
@@ -47,7 +47,6 @@ class WatchPage {
 
   async start() {
     this.room.open();
-    this.stage.start();
     try {
       await this.load();
     } catch (error) {
@@ -161,11 +160,14 @@ function wireViews() {
   }
 }
 
+// The picture first: it needs nobody's name, and it is what people came for.
+const stage = new Stage(byId("stage"), { showId });
+stage.start();
 try {
   const session = await openSession();
   drawHeader(session);
   wireViews();
-  await new WatchPage(session).start();
+  await new WatchPage(session, stage).start();
 } catch (error) {
   if (error.name !== "Problem") throw error;
   fill(byId("main"), el("div", { class: "page" }, el("h1", {}, error.status === 404 ? "There is no such show" : "Hawker does not answer"),
