@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,10 +12,16 @@ import uvicorn
 import websockets
 from redis.asyncio import Redis
 from starlette.applications import Starlette
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
+from app import pages
 from app.http.edge import Surroundings
 from app.person import Person, Right, Standing
+from app.refusal import Refusal
+from app.rooms.bus import Pace, Spoken, TooFast
 from app.rooms.command import Command, Order
 from app.rooms.dispatch import merge
 from app.rooms.edge import routes
@@ -67,17 +74,61 @@ async def _echo(order: Order) -> Mapping[str, Any]:
     return {"text": order.body.text * order.body.times, "standing": order.standing}
 
 
-COMMANDS = merge([
-    Command(op="echo", right=Right.ANYONE, body=Echo, action=_echo),
-    Command(op="echo.staff", right=Right.SHOW_STAFF, body=Echo, action=_echo),
-    Command(op="echo.person", right=Right.SIGNED_IN, body=Echo, action=_echo),
-])  # fmt: skip
+class Saying(msgspec.Struct):
+    text: str
+
+
+class Stage:
+    """What the command `say` does: speaks, and may cut the line before the answer."""
+
+    def __init__(self, bus: ValkeyRooms, hub: Hub) -> None:
+        self.bus, self.hub = bus, hub
+        self.cuts = 0
+        self.pace = Pace(1, 1000)
+
+    def cut_lines(self) -> None:
+        for room in self.hub.counts():
+            for viewer in tuple(self.hub._rooms[room].room.viewers):
+                viewer.wire.abort()
+
+    async def say(self, order: Order) -> Any:
+        assert order.person is not None
+        answer = await self.bus.speak(
+            order.show, order.person.id, order.id, Words(order.body.text), event_id=order.id, pace=self.pace
+        )
+        if isinstance(answer, TooFast):
+            return Refusal("too_fast", "Not so fast.", answer.retry_after_ms)
+        assert isinstance(answer, Spoken)
+        if self.cuts:
+            self.cuts -= 1
+            self.cut_lines()
+        return {"o": answer.o}
+
+
+def commands_of(stage: Stage) -> dict[str, Command]:
+    return merge([
+        Command(op="echo", right=Right.ANYONE, body=Echo, action=_echo),
+        Command(op="echo.staff", right=Right.SHOW_STAFF, body=Echo, action=_echo),
+        Command(op="echo.person", right=Right.SIGNED_IN, body=Echo, action=_echo),
+        Command(op="say", right=Right.SIGNED_IN, body=Saying, action=stage.say),
+    ])  # fmt: skip
+
+
+async def _blank(_: Request) -> HTMLResponse:
+    return HTMLResponse("<!doctype html><title>blank</title>")
+
+
+PAGES = [
+    Route("/", _blank),
+    Mount("/shared", StaticFiles(directory=Path(pages.__file__).parent / "shared")),
+]
 
 
 class RoomServer:
     def __init__(self, port: int, bus: ValkeyRooms, hub: Hub, people: KnownPeople) -> None:
         self.port, self.bus, self.hub, self.people = port, bus, hub, people
         self.server: uvicorn.Server | None = None
+        self.stage = Stage(bus, hub)
 
     def stop(self) -> None:
         """Begins the server's shutdown."""
@@ -137,24 +188,24 @@ class Client:
 
 @asynccontextmanager
 async def room_server(
-    valkey: Redis, *, sources: Sources | None = None, direct: bool = True, caps: Caps | None = None
+    valkey: Redis, *, sources: Sources | None = None, direct: bool = True, caps: Caps | None = None, port: int = 0
 ) -> AsyncIterator[RoomServer]:
     """The server. `direct=False`: without our protocol class, so that the fallback wire is used."""
     bus = ValkeyRooms(valkey, sources or Sources())
     hub = Hub(bus)
     people = KnownPeople()
-    door = RoomSocket(hub, people, Surroundings(Settings()), commands=COMMANDS, caps=caps)
-    app = Starlette(routes=routes(RoomParts(bus, hub, door)))
+    running = RoomServer(port, bus, hub, people)
+    door = RoomSocket(hub, people, Surroundings(Settings()), commands=commands_of(running.stage), caps=caps)
+    app = Starlette(routes=[*routes(RoomParts(bus, hub, door)), *PAGES])
     options = dict(SERVER_OPTIONS)
     if not direct:
         options["ws"] = "websockets-sansio"
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
+    listener = socket.create_server(("127.0.0.1", port))
+    running.port = listener.getsockname()[1]
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, **options))
     async with hub.running():
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            running = RoomServer(port, bus, hub, people)
             running.server = server
             yield running
         finally:

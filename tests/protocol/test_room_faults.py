@@ -14,6 +14,7 @@ from app.rooms.session import Phase
 from app.rooms.valkey_bus import channel_of, keys_of
 from app.rooms.wire import BUFFER_HIGH_BYTES
 from tests.protocol.room_server import GUARD_S, Number, Words, room_server
+from tests.waiting import eventually_true
 
 LONG = "x" * 1500
 
@@ -31,13 +32,6 @@ async def deaf_viewer(server, who=""):
             yield viewer
         finally:
             viewer.connection.transport.abort()  # a closing handshake would wait for its own deaf ears
-
-
-async def eventually(condition):
-    """Waits for what the server does by itself. Yields to the loop; the guard is the failure."""
-    async with asyncio.timeout(GUARD_S):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 def local_room(server, name="show1"):
@@ -84,7 +78,7 @@ async def test_a_deaf_viewer_is_demoted_keeps_no_queue_and_is_caught_up_from_the
             state |= frame.get("k", {})
         assert seen == [(n + 1, str(n)) for n in range(spoken + 100)]
         assert state == {"pin": [1, {"n": 1}]}
-        await eventually(lambda: not demoted(room))
+        await eventually_true(lambda: not demoted(room))
         await say(server, 1, start=spoken + 100)
         assert (await deaf.events(spoken + 101))[-1][0] == spoken + 101
 
@@ -115,7 +109,7 @@ async def test_a_peer_that_never_reads_is_dropped(valkey, monkeypatch):
     async with room_server(valkey) as server, server.joined() as good, deaf_viewer(server):
         room = local_room(server)
         await say_until_somebody_stalls(server, good)
-        await eventually(lambda: len(room.viewers) == 1)
+        await eventually_true(lambda: len(room.viewers) == 1)
 
 
 async def test_a_hint_that_could_not_be_given_makes_the_viewer_join_again(valkey):
@@ -123,7 +117,7 @@ async def test_a_hint_that_could_not_be_given_makes_the_viewer_join_again(valkey
         room = local_room(server)
         await say_until_somebody_stalls(server, good)
         await server.bus.tell("show1", "ann", Number(1))
-        await eventually(lambda: [viewer for viewer in room.viewers if viewer.missed_hint])
+        await eventually_true(lambda: [viewer for viewer in room.viewers if viewer.missed_hint])
         deaf.connection.transport.resume_reading()
         assert (await deaf.closed())[0] == 4108
 
@@ -213,7 +207,7 @@ async def test_when_the_subscription_breaks_nothing_is_missing_afterwards(valkey
         await other.aclose()
         seen = await viewer.events(4)
         assert [offset for offset, _ in seen] == [3, 4]
-        await eventually(lambda: server.hub._pubsub is not None)
+        await eventually_true(lambda: server.hub._pubsub is not None)
         assert (await valkey.pubsub_numsub(channel_of("show1")))[0][1] == 1
 
 
@@ -263,6 +257,6 @@ async def test_a_viewer_who_comes_while_the_hub_is_still_subscribing_is_not_forg
     async with room_server(valkey) as server, server.dial() as connection:
         await asyncio.wait_for(under_way.wait(), GUARD_S)
         await connection.send('{"op":"join"}')
-        await eventually(lambda: "show1" in server.hub._rooms)
+        await eventually_true(lambda: "show1" in server.hub._rooms)
         go.set()
         assert b"joined" in await asyncio.wait_for(connection.recv(decode=False), GUARD_S)

@@ -1,0 +1,179 @@
+"""room-client.js in a real browser against a real room: cut lines, a restarted server, a wiped Valkey, limits."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+from playwright.async_api import Page
+
+from app.rooms.bus import Pace
+from tests.journeys.browser import open_chromium
+from tests.protocol.room_server import Number, Words, room_server
+from tests.waiting import eventually, eventually_true
+
+# A page's use of the client: everything it hears goes into `log`.
+LISTEN = """
+async (who) => {
+  const { RoomClient, Draft } = await import("/shared/room-client.js");
+  const room = new RoomClient({ show: "show1" });
+  const log = { texts: [], offsets: [], resets: 0, status: [], me: null, states: {}, hints: [] };
+  room.on("event", (event, { offset }) => { log.texts.push(event.text); log.offsets.push(offset); });
+  room.on("reset", () => { log.resets += 1; log.texts = []; log.offsets = []; });
+  room.on("status", (status) => log.status.push(status));
+  room.on("me", (me) => { log.me = me; });
+  room.on("state", (key, value) => { log.states[key] = value; });
+  room.on("hint", (hint) => log.hints.push(hint));
+  Object.assign(window, { room, log, Draft });
+  room.open();
+}
+"""
+
+
+class Tab:
+    """A browser tab with a room client in it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    async def log(self):
+        return await self.page.evaluate("log")
+
+    async def has(self, texts):
+        async def check():
+            return (await self.log())["texts"] == texts
+
+        await eventually(check, what=f"{texts} in the tab")
+
+    async def is_open(self, times=1):
+        async def check():
+            return sum(one["status"] == "open" for one in (await self.log())["status"]) >= times
+
+        await eventually(check, 20, what="the room to be open")
+
+
+@pytest.fixture
+async def chromium_page(chromium):
+    async with open_chromium(chromium) as browser:
+
+        @asynccontextmanager
+        async def visit(server, who="ann"):
+            context = await browser.new_context()
+            url = f"http://127.0.0.1:{server.port}/"
+            await context.add_cookies([{"name": "who", "value": who, "url": url}])
+            page = await context.new_page()
+            await page.goto(url)
+            await page.evaluate(LISTEN, who)
+            yield Tab(page)
+            await context.close()
+
+        yield visit
+
+
+async def test_a_cut_line_loses_nothing_doubles_nothing_and_answers_the_command(valkey, chromium_page):
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        await tab.is_open()
+        server.stage.cuts = 3  # after it is said, before it is answered: three times over
+        answer = await tab.page.evaluate("room.command('say', {text: 'once'})")
+        assert answer["o"] == 1
+        for n in range(5):
+            await server.bus.append("show1", Words(f"w{n}"))
+        await tab.has(["once", *(f"w{n}" for n in range(5))])
+        log = await tab.log()
+        assert log["offsets"] == [1, 2, 3, 4, 5, 6]
+        assert log["resets"] == 1  # the first join alone
+        assert log["me"]["person"] == {"id": "ann", "name": "Ann"}
+
+
+async def test_a_restarted_server_is_found_again_and_nothing_is_missing(valkey, chromium_page):
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        await tab.is_open()
+        await server.bus.append("show1", Words("before"))
+        await tab.has(["before"])
+        server.stop()
+
+        async def told():
+            return any(one.get("code") == 1012 for one in (await tab.log())["status"])
+
+        await eventually(told)
+        await server.bus.append("show1", Words("meanwhile"))
+        pending = tab.page.evaluate("room.command('say', {text: 'typed while away'})")
+        async with room_server(valkey, port=server.port):
+            assert (await pending)["o"] == 3
+            await tab.has(["before", "meanwhile", "typed while away"])
+            assert (await tab.log())["resets"] == 1
+
+
+async def test_a_wiped_room_starts_afresh_and_old_state_is_forgotten(valkey, chromium_page):
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        await tab.is_open()
+        await server.bus.set_state("show1", "pin", 9, Number(9))
+        await server.bus.append("show1", Words("lost"))
+        await tab.has(["lost"])
+        await valkey.flushall()
+        await server.bus.append("show1", Words("new"))
+        await tab.has(["new"])
+        log = await tab.log()
+        assert (log["resets"], log["states"]) == (2, {"pin": None})
+        await server.bus.set_state("show1", "pin", 1, Number(1))
+
+        async def newer():
+            return (await tab.log())["states"] == {"pin": {"n": 1}}
+
+        await eventually(newer)
+
+
+async def test_a_hole_in_what_the_server_sends_is_resumed_over(valkey, chromium_page):
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        await tab.is_open()
+        room = server.hub._rooms["show1"].room
+        (viewer,) = room.viewers
+        await server.bus.append("show1", Words("1"))
+        await tab.has(["1"])
+        room.demote(viewer)
+        await server.bus.append("show1", Words("2"))
+        await eventually_true(lambda: room.flushed == 2)  # a frame that never reached the tab
+        room.promote(viewer)
+        await server.bus.append("show1", Words("3"))
+        await tab.has(["1", "2", "3"])
+        log = await tab.log()
+        assert log["offsets"] == [1, 2, 3]
+        assert [one["code"] for one in log["status"] if "code" in one] == [4100]
+
+
+async def test_a_refused_text_is_kept_and_counts_down_until_it_may_be_sent(valkey, chromium_page):
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        await tab.is_open()
+        server.stage.pace = Pace(1500, 1)
+        views = await tab.page.evaluate(
+            """async () => {
+              const draft = new Draft(room, "say");
+              const views = [];
+              draft.text = "first";
+              const taken = await draft.send();
+              draft.text = "second";
+              const refused = await draft.send();
+              const kept = { text: draft.text, error: draft.error, retry: draft.retry_in_ms };
+              const tooEarly = await draft.send();
+              await new Promise((done) => { draft.on = (view) => { views.push(view); view.retry_in_ms ?? done(); }; });
+              const later = await draft.send();
+              return { taken, refused, kept, tooEarly, later, rest: draft.text, views };
+            }"""
+        )
+        assert (views["taken"], views["refused"], views["tooEarly"], views["later"]) == (True, False, False, True)
+        assert views["kept"]["text"] == "second"
+        assert views["kept"]["error"]["code"] == "too_fast"
+        assert 0 < views["kept"]["retry"] <= 1500
+        assert (views["rest"], views["views"][-1]["error"]) == ("", None)
+        await tab.has(["first", "second"])
+
+
+async def test_a_close_for_good_ends_the_room_and_every_waiting_command(valkey, chromium_page):
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        await tab.is_open()
+        await server.bus.signed_out("ann", "session of ann")
+
+        async def closed():
+            return (await tab.log())["status"][-1].get("code") == 4001
+
+        await eventually(closed)
+        code = await tab.page.evaluate("room.command('echo', {text: 'x'}).catch((refusal) => refusal.code)")
+        assert code == "disconnected"
