@@ -200,7 +200,8 @@ async def lift_timeouts(connection: Any, show: str, account: str, actor: str) ->
 
 async def name_of(pg: asyncpg.Pool, account: str) -> str | None:
     """The account's name; None when there is no such account."""
-    return await pg.fetchval("SELECT name FROM accounts WHERE id = $1", account)
+    name: str | None = await pg.fetchval("SELECT name FROM accounts WHERE id = $1", account)
+    return name
 
 
 async def acts_of(pg: asyncpg.Pool, show: str, count: int) -> list[Any]:

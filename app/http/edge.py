@@ -15,7 +15,7 @@ import redis.exceptions
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
@@ -51,19 +51,19 @@ class Surroundings:
         self._trusted = networks(settings.trusted_proxies)
 
     @staticmethod
-    def _peer(request: Request) -> str:
+    def _peer(request: HTTPConnection) -> str:
         return request.client.host if request.client else ""
 
-    def address(self, request: Request) -> str:
+    def address(self, request: HTTPConnection) -> str:
         """The client's address; empty when the peer has none (a unix socket)."""
         return client_address(self._peer(request), request.headers.get("x-forwarded-for"), self._trusted)
 
-    def scheme(self, request: Request) -> str:
+    def scheme(self, request: HTTPConnection) -> str:
         """The scheme, http or https, as the client used it."""
         forwarded = request.headers.get("x-forwarded-proto")
         return client_scheme(request.url.scheme, forwarded, self._peer(request), self._trusted)
 
-    def origin_allowed(self, request: Request) -> bool:
+    def origin_allowed(self, request: HTTPConnection) -> bool:
         """Whether the Origin, when present, is our own or on the list."""
         return origin_allowed(
             request.headers.get("origin"),

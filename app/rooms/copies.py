@@ -3,7 +3,7 @@
 A word leaves only when it was carried (at least once) or buried, whatever happens to the worker in between.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
@@ -22,11 +22,14 @@ class Copies:
 
     async def rooms(self) -> list[str]:
         """The rooms that may have words waiting."""
-        return [name.decode() for name in await self._valkey.zrange(OPEN_ROOMS, 0, OPEN_ROOMS_MAX, desc=True)]
+        names: Any = await self._valkey.zrange(OPEN_ROOMS, 0, OPEN_ROOMS_MAX, desc=True)
+        return [name.decode() for name in names]
 
     async def waiting(self, room: str) -> dict[str, bytes]:
         """Some of the words that wait: "epoch:offset" to the event's JSON. Empty when none does."""
-        cursor, found = 0, {}
+        found: dict[str, bytes] = {}
+        portion: Any
+        cursor = 0
         while True:
             cursor, portion = await self._valkey.hscan(keys_of(room).copies, cursor, count=COPIES_PER_READ)
             found |= {field.decode(): event for field, event in portion.items()}
@@ -40,6 +43,7 @@ class Copies:
     async def forget_closed(self) -> None:
         """Stops looking after rooms that nobody has had open for long and that have nothing waiting."""
         before = clock.now_ms() - OPEN_AGE_MAX_MS
-        for name in await self._valkey.zrange(OPEN_ROOMS, "-inf", before, byscore=True, offset=0, num=OPEN_ROOMS_MAX):
+        names: Any = await self._valkey.zrange(OPEN_ROOMS, "-inf", before, byscore=True, offset=0, num=OPEN_ROOMS_MAX)
+        for name in names:
             if not await self._valkey.exists(keys_of(name.decode()).copies):
                 await self._valkey.zrem(OPEN_ROOMS, name)

@@ -6,7 +6,7 @@ comes or goes: only the sum is published, and only when it changed.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from redis.asyncio import Redis
@@ -35,7 +35,7 @@ _sum = Script(_HERE / "sum.lua")
 async def open_rooms(valkey: Redis) -> list[str]:
     """The public rooms (= shows) that were open somewhere in the last hour."""
     since = clock.now_ms() - OPEN_AGE_MAX_MS
-    names = await valkey.zrange(OPEN_ROOMS, "+inf", since, desc=True, byscore=True, offset=0, num=OPEN_ROOMS_MAX)
+    names: Any = await valkey.zrange(OPEN_ROOMS, "+inf", since, desc=True, byscore=True, offset=0, num=OPEN_ROOMS_MAX)
     return [name.decode() for name in names]
 
 

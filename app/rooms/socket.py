@@ -138,8 +138,8 @@ class RoomSocket:
             if not is_infrastructure(error):
                 raise
             _log.warning("socket.unavailable", room=room, error=repr(error))
-            refused = overloaded()
-            wire.close(refused.code, refused.reason)
+            busy = overloaded()
+            wire.close(busy.code, busy.reason)
         finally:
             self._addresses[address] -= 1
             if not self._addresses[address]:

@@ -83,7 +83,8 @@ class RoomProtocol(WebSocketsSansIOProtocol):
         """Offers this wire to the application before its task runs for the first time."""
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.scope["extensions"][EXTENSION] = self  # type: ignore[index]
+            offered: Any = self.scope["extensions"]
+            offered[EXTENSION] = self
             self.transport.set_write_buffer_limits(high=BUFFER_HIGH_BYTES, low=BUFFER_LOW_BYTES)
             bare = self.transport.get_extra_info("socket")
             if bare is not None:

@@ -204,7 +204,7 @@ class ValkeyRooms:
             done = await _set_state(self.valkey, (keys.head, keys.state), args)
             return [] if done < 0 else [done]
 
-        return (await self._in_open_room(room, attempt))[0] == 1
+        return bool((await self._in_open_room(room, attempt))[0])
 
     async def tell(self, show: str, person: str, hint: msgspec.Struct) -> None:
         """Sends a hint to one person's sockets of the show."""
