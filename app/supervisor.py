@@ -205,7 +205,7 @@ class RoleProcess:
         with theirs:
             return spawn(
                 [sys.executable, "-m", "app.roles", *arguments],
-                end_signal=signal.SIGTERM,
+                end_signal=signal.SIGKILL,  # the servers go at the same moment: nothing is left to be done in order
                 env=self._environment,
                 stdin=theirs.fileno(),
                 pass_fds=pass_fds,

@@ -34,6 +34,7 @@ from app.http.endpoint import Endpoint, Gatekeeper
 from app.http.headers import SecurityHeaders
 from app.http.openapi import openapi_endpoint
 from app.http.pages import page_routes
+from app.outage import is_outage
 from app.rooms import edge as rooms_edge
 from app.rooms.bus import Rooms
 from app.rooms.command import Command
@@ -45,7 +46,7 @@ from app.rooms.socket import RoomSocket
 from app.rooms.sources import MeSource, Sources
 from app.rooms.valkey_bus import ValkeyRooms
 from app.settings import Settings
-from app.storage.loops import Loop, backoff_s, is_infrastructure
+from app.storage.loops import Loop, backoff_s
 from app.storage.postgres import open_pool
 from app.storage.valkey import open_valkey
 from app.streams import edge as streams_edge
@@ -89,7 +90,7 @@ async def _open_pool_patiently(url: str) -> asyncpg.Pool:
         try:
             return await open_pool(url)
         except (OSError, asyncpg.PostgresError) as error:
-            if not is_infrastructure(error):
+            if not is_outage(error):
                 raise
             failures += 1
             await asyncio.sleep(backoff_s(failures))

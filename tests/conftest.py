@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.running import RunningHawker
 from tests.waiting import eventually_now
 
 START_GUARD_S = 60
+LOG_LINES_SHOWN = 150
 _numbers = itertools.count(1)
 
 
@@ -136,6 +138,7 @@ def own_hawker(short_folder: Path) -> Iterator[Callable[..., RunningHawker]]:
     yield make
     for running in made:
         running.stop()
+        sys.stdout.write("\n".join([f"--- {running.data}", *running.log[-LOG_LINES_SHOWN:], ""]))  # seen when it failed
 
 
 @pytest.fixture(scope="session")

@@ -28,8 +28,9 @@ from app.checkout.order_rules import (
     states_before,
 )
 from app.checkout.views import OrderLine, OrderView
+from app.outage import EXTERNAL, is_outage
 from app.refusal import Refusal
-from app.storage.loops import backoff_s, is_infrastructure
+from app.storage.loops import backoff_s
 
 TRIES_MAX: Final = 8
 CREATED_STATUS: Final = 201
@@ -123,8 +124,8 @@ async def commit_orders(pg: asyncpg.Pool, batch: list[Commitment]) -> Sequence[O
     for tries in range(1, TRIES_MAX + 1):
         try:
             return await _commit_or_split(pg, batch)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if tries == TRIES_MAX or not is_infrastructure(error):
+        except EXTERNAL as error:
+            if tries == TRIES_MAX or not is_outage(error):
                 raise
         await asyncio.sleep(backoff_s(tries))
     raise AssertionError("unreachable")

@@ -10,10 +10,9 @@ from typing import Any, Final, TypeAlias
 
 import asyncpg
 import msgspec
-import redis.exceptions
 import structlog
 
-from app.storage.loops import is_infrastructure
+from app.outage import EXTERNAL, is_outage
 
 CLAIM_MAX: Final = 64
 SIDE_BY_SIDE_MAX: Final = 8
@@ -93,8 +92,8 @@ class Outbox:
             while self._kicked:
                 self._kicked = False
                 await self.run()
-        except (OSError, redis.exceptions.RedisError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if not is_infrastructure(error):
+        except EXTERNAL as error:
+            if not is_outage(error):
                 raise
             log.warning("outbox.left_to_worker", error=repr(error))
         finally:
@@ -124,8 +123,8 @@ class Outbox:
             done = await self._effects[note.topic](note.subject)
             if not done:
                 await self._pg.execute(_LATER, note.n, pause_s(note.tries))
-        except (OSError, redis.exceptions.RedisError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if not is_infrastructure(error):
+        except EXTERNAL as error:
+            if not is_outage(error):
                 raise
             log.warning("outbox.waits", topic=note.topic, subject=note.subject, tries=note.tries, error=repr(error))
             done = False

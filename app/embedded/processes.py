@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-END_GUARD_S: Final = 10
+END_GUARD_S: Final = 3  # whoever hangs longer is killed: all of them survive that
 POLL_S: Final = 0.02
 
 

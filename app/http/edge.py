@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
-import asyncpg
 import msgspec
-import redis.exceptions
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -26,6 +24,7 @@ from app.http.credentials import by_cookie, csrf_holds
 from app.http.endpoint import Call, Endpoint, Gatekeeper, Reply
 from app.http.origin_rules import client_address, client_scheme, networks, origin_allowed
 from app.http.problems import problem_response
+from app.outage import is_outage
 from app.person import Person, Right
 from app.refusal import Refusal
 from app.settings import Settings
@@ -204,25 +203,9 @@ def _response_of(outcome: Reply | Refusal | Response) -> Response | Refusal:
     return Response(msgspec.json.encode(outcome.body), outcome.status, outcome.headers, outcome.content_type)
 
 
-def is_infrastructure(failure: BaseException) -> bool:
-    """Whether a failure says that Postgres, Valkey or the network is away, not that our code is wrong."""
-    if isinstance(failure, asyncpg.InterfaceError):
-        return not isinstance(failure, asyncpg.DataError) and "clos" in str(failure)
-    return isinstance(
-        failure,
-        OSError
-        | asyncpg.PostgresConnectionError
-        | asyncpg.OperatorInterventionError
-        | asyncpg.InsufficientResourcesError
-        | redis.exceptions.ConnectionError
-        | redis.exceptions.TimeoutError
-        | redis.exceptions.ReadOnlyError,
-    )
-
-
 def _failed(request: Request, failure: Exception) -> Refusal:
     where = {"method": request.method, "path": request.url.path}
-    if is_infrastructure(failure):
+    if is_outage(failure):
         _log.warning("infrastructure_away", error=repr(failure), **where)
         return Refusal("unavailable", "A part of the service is restarting; try again.", retry_after_ms=RETRY_AFTER_MS)
     _log.error("request_failed", exc_info=failure, **where)

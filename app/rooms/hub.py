@@ -10,19 +10,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
-import asyncpg
-import redis.exceptions
 import structlog
 from redis.asyncio.client import PubSub
 
 from app import clock
+from app.outage import EXTERNAL, is_outage
 from app.rooms.frames import hint_body, text_frame
 from app.rooms.news import Hinted, News, Opened, Set, StandingChanged, Told, read_news
 from app.rooms.room import LocalRoom
 from app.rooms.session import Phase
 from app.rooms.valkey_bus import PEOPLE_CHANNEL, Head, ValkeyRooms, channel_of
 from app.rooms.viewer import Viewer
-from app.storage.loops import backoff_s, is_infrastructure
+from app.storage.loops import backoff_s
 
 CHECK_PERIOD_S: Final = 1.0
 REREAD_EVERY: Final = 3
@@ -33,7 +32,6 @@ BACKLOG_MAX: Final = 2000
 """News kept while a room is being read; beyond that it is read once more."""
 LISTEN_TIMEOUT_S: Final = 1.0
 
-_OUTAGES: Final = (OSError, redis.exceptions.RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _log = structlog.get_logger("hawker.rooms")
 
 
@@ -224,8 +222,8 @@ class Hub:
         try:
             await self._read_whole(tracked)
             tracked.loaded = True
-        except _OUTAGES as error:
-            if not is_infrastructure(error):
+        except EXTERNAL as error:
+            if not is_outage(error):
                 raise
             # Whoever waits for the room is told; those inside are served again by the next check.
             _log.warning("room.not_read", room=tracked.room.name, error=repr(error))
@@ -301,8 +299,8 @@ class Hub:
             started_s = clock.monotonic_s()
             try:
                 await work()
-            except _OUTAGES as error:
-                if not is_infrastructure(error):
+            except EXTERNAL as error:
+                if not is_outage(error):
                     raise
                 failures = failures + 1 if clock.monotonic_s() - started_s < LISTEN_TIMEOUT_S else 1
                 _log.warning("rooms.wait", error=repr(error))
@@ -314,8 +312,8 @@ class Hub:
         while True:
             try:
                 return await work()
-            except _OUTAGES as error:
-                if not is_infrastructure(error):
+            except EXTERNAL as error:
+                if not is_outage(error):
                     raise
                 failures += 1
                 await asyncio.sleep(backoff_s(failures))

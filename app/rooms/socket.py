@@ -11,15 +11,14 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
-import asyncpg
 import msgspec
-import redis.exceptions
 import structlog
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from app import clock
 from app.http.edge import Surroundings
+from app.outage import EXTERNAL, is_outage
 from app.person import Person, Standing
 from app.refusal import Refusal
 from app.rooms.bus import STAFF_SUFFIX, is_staff, show_of, staff_room
@@ -31,7 +30,6 @@ from app.rooms.limits import FLOOD_MAX, JOIN_TIMEOUT_S, MESSAGE_BYTES_MAX, Caps,
 from app.rooms.sources import Identity, MeSource
 from app.rooms.viewer import Viewer
 from app.rooms.wire import EXTENSION, TaskWire, Wire
-from app.storage.loops import is_infrastructure
 
 CLOSE_BAD_REQUEST: Final = 4000
 CLOSE_SIGN_IN: Final = 4001
@@ -44,7 +42,6 @@ RETRY_AFTER_MS: Final = 1000
 _SHOW_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 REASON_BYTES_MAX: Final = 120  # a close frame's reason has 123 (RFC 6455, section 5.5)
 
-_OUTAGES: Final = (OSError, redis.exceptions.RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _log = structlog.get_logger("hawker.rooms")
 
 
@@ -134,8 +131,8 @@ class RoomSocket:
             wire.close(refused.code, refused.reason)
         except MalformedFrameError as error:
             wire.close(CLOSE_BAD_REQUEST, str(error)[:REASON_BYTES_MAX].encode("ascii", "replace").decode())
-        except _OUTAGES as error:
-            if not is_infrastructure(error):
+        except EXTERNAL as error:
+            if not is_outage(error):
                 raise
             _log.warning("socket.unavailable", room=room, error=repr(error))
             busy = overloaded()
@@ -228,8 +225,8 @@ class RoomSocket:
                 await self.ask_again([viewer])
             present = msgspec.structs.replace(asker, standing=viewer.standing)
             return await run(self.commands, text, present)
-        except _OUTAGES as error:
-            if not is_infrastructure(error):
+        except EXTERNAL as error:
+            if not is_outage(error):
                 raise
             _log.warning("command.unavailable", error=repr(error))
             refusal = Refusal("unavailable", "This does not work just now; try again shortly.", RETRY_AFTER_MS)

@@ -5,11 +5,9 @@ Owns the one place where such a failure is swallowed. Whoever uses it has a loop
 
 from collections.abc import Awaitable
 
-import asyncpg
-import redis.exceptions
 import structlog
 
-from app.storage.loops import is_infrastructure
+from app.outage import EXTERNAL, is_outage
 
 log = structlog.get_logger()
 
@@ -18,8 +16,8 @@ async def unless_away(what: str, telling: Awaitable[object]) -> bool:
     """Awaits `telling`; False when Valkey or Postgres is away. Any other failure is a defect and rises."""
     try:
         await telling
-    except (OSError, redis.exceptions.RedisError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        if not is_infrastructure(error):
+    except EXTERNAL as error:
+        if not is_outage(error):
             raise
         log.warning("telling.put_off", what=what, error=repr(error))
         return False

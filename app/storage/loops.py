@@ -9,32 +9,15 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Literal
 
-import asyncpg
 import msgspec
-import redis.exceptions
 import structlog
+
+from app.outage import EXTERNAL, is_outage
 
 BACKOFF_MIN_S: Final = 0.05
 BACKOFF_MAX_S: Final = 2.0
 
 log = structlog.get_logger()
-
-INFRASTRUCTURE_LOST: Final = (
-    ConnectionError,  # refused, reset, broken pipe
-    FileNotFoundError,  # the unix socket of a server that is not up
-    TimeoutError,
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-    redis.exceptions.BusyLoadingError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-)
-"""What a loop may outlive. asyncpg's InterfaceError is added by `is_infrastructure` only for a closed connection."""
 
 
 class Loop(msgspec.Struct, frozen=True):
@@ -44,13 +27,6 @@ class Loop(msgspec.Struct, frozen=True):
     period_s: float
     run: Callable[[], Awaitable[None]]
     where: Literal["worker", "web"] = "worker"
-
-
-def is_infrastructure(error: BaseException) -> bool:
-    """True for errors that say "the other side is away" and nothing about our own code."""
-    if isinstance(error, INFRASTRUCTURE_LOST):
-        return True
-    return isinstance(error, asyncpg.InterfaceError) and "clos" in str(error)
 
 
 async def run_loops(loops: Iterable[Loop]) -> None:
@@ -66,8 +42,8 @@ async def _run_for_ever(loop: Loop) -> None:
     while True:
         try:
             await loop.run()
-        except (OSError, redis.exceptions.RedisError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if not is_infrastructure(error):
+        except EXTERNAL as error:
+            if not is_outage(error):
                 raise
             failures += 1
             pause_s = backoff_s(failures)

@@ -1,0 +1,42 @@
+"""Which failures say that Postgres, Valkey or the network is away, and nothing about our own code.
+
+Such a failure is waited out, or told as "try again"; every other one is a defect and rises.
+"""
+
+from typing import Final
+
+import asyncpg
+import redis.exceptions
+
+EXTERNAL: Final = (
+    OSError,
+    redis.exceptions.RedisError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    ExceptionGroup,  # of a TaskGroup whose tasks met any of these
+)
+"""Everything that may come from outside, for an `except`; `is_outage` tells which of it is one."""
+
+_AWAY: Final = (
+    OSError,  # refused, reset, no such socket, no route, out of time
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.BusyLoadingError,
+    redis.exceptions.ReadOnlyError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # starting up, shutting down, crashed, cancelled
+    asyncpg.InsufficientResourcesError,  # disk full, too many connections
+    asyncpg.TransactionRollbackError,  # serialization, deadlock: the same again may do
+)
+
+
+def is_outage(failure: BaseException) -> bool:
+    """True when the other side is away. Of asyncpg's own errors only those of a connection that broke in between."""
+    if isinstance(failure, ExceptionGroup):
+        return all(is_outage(one) for one in failure.exceptions)
+    if isinstance(failure, asyncpg.InternalClientError):
+        return "another operation" in str(failure)
+    if isinstance(failure, asyncpg.InterfaceError):
+        return "clos" in str(failure)
+    return isinstance(failure, _AWAY)

@@ -1,0 +1,213 @@
+"""Buyers over HTTP who write down what they asked and what they were told; and the books that must balance after.
+
+An answer that never came counts as "may have happened": the buyer asks again under the same key until told.
+"""
+
+import asyncio
+import contextlib
+import random
+from dataclasses import dataclass, field
+
+import asyncpg
+import httpx
+
+from app import clock
+from app.accounts.sessions import Sessions
+from app.flash_sales.gate_wire import gate_keys
+from app.storage.postgres import open_pool
+from app.storage.valkey import open_valkey
+from tests.running import RunningHawker
+from tests.waiting import eventually
+
+ASK_TIMEOUT_S = 8
+GIVE_UP_S = 60
+METHODS = ["works"] * 17 + ["declines"] * 2 + ["hangs"]
+
+
+@dataclass
+class Told:
+    """What one buyer was told: orders acknowledged, refusals counted, and questions that stayed open."""
+
+    orders: list[str] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+
+class Buyer:
+    """One account that buys until told to stop."""
+
+    def __init__(self, http: httpx.AsyncClient, secret: str, seed: int) -> None:
+        self.told = Told()
+        self._http = http
+        self._headers = {"Authorization": f"Bearer {secret}"}
+        self._dice = random.Random(seed)
+
+    async def buy(self, pools: list[str], stop: asyncio.Event) -> None:
+        """Holds and pays, again and again."""
+        while not stop.is_set():
+            hold = await self._ask("/api/holds", {"pool": self._dice.choice(pools), "quantity": 1, "show": "demo"})
+            if hold is not None:
+                method = self._dice.choice(METHODS)
+                order = await self._ask("/api/orders", {"hold": hold["id"], "method": method})
+                if order is not None:
+                    self.told.orders.append(order["id"])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._dice.uniform(0.005, 0.05))
+
+    async def _ask(self, path: str, body: dict) -> dict | None:
+        """The answer when it was yes. Asks again while it is not known."""
+        key = clock.new_id()
+        deadline = clock.monotonic_s() + GIVE_UP_S
+        while clock.monotonic_s() < deadline:
+            headers = {**self._headers, "Idempotency-Key": key}
+            try:
+                answer = await self._http.post(path, json=body, headers=headers)
+            except httpx.TransportError:
+                await self._breathe(50)
+                continue
+            if answer.status_code == 201:
+                return answer.json()
+            problem = answer.json()
+            assert answer.status_code != 500, problem
+            code = problem["code"]
+            if answer.status_code in {503, 504} or code in {"in_progress", "rebuilding"}:
+                await self._breathe(problem.get("retry_after_ms") or 100)
+                continue
+            self.told.refused[code] = self.told.refused.get(code, 0) + 1
+            return None
+        self.told.unknown.append(f"{path} {key}")
+        return None
+
+    async def _breathe(self, retry_after_ms: int) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), min(retry_after_ms, 500) / 1000)
+
+
+class Crowd:
+    """Some buyers at one Hawker, buying while the test breaks things."""
+
+    def __init__(self, running: RunningHawker, buyers: list[Buyer], pools: list[str]) -> None:
+        self._running = running
+        self._buyers = buyers
+        self._pools = pools
+        self._stop = asyncio.Event()
+        self._tasks: list[asyncio.Task] = []
+
+    @property
+    def orders(self) -> list[str]:
+        """All that were acknowledged so far."""
+        return [order for buyer in self._buyers for order in buyer.told.orders]
+
+    @property
+    def unknown(self) -> list[str]:
+        """Questions that nobody answered in GIVE_UP_S."""
+        return [question for buyer in self._buyers for question in buyer.told.unknown]
+
+    def start(self) -> None:
+        """All begin to buy."""
+        self._tasks = [asyncio.create_task(buyer.buy(self._pools, self._stop)) for buyer in self._buyers]
+
+    async def stop(self) -> None:
+        """All finish what they began."""
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+
+    async def goes_on(self, count: int = 5, guard_s: float = 45) -> None:
+        """Returns when `count` more orders were acknowledged."""
+        target = len(self.orders) + count
+
+        async def enough() -> bool:
+            for task in self._tasks:
+                if task.done():
+                    task.result()
+            return len(self.orders) >= target
+
+        await eventually(enough, guard_s, "buyers buy on")
+
+
+async def gather_crowd(
+    running: RunningHawker, http: httpx.AsyncClient, size: int, stock: list[int], seed: int
+) -> Crowd:
+    """`size` buyers with accounts of their own, and one product for each entry of `stock`."""
+    pg = await open_pool(running.postgres_url, size_max=2)
+    try:
+        pools = [await _stock(pg, units) for units in stock]
+        sessions = Sessions(pg)
+        buyers = []
+        for number in range(size):
+            account, name = clock.new_id(), f"Buyer {seed} {number}"
+            await pg.execute("INSERT INTO accounts (id, name, name_folded) VALUES ($1, $2, $2)", account, name)
+            buyers.append(Buyer(http, await sessions.open(account), seed * 1000 + number))
+    finally:
+        await pg.close()
+    return Crowd(running, buyers, pools)
+
+
+async def _stock(pg: asyncpg.Pool, units: int) -> str:
+    product, variant, pool = clock.new_id(), clock.new_id(), clock.new_id()
+    await pg.execute("INSERT INTO products (id, shop_id, title) VALUES ($1, 'demo', 'Bowl')", product)
+    await pg.execute(
+        "INSERT INTO variants (id, product_id, title, position, price_minor, received) VALUES ($1, $2, '', 0, 900, $3)",
+        variant,
+        product,
+        units,
+    )
+    await pg.execute("INSERT INTO pools (id, variant_id, allotment) VALUES ($1, $2, $3)", pool, variant, units)
+    await pg.execute("INSERT INTO lineup (show_id, product_id, position) VALUES ('demo', $1, 99)", product)
+    return pool
+
+
+OPEN_ATTEMPTS = "SELECT count(*) FROM payment_attempts WHERE state IN ('started', 'authorised', 'voiding')"
+OPEN_EFFECTS = "SELECT count(*) FROM outbox WHERE done_at IS NULL"
+BOOKS = """
+SELECT p.id, p.allotment, p.sold, v.received + v.returned AS units,
+       coalesce((SELECT sum(l.quantity) FROM order_lines l JOIN orders o ON o.id = l.order_id
+                 WHERE l.pool_id = p.id AND o.state IN ('authorised', 'paid')), 0) AS standing,
+       coalesce((SELECT sum(b.sold) FROM pool_buyers b WHERE b.pool_id = p.id), 0) AS by_buyer,
+       (SELECT sum(q.allotment) FROM pools q WHERE q.variant_id = p.variant_id AND q.closed_at IS NULL) AS allotted
+FROM pools p JOIN variants v ON v.id = p.variant_id
+"""
+PAID_TWICE = """
+SELECT o.id FROM orders o JOIN payment_attempts a ON a.order_id = o.id
+GROUP BY o.id HAVING count(*) FILTER (WHERE a.state = 'captured') > 1
+"""
+
+
+async def check_books(running: RunningHawker, crowd: Crowd, settle_guard_s: float) -> None:
+    """Waits until nothing is in flight, then: no oversell, every acknowledged order there once, the gate agrees."""
+    pg = await open_pool(running.postgres_url, size_max=2)
+    try:
+
+        async def settled() -> bool:
+            return not await pg.fetchval(OPEN_ATTEMPTS) and not await pg.fetchval(OPEN_EFFECTS)
+
+        await eventually(settled, settle_guard_s, "payments settled and outbox empty")
+        for row in await pg.fetch(BOOKS):
+            assert row["standing"] == row["sold"] == row["by_buyer"] <= row["allotment"], dict(row)
+            assert row["units"] == row["allotted"], dict(row)
+        acknowledged = crowd.orders
+        assert len(set(acknowledged)) == len(acknowledged)
+        found = await pg.fetch("SELECT id, state FROM orders WHERE id = ANY($1::text[])", acknowledged)
+        assert len(found) == len(acknowledged), "an acknowledged order is missing"
+        assert {row["state"] for row in found} <= {"authorised", "paid"}
+        assert await pg.fetch(PAID_TWICE) == []
+        assert crowd.unknown == []
+        await _check_gates(running, pg)
+    finally:
+        await pg.close()
+
+
+async def _check_gates(running: RunningHawker, pg: asyncpg.Pool) -> None:
+    """Once the last hold has expired, every gate is free of holds and counts what Postgres counts."""
+    valkey = open_valkey(running.valkey_url)
+    try:
+        for row in await pg.fetch("SELECT id, allotment - sold AS free FROM pools WHERE closed_at IS NULL"):
+            key = gate_keys(row["id"])[0]
+
+            async def agrees(key=key, free=row["free"]) -> bool:
+                left, held = await valkey.hmget(key, "left", "held")
+                return left is None or (int(left) == free and int(held) == 0)
+
+            await eventually(agrees, 30, f"the gate of {row['id']} counts as Postgres does")
+    finally:
+        await valkey.aclose()
