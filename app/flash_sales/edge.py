@@ -149,8 +149,6 @@ def loops(parts: FlashSales) -> list[Loop]:
 
 async def _take(parts: FlashSales, call: Call) -> Reply | Refusal:
     body: TakeHold = call.body
-    if body.show is not None and not await parts.show_exists(body.show):
-        return Refusal("not_found", "There is no such show.")
     assert call.idempotency_key is not None
     answer = await take_hold(
         parts,
@@ -179,7 +177,7 @@ async def _create(parts: FlashSales, call: Call) -> Reply | Refusal:
 
 async def _list_sales(parts: FlashSales, call: Call) -> Reply | Refusal:
     show = call.path["show"]
-    if not await parts.show_exists(show):
+    if await sale_store.show_state(parts.pg, show) is None:
         return Refusal("not_found", "There is no such show.")
     return Reply(Sales([row.view for row in await sale_store.sales_of(parts.pg, show)]))
 

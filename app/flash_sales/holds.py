@@ -42,6 +42,7 @@ class Hold(msgspec.Struct, frozen=True):
     server_now_ms: int
 
 
+NOT_SOLD_HERE: Final = Refusal("not_found", "There is no such item in this show.")
 _REFUSALS: Final = {
     "all_held": ("Every unit is in somebody's basket just now; some may come back.", ALL_HELD_RETRY_MS),
     "sold_out": ("All units are sold.", None),
@@ -85,7 +86,12 @@ def view_hold(hold: str, record: HoldRecord, label: PoolLabel, now_ms: int) -> H
 
 
 async def take_hold(sales: FlashSales, *, person: str, key: str, pool: str, quantity: int, show: str) -> Hold | Refusal:
-    """Takes `quantity` units for the person, at the gate's price and until the gate's expiry. Idempotent by `key`."""
+    """Takes `quantity` units for the person, at the gate's price and until the gate's expiry. Idempotent by `key`.
+
+    `show` is where the person watches, "" for nowhere. The key belongs to the person and the pool.
+    """
+    if show and not await sales.sells(show, pool):
+        return NOT_SOLD_HERE
     decided = await sales.gate.take(
         pool,
         hold=hold_id(pool, clock.new_id()),

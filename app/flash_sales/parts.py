@@ -20,6 +20,11 @@ _SHOWS_OF_POOL: Final = """
       JOIN shows s ON s.id = l.show_id
      WHERE p.id = $1 AND p.flash_sale_id IS NULL AND s.state IN ('rehearsal', 'live', 'paused')"""
 
+_SELLS: Final = """
+    SELECT EXISTS (SELECT FROM shows s JOIN products d ON d.shop_id = s.shop_id
+                     JOIN variants v ON v.product_id = d.id JOIN pools p ON p.variant_id = v.id
+                    WHERE s.id = $1 AND p.id = $2)"""
+
 SHOWS_KNOWN_S: Final = 2.0
 POOLS_KNOWN_MAX: Final = 10_000
 
@@ -34,7 +39,7 @@ class FlashSales:
     settings: Settings
     gate: Gate
     voice: Voice
-    show_exists: Callable[[str], Awaitable[bool]]
+    sells: Callable[[str, str], Awaitable[bool]]  # (show, pool)
 
     async def close(self) -> None:
         """Answers what was asked and says what was heard. Postgres and Valkey must still be open."""
@@ -61,21 +66,21 @@ class _ShowsOfPool:
         return shows
 
 
-class _ShowExists:
-    """Whether there is such a show, remembering those that there are: a show never goes away."""
+class _Sells:
+    """Whether a pool is sold in a show: it is of the show's shop. Remembers what is so, for it never changes."""
 
     def __init__(self, pg: asyncpg.Pool) -> None:
         self._pg = pg
-        self._known: set[str] = set()
+        self._known: set[tuple[str, str]] = set()
 
-    async def __call__(self, show: str) -> bool:
-        if show in self._known:
+    async def __call__(self, show: str, pool: str) -> bool:
+        if (show, pool) in self._known:
             return True
-        if not await self._pg.fetchval("SELECT EXISTS (SELECT FROM shows WHERE id = $1)", show):
+        if not await self._pg.fetchval(_SELLS, show, pool):
             return False
         if len(self._known) >= POOLS_KNOWN_MAX:
             self._known.clear()
-        self._known.add(show)
+        self._known.add((show, pool))
         return True
 
 
@@ -89,5 +94,5 @@ def open_flash_sales(pg: asyncpg.Pool, valkey: Redis, rooms: Rooms, settings: Se
         settings=settings,
         gate=Gate(pg, valkey, voice),
         voice=voice,
-        show_exists=_ShowExists(pg),
+        sells=_Sells(pg),
     )

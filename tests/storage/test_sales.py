@@ -176,6 +176,8 @@ async def test_bad_requests_are_refused_by_name_and_change_nothing(pg, valkey):
         assert problem(await world.take(buyer, "nopool")) == (404, "not_found")
         assert problem(await world.take(buyer, pool, show="noshow")) == (404, "not_found")
         assert problem(await buyer.post("/api/holds", {"pool": pool, "quantity": 1})) == (400, "idempotency_key")
+        async with open_world(pg, valkey) as elsewhere:
+            assert problem(await world.take(buyer, pool, show=elsewhere.show)) == (404, "not_found")
         hold = await world.held(buyer, pool)
         assert problem(await world.order(other, hold)) == (404, "not_found")
         assert problem(await other.ask("DELETE", f"/api/holds/{hold}")) == (404, "not_found")

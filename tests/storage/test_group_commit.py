@@ -1,0 +1,80 @@
+"""Group commit: what waits together goes together, and nobody pays for a neighbour's misfortune."""
+
+import asyncio
+
+import pytest
+
+from app.storage import group_commit
+from app.storage.group_commit import GroupCommit, Overloaded
+
+
+class Decider:
+    """Answers n with 2n, once it is let go; keeps the batches."""
+
+    def __init__(self):
+        self.batches: list[list[int]] = []
+        self.gate = asyncio.Event()
+
+    async def __call__(self, batch: list[int]) -> list[int]:
+        self.batches.append(batch)
+        await self.gate.wait()
+        if -1 in batch:
+            raise ValueError("bad batch")
+        return [2 * n for n in batch]
+
+
+async def submitted(group: GroupCommit, *items: int) -> list[asyncio.Task]:
+    """Tasks that have submitted their item."""
+    tasks = [asyncio.ensure_future(group.submit(item)) for item in items]
+    await asyncio.wait(tasks, timeout=0)
+    return tasks
+
+
+async def test_all_that_arrive_during_a_call_share_the_next_one():
+    decider = Decider()
+    group = GroupCommit(decider, batch_max=4)
+    first = await submitted(group, 1)
+    while not decider.batches:
+        await asyncio.wait(first, timeout=0)
+    rest = await submitted(group, *range(2, 8))
+    decider.gate.set()
+    assert await asyncio.gather(*first, *rest) == [2, 4, 6, 8, 10, 12, 14]
+    assert decider.batches == [[1], [2, 3, 4, 5], [6, 7]]
+    await group.drain()
+    assert group.idle
+
+
+async def test_a_failed_call_fails_its_own_batch_alone():
+    decider = Decider()
+    decider.gate.set()
+    group = GroupCommit(decider, batch_max=2)
+    answers = await asyncio.gather(*await submitted(group, 1, -1, 3, 4), return_exceptions=True)
+    assert [type(one) for one in answers] == [ValueError, ValueError, int, int]
+
+
+async def test_who_gives_up_waiting_withdraws_nothing_that_is_in_flight():
+    decider = Decider()
+    group = GroupCommit(decider, batch_max=1)
+    flying, waiting, last = await submitted(group, 1, 2, 3)
+    while not decider.batches:
+        await asyncio.wait([flying], timeout=0)
+    flying.cancel()
+    waiting.cancel()
+    await asyncio.wait([flying, waiting])
+    decider.gate.set()
+    assert await last == 6
+    assert decider.batches == [[1], [3]]
+
+
+async def test_too_many_who_wait_are_told_at_once(monkeypatch):
+    monkeypatch.setattr(group_commit, "WAITING_MAX", 2)
+    decider = Decider()
+    group = GroupCommit(decider, batch_max=1)
+    flying = await submitted(group, 1)
+    while not decider.batches:
+        await asyncio.wait(flying, timeout=0)
+    waiting = await submitted(group, 2, 3)
+    with pytest.raises(Overloaded):
+        await asyncio.wait_for(group.submit(4), 5)
+    decider.gate.set()
+    assert await asyncio.gather(*flying, *waiting) == [2, 4, 6]
