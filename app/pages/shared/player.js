@@ -30,7 +30,8 @@ const REQUEST_TIMEOUT_MS = 10000;
 const CONNECT_TIMEOUT_MS = 10000;
 const GOODBYE_TIMEOUT_MS = 1500;
 const LOST_AFTER_MS = 2500; // "disconnected" may heal by itself; after this long a new session is quicker
-const STALLED_MS = 3000;
+const STALLED_MS = 2000;
+const LOOK_EVERY_MS = 500;
 const FINAL = new Set([400, 401, 403, 404, 405, 406, 413, 415, 422]);
 
 export class Player extends EventTarget {
@@ -193,6 +194,7 @@ export class Player extends EventTarget {
     if (peer.connectionState === "failed" || peer.connectionState === "closed") {
       this.#again(run, peer.connectionState);
     } else if (peer.connectionState === "disconnected") {
+      this.#againIfEnded(run);
       this.#after(LOST_AFTER_MS, () => {
         if (run === this.#run && peer.connectionState === "disconnected") this.#again(run, "disconnected");
       });
@@ -212,17 +214,40 @@ export class Player extends EventTarget {
     };
     if (this.#video.requestVideoFrameCallback) this.#video.requestVideoFrameCallback(onFrame);
     else this.#video.addEventListener("playing", () => { if (run === this.#run) this.#say("playing", "event"); }, { once: true });
+    let lastSeen = performance.now();
+    let patience_ms = STALLED_MS;
     const look = () => {
       if (run !== this.#run) return;
+      const now = performance.now();
       // A page in the background paints nothing, and that is not the stream's fault.
       const hidden = document.visibilityState === "hidden" || this.#video.paused;
-      if (this.#state === "playing" && frames === seen && !hidden && this.#video.requestVideoFrameCallback) {
-        this.#say("stalled", "no frame");
+      if (frames !== seen || hidden || !frames) {
+        lastSeen = now;
+        patience_ms = STALLED_MS;
       }
       seen = frames;
-      this.#after(STALLED_MS, look);
+      if (now - lastSeen > patience_ms) {
+        patience_ms *= 1.5; // asked ever more seldom: a host's long pause is not a thousand viewers' busy loop
+        if (this.#state === "playing") this.#say("stalled", "no frame");
+        this.#againIfEnded(run);
+      }
+      this.#after(LOOK_EVERY_MS, look);
     };
-    this.#after(STALLED_MS, look);
+    this.#after(LOOK_EVERY_MS, look);
+  }
+
+  /** A server that was started again, or that ended us, knows the session no more: no use in waiting for ICE to see. */
+  async #againIfEnded(run) {
+    try {
+      const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+      const { status } = await fetch(this.#session, { headers: this.#headers(), signal });
+      if (run === this.#run && (status === 404 || status === 410)) {
+        this.#session = null;
+        this.#again(run, "ended", 0);
+      }
+    } catch {
+      // Unreachable just now; the connection's own state decides.
+    }
   }
 
   #after(delay_ms, action) {

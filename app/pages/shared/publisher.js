@@ -187,9 +187,24 @@ export class Publisher extends EventTarget {
     } else if (peer.connectionState === "failed" || peer.connectionState === "closed") {
       this.#again(run, peer.connectionState);
     } else if (peer.connectionState === "disconnected") {
+      this.#againIfEnded(run);
       this.#after(LOST_AFTER_MS, () => {
         if (run === this.#run && peer.connectionState === "disconnected") this.#again(run, "disconnected");
       });
+    }
+  }
+
+  /** A server that was started again knows the session no more: no use in waiting for ICE to see. */
+  async #againIfEnded(run) {
+    try {
+      const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+      const { status } = await fetch(this.#session, { headers: this.#headers(), signal });
+      if (run === this.#run && (status === 404 || status === 410)) {
+        this.#session = null;
+        this.#again(run, "ended");
+      }
+    } catch {
+      // Unreachable just now; the connection's own state decides.
     }
   }
 
