@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -28,7 +28,7 @@ def _settings() -> Settings:
         _fail(error)
 
 
-def _fail(error: Exception) -> Any:
+def _fail(error: Exception) -> NoReturn:
     typer.echo(f"hawker: {error}", err=True)
     sys.exit(1)
 

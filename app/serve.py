@@ -168,7 +168,7 @@ async def _make_sure_of_demo(url: str) -> None:
 async def _look_for_shops(url: str) -> bool:
     connection = await asyncpg.connect(url)
     try:
-        return await connection.fetchval("SELECT EXISTS (SELECT FROM shops)")
+        return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM shops)"))
     finally:
         await connection.close()
 
@@ -196,4 +196,4 @@ def _reachable(host: str) -> str:
             probe.connect((DOCUMENTATION_ADDRESS, 9))  # a datagram socket sends nothing by connecting
         except OSError:
             return "127.0.0.1"
-        return probe.getsockname()[0]
+        return str(probe.getsockname()[0])

@@ -89,6 +89,6 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
 
 def child_environment(settings: Settings, **changes: str) -> dict[str, str]:
     """The environment for a process that this one starts: our own, our paths made absolute, and `changes`."""
-    absolute = {"HAWKER_DATA": settings.data_dir, "TLS_CERT": settings.tls_cert, "TLS_KEY": settings.tls_key}
-    paths = {name: str(Path(path).absolute()) for name, path in absolute.items() if str(path)}
+    absolute = {"HAWKER_DATA": str(settings.data_dir), "TLS_CERT": settings.tls_cert, "TLS_KEY": settings.tls_key}
+    paths = {name: str(Path(path).absolute()) for name, path in absolute.items() if path}
     return {**os.environ, **paths, **changes}

@@ -11,7 +11,7 @@ from typing import Final
 
 import asyncpg
 
-from app.accounts.passwords import Passwords
+from app.accounts.passwords import hash_now, weak
 from app.accounts.register import create_account as register_account
 from app.accounts.register import create_shop as register_shop
 from app.embedded.child import end
@@ -38,9 +38,11 @@ async def migrate_database(settings: Settings) -> list[str]:
 
 async def create_account(settings: Settings, name: str, email: str, password: str) -> str:
     """The id of a new account. The operator may choose any name."""
-    passwords = Passwords()
+    refused = weak(password)
+    if refused is not None:
+        raise CommandRefusedError(refused.message)
+    digest = hash_now(password)
     async with _pool(settings) as pool:
-        digest = await passwords.hash(password)
         account = await register_account(pool, name=name, email=email, password_hash=digest, may_be_reserved=True)
     return _accepted(account)
 

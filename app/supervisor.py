@@ -71,7 +71,7 @@ class Keeper:
         self._say = say
         self._children: dict[str, Child] = {}
         self._wakers: set[asyncio.Event] = set()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self.impatient = asyncio.Event()  # a second Ctrl-C: stop waiting for anybody
         asyncio.get_running_loop().add_signal_handler(signal.SIGCHLD, self._wake)
 
@@ -96,7 +96,7 @@ class Keeper:
         self._children[child.name] = child
         deaths = 0
         was_ready = False
-        while not self._stopping:
+        while not self._stopping.is_set():
             began = clock.monotonic_s()
             process = child.process = child.launch()
             self._folder.record(child.name, process.pid, child.end_signal)
@@ -104,7 +104,7 @@ class Keeper:
             self._folder.forget(child.name)
             was_ready = was_ready or child.ready.is_set()
             child.ready.clear()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             deaths = 1 if clock.monotonic_s() - began > STEADY_S else deaths + 1
             if status == EXIT_USELESS or (not was_ready and deaths >= FIRST_TRIES_MAX):
@@ -128,7 +128,7 @@ class Keeper:
 
     async def stop(self) -> None:
         """Ends all children in STOP_ORDER, each politely first."""
-        self._stopping = True
+        self._stopping.set()
         for name in STOP_ORDER:
             if name in self._children:
                 await self._end(self._children[name])

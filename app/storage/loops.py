@@ -56,5 +56,5 @@ async def _run_for_ever(loop: Loop) -> None:
 
 def backoff_s(failures: int) -> float:
     """How long to wait after so many failures in a row: doubling, bounded, and never two processes in step."""
-    ceiling_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * 2 ** min(failures, 10))
+    ceiling_s = min(BACKOFF_MAX_S, BACKOFF_MIN_S * float(2 ** min(failures, 10)))
     return ceiling_s * (0.5 + random.random() / 2)

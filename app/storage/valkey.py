@@ -38,13 +38,13 @@ class Script:
     """One Lua script from a file, run by its digest; sent again whenever Valkey does not know it (any more)."""
 
     def __init__(self, path: Path) -> None:
-        self.source = path.read_bytes()
-        self._sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
+        self.source = path.read_text(encoding="utf-8")
+        self._sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, valkey: Redis, keys: Sequence[str | bytes], args: Sequence[Argument] = ()) -> Any:
         """The script's result, as Valkey sent it."""
         try:
-            return await valkey.evalsha(self._sha, len(keys), *keys, *args)  # type: ignore[misc]
+            return await valkey.evalsha(self._sha, len(keys), *keys, *args)
         except NoScriptError:
             # Not run: it was unknown. EVAL both runs it and makes it known.
-            return await valkey.eval(self.source, len(keys), *keys, *args)  # type: ignore[misc,arg-type]
+            return await valkey.eval(self.source, len(keys), *keys, *args)
