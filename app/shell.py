@@ -11,6 +11,7 @@ from typing import Final
 
 import asyncpg
 
+from app.accounts.name_rules import clean_email
 from app.accounts.passwords import hash_now, weak
 from app.accounts.register import create_account as register_account
 from app.accounts.register import create_shop as register_shop
@@ -50,7 +51,7 @@ async def create_account(settings: Settings, name: str, email: str, password: st
 async def create_shop(settings: Settings, name: str, host: str, currency: str) -> str:
     """The id of a new shop whose first host is the account with the address `host`."""
     async with _pool(settings) as pool:
-        account = await pool.fetchval("SELECT id FROM accounts WHERE email_folded = $1", host.strip().casefold())
+        account = await pool.fetchval("SELECT id FROM accounts WHERE email_folded = $1", _accepted(clean_email(host)))
         if account is None:
             raise CommandRefusedError(f"There is no account with the address {host}; make it with create-account.")
         shop = await register_shop(pool, name=name, currency=currency.upper(), host=account)

@@ -1,17 +1,19 @@
 """Signing up, in and out over HTTP, and what an attacker tries there."""
 
+import asyncio
 import hashlib
 
 import pytest
 
 from app import clock
-from app.accounts import edge
+from app.accounts import edge, passwords
 from app.accounts.gatekeeper import AccountsGatekeeper
 from app.accounts.register import add_member, create_account, create_shop
 from app.accounts.socket_identity import SocketIdentity
 from app.accounts.throttle import SIGN_IN_ACCOUNT
 from app.http.edge import build_asgi, build_routes
 from app.person import Standing
+from app.refusal import Refusal
 from tests.protocol.callers import Caller, accounts_over, problem, somebody
 
 PASSWORD = "correct horse battery"
@@ -274,3 +276,24 @@ async def test_standing_knows_hosts_moderators_and_everybody_else(app, accounts,
     assert await standing(viewer, show) is Standing.VIEWER
     assert await identity.standing(show, None) is Standing.VIEWER
     assert await identity.standing("nowhere", None) is None
+
+
+async def test_an_unknown_address_costs_as_much_work_as_a_wrong_password(app, monkeypatch):
+    _, person = await signed_up(app)
+    worked = []
+    honest = passwords._matches
+    monkeypatch.setattr(passwords, "_matches", lambda kept, word: worked.append(kept[:31]) or honest(kept, word))
+    await Caller(app).post("/api/session", {"email": person["email"], "password": "not the password"})
+    await Caller(app).post("/api/session", {"email": "nobody@example.org", "password": PASSWORD})
+    # The same algorithm with the same parameters, once each.
+    assert len(worked) == 2
+    assert worked[0] == worked[1]
+
+
+async def test_more_sign_ins_than_can_wait_are_told_to_come_back(accounts, monkeypatch):
+    monkeypatch.setattr(passwords, "WAITING_MAX", 3)
+    outcomes = await asyncio.gather(*(accounts.passwords.verify(None, PASSWORD) for _ in range(5)))
+    refused = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+    assert len(refused) == 2
+    assert {(one.code, one.retry_after_ms) for one in refused} == {("busy", 2000)}
+    assert await accounts.passwords.verify(None, PASSWORD) is False

@@ -1,5 +1,6 @@
 """Products, stock and photos over HTTP."""
 
+import asyncio
 import io
 import struct
 import zlib
@@ -137,6 +138,19 @@ async def test_stock_cannot_outgrow_its_count(market):
         answer = await market.host.ask("PUT", f"/api/products/{product['id']}", edit)
         statuses.add(answer.json().get("code", answer.status_code))
         assert statuses <= {200, "stock_limit"}
+
+
+async def test_edits_that_come_at_once_lose_no_unit(market, pg):
+    product = await market.added()
+    edit = edit_of(product)
+    edit["variants"][0]["stock_add"] = 1
+    path = f"/api/products/{product['id']}"
+    answers = await asyncio.gather(*(market.host.ask("PUT", path, edit) for _ in range(12)))
+    assert {answer.status_code for answer in answers} == {200}
+    changed = (await market.host.get(path)).json()
+    assert changed["variants"][0]["on_hand"] == 5 + 12
+    assert changed["version"] == product["version"] + 12
+    assert await books_balance(pg)
 
 
 async def test_an_edit_stands_when_the_gate_is_away(market):
