@@ -22,6 +22,7 @@ FLAGS = (
     "--no-first-run",
     "--disable-quic",
     "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP hawker.test 127.0.0.1",  # an address that is not loopback to the browser
     # The windows of several people are all looked at: none of them is a background tab that may be slowed down.
     "--disable-backgrounding-occluded-windows",
     "--disable-renderer-backgrounding",

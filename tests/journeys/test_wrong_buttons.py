@@ -7,6 +7,7 @@ from playwright.async_api import Browser, expect
 
 from tests.journeys.browser import open_window
 from tests.journeys.people import Host, Viewer
+from tests.journeys.pictures import wait_for_frames
 
 pytestmark = pytest.mark.timeout(120)
 BEFORE_THE_STREAM = r"409 POST /whep/.*"
@@ -95,6 +96,34 @@ async def test_a_hold_survives_a_reload_and_its_end_is_told(own_hawker, browser:
     await viewer.sheet.get_by_role("button", name="Try again").click()
     await expect(viewer.sheet).to_have_attribute("data-step", "choose")
     viewer.window.check(BEFORE_THE_STREAM)
+
+
+async def test_plain_http_elsewhere_is_told_and_the_show_can_be_watched(hawker, browser: Browser) -> None:
+    """Browsers keep no sign-in cookie and give no camera there: the page says so, and what to run."""
+    window = await open_window(browser, "in the lan", f"http://hawker.test:{hawker.port}")
+    viewer = Viewer(window)
+    await viewer.enter("demo")
+    await expect(viewer.page.locator("#insecure")).to_contain_text("make run-lan")
+    await expect(viewer.page.locator("#sign-in-link")).to_be_visible()
+    await wait_for_frames(viewer.page, 5)
+    await viewer.page.goto("/sign-in")
+    await expect(viewer.page.locator("#submit")).to_be_disabled()
+    await expect(viewer.page.locator(".demo-person").first).to_be_disabled()
+    # The browser notes that the opener policy counts only on https.
+    assert all("Cross-Origin-Opener-Policy" in fault for fault in window.faults), window.faults
+
+
+async def test_a_sign_out_in_another_window_reaches_the_show(hawker, browser: Browser) -> None:
+    """The show goes on; chat and purchase ask for a name again."""
+    window = await open_window(browser, "two windows", hawker.base_url)
+    viewer = Viewer(window)
+    await viewer.enter("demo")
+    other = await window.context.new_page()
+    await other.goto("/")
+    await other.locator("#sign-out").click()
+    await expect(viewer.page.get_by_role("link", name="Sign in to chat")).to_be_visible()
+    await expect(viewer.page.locator("#sign-in-link")).to_be_visible()
+    window.check(BEFORE_THE_STREAM)
 
 
 async def test_strangers_at_the_staffs_doors_are_told_so(hawker, browser: Browser) -> None:

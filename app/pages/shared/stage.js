@@ -13,6 +13,7 @@ const WORDS = {
   connecting: "Connecting to the stream…",
   stalled: "Waiting for the picture…",
   waiting: "Waiting for the host's picture…",
+  blocked: "Press the sound button to play",
   refused: "The stream cannot be played here",
 };
 

@@ -130,6 +130,8 @@ export class Broadcast {
 
   hear(key, value) {
     this.stage.hear(key, value);
+    const over = key === "show" && value?.state === "ended";
+    if (over && this.publisher.state !== "idle") this.publisher.stop().then(() => this.publisher.close());
   }
 
   drawKey(address, key) {

@@ -182,7 +182,7 @@ export class LineUpDesk {
         const name = offer.variant.title ? `${offer.variant.title}: ` : "";
         const sale = offer.phase === "running" ? "⚡ " : "";
         return `${name}${sale}${money(offer.price, offer.currency)}, ${offer.status === "open" ? `${offer.left} left` : offer.status === "all_held" ? "all held" : "sold out"}`;
-      }).join("  ·  "));
+      }).join("\n"));
     }
   }
 }

@@ -6,11 +6,7 @@ import { el, fill, say } from "../shared/dom.js";
 import { money } from "../shared/money.js";
 
 const SHOWN_MAX = 200;
-const STANDS = new Set(["paid", "authorised", "captured", "fulfilled"]);
-
-function buyerName(order) {
-  return typeof order.buyer === "string" ? order.buyer : (order.buyer?.name ?? order.buyer_name ?? "");
-}
+const STANDS = new Set(["authorised", "paid"]);
 
 export class Orders {
   constructor(host, show) {
@@ -46,8 +42,8 @@ export class Orders {
   row(order) {
     return el("li", { class: "order-row", data: { order: order.id } },
       el("span", { class: "grow" }, el("strong", {}, order.lines.map((line) => `${line.quantity} × ${line.title}`).join(", ")),
-        el("span", { class: "faint" }, [buyerName(order), timeOfDay(Date.parse(order.created_at)), order.id].filter(Boolean).join(" · "))),
-      order.state === "paid" ? null : el("span", { class: "badge" }, order.state),
+        el("span", { class: "faint" }, [order.buyer, timeOfDay(Date.parse(order.created_at)), order.id].join(" · "))),
+      STANDS.has(order.state) ? null : el("span", { class: "badge" }, order.state),
       el("span", { class: "numbers" }, money(order.total_minor, order.currency)));
   }
 }

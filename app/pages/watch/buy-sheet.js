@@ -9,8 +9,10 @@ import { money } from "../shared/money.js";
 import { photo } from "../shared/offer-card.js";
 import { fullTitle, offerOf, ordinaryOffer, stockLine } from "../shared/offers.js";
 import { signInUrl } from "../shared/session.js";
+import { toast } from "../shared/toast.js";
 
 const QUANTITY_MAX = 10;
+const SLOW_MS = 1500;
 const METHODS = [
   ["works", "Card that works", "Goes through at once"],
   ["declines", "Card that declines", "The bank says no"],
@@ -168,24 +170,30 @@ export class BuySheet {
   }
 
   async pay(hold, product, method, { methods, release, note }) {
+    const body = this.body;
+    const buttons = [...methods, release];
     this.paying = true;
-    for (const button of [...methods, release]) button.disabled = true;
+    for (const button of buttons) button.disabled = true;
     this.tell(note, "Paying…", "busy");
-    const slow = setTimeout(() => this.tell(note, "The payment provider is slow to answer. Your item stays held; keep watching.", "busy"), 1500);
+    const slow = setTimeout(() => this.tell(note, "The payment provider is slow to answer. Your item stays held; keep watching.", "busy"), SLOW_MS);
+    // Whoever closed the sheet meanwhile hears of the outcome all the same, but no other sheet is drawn over.
+    const stillHere = () => this.isOpen && this.body === body;
     try {
       const order = await this.holds.pay(hold.id, method, () =>
         this.tell(note, "Payment pending: the provider has not answered yet. You will see the outcome here.", "busy"));
-      if (order.state === "cancelled") throw Object.assign(new Error("The payment did not go through, and nothing was charged."), { code: "cancelled" });
-      this.drawDone(order);
+      if (!stillHere()) toast(`It is yours: ${hold.quantity} × ${hold.title}, order ${order.id}.`, "good");
+      else this.drawDone(order);
     } catch (problem) {
-      this.paying = false;
-      for (const button of [...methods, release]) button.disabled = false;
-      if (problem.code === "hold_ended") return this.drawLost(product, hold, problem.message);
-      const kept = problem.code === "payment_declined" ? " Your item is still held: try another way." : "";
-      this.tell(note, `${problem.message}${kept}`, "bad");
+      if (!stillHere()) toast(`${hold.title}: ${problem.message}`, "bad");
+      else if (problem.code === "hold_ended") this.drawLost(product, hold, problem.message);
+      else {
+        for (const button of buttons) button.disabled = false;
+        this.tell(note, problem.message, "bad");
+      }
       if (!problem.code) throw problem;
     } finally {
       clearTimeout(slow);
+      if (this.body === body) this.paying = false;
     }
   }
 

@@ -18,6 +18,7 @@ import { Holds } from "./holds.js";
 import { LineUp } from "./line-up.js";
 
 const RELOAD_SPREAD_MS = 2000;
+const SIGNED_OUT = 4001; // the socket's close code
 const showId = decodeURIComponent(location.pathname.split("/")[2]);
 
 class WatchPage {
@@ -118,18 +119,34 @@ class WatchPage {
   }
 
   hearMe(me) {
+    if (this.me !== null && me.person?.id !== this.me.id) this.becomeNobody();
     this.holds.replaceAll(me.holds ?? []);
     this.composer.timeOut(me.timeout_ms);
   }
 
+  // Signed out in another window: the show goes on without a name.
+  becomeNobody() {
+    this.me = null;
+    this.sheet.signedIn = false;
+    drawHeader({ person: null, shops: [], moderates: [] });
+    this.composer = new Composer(byId("composer"), { signedIn: false, room: this.room });
+    toast("You are signed out. Sign in again to chat and buy.");
+  }
+
   hearHint(hint) {
     this.holds.hear(hint);
+    if (hint.t === "standing" && hint.standing !== "viewer") toast(`You are a ${hint.standing} of this show now.`, "good");
     if (hint.t === "timeout") this.composer.timeOut(hint.remaining_ms);
     if (hint.t === "hold.expired" && !this.sheet.isOpen) toast("A hold of yours has ended; the item is back on the shelf.");
     if (hint.t === "order.cancelled") toast("An order was cancelled. You were not charged.", "bad");
   }
 
   hearStatus(status) {
+    if (status.code === SIGNED_OUT && this.me !== null) {
+      this.becomeNobody();
+      this.room.open();
+      return;
+    }
     say(byId("connection"), statusText(status));
     document.body.dataset.room = status.status;
   }
