@@ -139,7 +139,7 @@ async def sell_out(host: Host, ana: Viewer, ben: Viewer) -> None:
     await ben.sees_stock("1 left")
     await expect(ana.page.locator("#hold-clock")).to_have_text(re.compile(r"\d:\d\d"))
     await ana.pay("declines")
-    await expect(ana.sheet.locator(".sheet-note")).to_contain_text("still held")
+    await expect(ana.sheet.locator(".sheet-note")).to_contain_text("Your hold goes on")
     await ben.hold(1)
     await ana.sees_stock(re.compile("All held"))
     await ana.pay("works")
