@@ -64,11 +64,11 @@ class Window:
 
 
 @asynccontextmanager
-async def open_chromium(path: str) -> AsyncIterator[Browser]:
-    """A Chromium with a fake camera and microphone."""
+async def open_chromium(path: str, *flags: str) -> AsyncIterator[Browser]:
+    """A Chromium with a fake camera and microphone, and further flags."""
     expect.set_options(timeout=WAIT_MS)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = await playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         try:
             yield browser
         finally:

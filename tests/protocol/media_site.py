@@ -30,7 +30,7 @@ from app.streams.media_edge import endpoints
 from app.streams.media_parts import Media
 from app.streams.relay.role import run_media
 from tests.running import free_port
-from tests.waiting import eventually_true
+from tests.waiting import eventually, eventually_true
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>media</title>
 <video id="video" width="640" height="360" playsinline></video>
@@ -108,6 +108,15 @@ class MediaSite:
             account,
         )
         return await self.accounts.sessions.open(account)
+
+
+async def publishing(site: MediaSite, show: str, wanted: bool = True) -> None:
+    """Returns once somebody publishes in the show, or nobody."""
+
+    async def check() -> bool:
+        return (await site.control.show(show)).publishing is wanted
+
+    await eventually(check, what=f"publishing {wanted}")
 
 
 async def _page(_) -> HTMLResponse:

@@ -9,7 +9,7 @@ from aiortc.rtp import RTCP_PSFB_PLI, RtcpPsfbPacket
 
 from app.streams.relay import limits
 from tests.protocol.media_peers import Publisher, Viewer
-from tests.protocol.media_site import MediaSite, media_site
+from tests.protocol.media_site import MediaSite, media_site, publishing
 from tests.waiting import eventually
 
 
@@ -27,13 +27,6 @@ async def on_air(site: MediaSite, **options):
         assert (await publisher.publish(show, key)).status_code == 201
         await publishing(site, show)
         yield publisher, show, key
-
-
-async def publishing(site: MediaSite, show: str, wanted: bool = True) -> None:
-    async def check() -> bool:
-        return (await site.control.show(show)).publishing is wanted
-
-    await eventually(check, what=f"publishing {wanted}")
 
 
 def grows(pictures: list[tuple[int, int, int]]) -> bool:

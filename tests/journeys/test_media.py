@@ -1,48 +1,26 @@
-"""Real browsers on the relay: a Chromium with a fake camera publishes by our publisher.js, two more watch by our
+"""Real browsers on the relay: a Chromium with a fake camera publishes by our publisher.js, more watch by our
 player.js, and the frames that they put on the screen are counted and compared.
 
-Which flags are needed on loopback, and why:
-- `--use-fake-device-for-media-stream --use-fake-ui-for-media-stream`: a camera that is not there, and its permission.
-- `--autoplay-policy=no-user-gesture-required`: only for sound; a muted video plays without.
-- `--no-sandbox`: only for root.
-- `--allow-loopback-in-peer-connection` and `--disable-features=WebRtcHideLocalIpsWithMdns`: NOT needed. The answer is
-  ICE-lite with 127.0.0.1 in it; the browser's own candidates do not matter, since the relay learns its address from
-  its checks. test_media_without_network.py has the one exception: no interface but `lo`.
+Which flags WebRTC over loopback needs: none, as long as the machine has any interface beside `lo`. The answer is
+ICE-lite with 127.0.0.1 in it, and the relay learns the browser's address from its checks, so neither mDNS names nor
+missing loopback candidates on the browser's side matter. With `lo` alone Chromium finds no interface to send from
+and needs `--allow-loopback-in-peer-connection` (test_media_without_network.py). The fake camera has flags of its
+own in tests/journeys/browser.py.
 """
 
 import asyncio
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from tests.protocol.media_site import MediaSite, media_site
 from tests.waiting import eventually
-
-FLAGS = [
-    "--no-sandbox",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--disable-quic",
-]
 
 
 @pytest.fixture
 async def site(pg, valkey):
     async with media_site(pg, valkey) as running:
         yield running
-
-
-@pytest.fixture
-async def browser():
-    async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield chromium
-        await chromium.close()
 
 
 async def open_page(browser: Browser, site: MediaSite) -> Page:
