@@ -1,4 +1,6 @@
-"""What rooms adds to the process: the two socket routes, and presence as loops."""
+"""What rooms adds to the process: the two socket routes, and its loops."""
+
+from typing import Final
 
 from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -6,6 +8,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.rooms.parts import RoomParts
 from app.rooms.presence import report_loop, sum_loop
 from app.storage.loops import Loop
+
+ENDED_PERIOD_S: Final = 30.0
 
 
 class _Endpoint:
@@ -28,6 +32,8 @@ def routes(parts: RoomParts) -> list[WebSocketRoute]:
 
 
 def loops(parts: RoomParts) -> list[Loop]:
-    """Presence: the web role's report where there is a hub, the worker role's sum always."""
-    summing = [sum_loop(parts.bus.valkey)]
-    return summing if parts.hub is None else [report_loop(parts.hub), *summing]
+    """The web role's: presence reports, sockets of ended sessions. The worker role's: the sum of presence."""
+    found = [sum_loop(parts.bus.valkey)]
+    if parts.hub is not None and parts.socket is not None:
+        found += [report_loop(parts.hub), Loop("ended sessions", ENDED_PERIOD_S, parts.socket.close_ended, where="web")]
+    return found

@@ -6,6 +6,7 @@ business.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
@@ -15,6 +16,7 @@ from redis.asyncio.client import PubSub
 
 from app import clock
 from app.outage import EXTERNAL, is_outage
+from app.person import Person
 from app.rooms.frames import hint_body, text_frame
 from app.rooms.news import Hinted, News, Opened, Set, StandingChanged, Told, read_news
 from app.rooms.room import LocalRoom
@@ -31,6 +33,8 @@ LINGER_CHECKS: Final = 15
 BACKLOG_MAX: Final = 2000
 """News kept while a room is being read; beyond that it is read once more."""
 LISTEN_TIMEOUT_S: Final = 1.0
+SIGN_OUTS_KEPT: Final = 256
+"""For sockets that are being admitted while their session ends."""
 
 _log = structlog.get_logger("hawker.rooms")
 
@@ -75,6 +79,7 @@ class Hub:
         self._rooms: dict[str, _Tracked] = {}
         self._by_channel: dict[bytes, _Tracked] = {}
         self._people: dict[str, set[Viewer]] = {}
+        self._signed_out: deque[tuple[str, str]] = deque(maxlen=SIGN_OUTS_KEPT)
         self._pubsub: PubSub | None = None
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -132,6 +137,19 @@ class Hub:
         theirs.discard(viewer)
         if not theirs:
             self._people.pop(viewer.person.id, None)
+
+    def sessions(self) -> dict[str, list[Viewer]]:
+        """The sockets of each sign-in session."""
+        found: dict[str, list[Viewer]] = {}
+        for theirs in self._people.values():
+            for viewer in theirs:
+                if viewer.person is not None:
+                    found.setdefault(viewer.person.session, []).append(viewer)
+        return found
+
+    def has_signed_out(self, person: Person) -> bool:
+        """Whether the person's sign-in session is among the last that ended."""
+        return (person.id, person.session) in self._signed_out
 
     def sockets_of(self, person: str) -> int:
         """How many sockets the person has here."""
@@ -202,6 +220,7 @@ class Hub:
         await self.standings.ask_again([one for one in viewers if one.session.phase is not Phase.CLOSED])
 
     def _sign_out(self, person: str, session: str) -> None:
+        self._signed_out.append((person, session))
         viewers = [
             viewer
             for viewer in self._people.get(person, ())

@@ -27,6 +27,7 @@ from app.rooms.dispatch import Asker, Join, MalformedFrameError, needs_staff, re
 from app.rooms.frames import encode, error_body, hint_body, text_frame
 from app.rooms.hub import Hub
 from app.rooms.limits import FLOOD_MAX, JOIN_TIMEOUT_S, MESSAGE_BYTES_MAX, Caps, CommandPace
+from app.rooms.session import Phase
 from app.rooms.sources import Identity, MeSource
 from app.rooms.viewer import Viewer
 from app.rooms.wire import EXTENSION, TaskWire, Wire
@@ -187,13 +188,24 @@ class RoomSocket:
         viewer = Viewer(room, wire, asker.person, asker.standing)
         self.hub.welcome(viewer)
         try:
+            await self._look_again(viewer)
             me = await self._me(viewer)
-            room.join(viewer, join.epoch, join.since, me)
-            await self._obey(viewer, receive, asker)
+            if viewer.session.phase is Phase.JOINING:
+                room.join(viewer, join.epoch, join.since, me)
+                await self._obey(viewer, receive, asker)
         finally:
             viewer.lost()
             wire.listener = None
             self.hub.farewell(viewer)
+
+    async def _look_again(self, viewer: Viewer) -> None:
+        """Makes up for what was said of the person between their admission and the hub's knowing the socket. Who is
+        no staff can only have gained by it, and staff's rights are asked again for each command anyway.
+        """
+        if viewer.person is not None and self.hub.has_signed_out(viewer.person):
+            raise Refused(CLOSE_SIGN_IN, "signed out")
+        if viewer.standing is not Standing.VIEWER:
+            await self.ask_again([viewer])
 
     async def _me(self, viewer: Viewer) -> Mapping[str, Any]:
         person = viewer.person
@@ -231,6 +243,14 @@ class RoomSocket:
             _log.warning("command.unavailable", error=repr(error))
             refusal = Refusal("unavailable", "This does not work just now; try again shortly.", RETRY_AFTER_MS)
             return error_body(_id_of(text), refusal)
+
+    async def close_ended(self) -> None:
+        """Closes sockets whose sign-in session has ended: by expiry, or unheard while the bus was away."""
+        sessions = self.hub.sessions()
+        if sessions:
+            ended = set(await self.identity.ended_sessions(list(sessions)))
+            for session in ended:
+                self.sign_out(sessions[session])
 
     # What the hub asks of us.
 

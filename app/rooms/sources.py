@@ -18,6 +18,9 @@ class Identity(Protocol):
     async def redeem_ticket(self, ticket: str, show: str) -> Person | None:
         """The person of a socket ticket for this show, which is then spent. None when it is not (or no more) valid."""
 
+    async def ended_sessions(self, sessions: Sequence[str]) -> Sequence[str]:
+        """Those of these sign-in sessions (Person.session) that have ended or expired."""
+
     async def standing(self, show: str, person: Person | None) -> Standing | None:
         """What the person (None: an anonymous one) is in the show. None when there is no such show."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ class KnownPeople:
 
     def __init__(self) -> None:
         self.standings: dict[str, Standing] = {"hana": Standing.HOST, "mo": Standing.MODERATOR}
+        self.ended: set[str] = set()
         self.tickets: dict[str, Person] = {}
 
     async def identify(self, connection: HTTPConnection) -> Person | None:
@@ -58,6 +59,9 @@ class KnownPeople:
 
     async def redeem_ticket(self, ticket: str, show: str) -> Person | None:
         return self.tickets.pop(f"{ticket}@{show}", None)
+
+    async def ended_sessions(self, sessions: Sequence[str]) -> Sequence[str]:
+        return [session for session in sessions if session in self.ended]
 
     async def standing(self, show: str, person: Person | None) -> Standing | None:
         if not show.startswith("show"):
@@ -85,6 +89,14 @@ class Stage:
         self.bus, self.hub = bus, hub
         self.cuts = 0
         self.pace = Pace(1, 1000)
+        self.asked_me = asyncio.Event()
+        self.tell_me = asyncio.Event()
+        self.tell_me.set()
+
+    async def me_of(self, show: str, person: Person) -> Mapping[str, Any]:
+        self.asked_me.set()
+        await self.tell_me.wait()
+        return {"asked": [show, person.id]}
 
     def cut_lines(self) -> None:
         for room in self.hub.counts():
@@ -129,6 +141,7 @@ class RoomServer:
         self.port, self.bus, self.hub, self.people = port, bus, hub, people
         self.server: uvicorn.Server | None = None
         self.stage = Stage(bus, hub)
+        self.door: RoomSocket | None = None
 
     def stop(self) -> None:
         """Begins the server's shutdown."""
@@ -195,7 +208,15 @@ async def room_server(
     hub = Hub(bus)
     people = KnownPeople()
     running = RoomServer(port, bus, hub, people)
-    door = RoomSocket(hub, people, Surroundings(Settings()), commands=commands_of(running.stage), caps=caps)
+    door = RoomSocket(
+        hub,
+        people,
+        Surroundings(Settings()),
+        commands=commands_of(running.stage),
+        me_sources=[running.stage],
+        caps=caps,
+    )
+    running.door = door
     app = Starlette(routes=[*routes(RoomParts(bus, hub, door)), *PAGES])
     options = dict(SERVER_OPTIONS)
     if not direct:

@@ -246,8 +246,11 @@ async def test_a_ticket_ends_with_its_session_and_by_itself(app, accounts, pg, v
     ticket = (await host.post("/api/tickets", {"show": show})).json()["ticket"]
     for key in await valkey.keys("ticket:*"):
         assert 0 < await valkey.pttl(key) <= 30_000
+    session = (await accounts.sessions.find(host.secret)).session
+    assert await SocketIdentity(accounts).ended_sessions([session, "never was"]) == ["never was"]
     assert (await host.ask("DELETE", "/api/session")).status_code == 204
     assert await SocketIdentity(accounts).redeem_ticket(ticket, show) is None
+    assert await SocketIdentity(accounts).ended_sessions([session]) == [session]
 
 
 async def test_there_is_no_ticket_for_strangers_or_for_no_show(app):

@@ -1,9 +1,12 @@
 """A viewer's way through a room over a real socket: join, live frames, resume, state, hints, replies."""
 
+import asyncio
+
 import pytest
 
 from app.rooms.bus import staff_room
 from tests.protocol.room_server import Number, Words, room_server
+from tests.waiting import eventually_true
 
 pytestmark = pytest.mark.parametrize("direct", [True, False], ids=["direct wire", "task wire"])
 
@@ -108,3 +111,46 @@ async def test_sign_out_and_a_lost_standing_act_on_open_sockets(valkey, direct):
         await server.bus.signed_out("mo", "another session")
         await server.bus.signed_out("mo", "session of mo")
         assert (await public.closed())[0] == 4001
+
+
+@pytest.mark.parametrize("ends_by", ["sign-out", "the peer's going"])
+async def test_a_socket_that_ends_while_its_join_is_prepared_leaves_nothing_behind(valkey, direct, ends_by):
+    """The join reply was written into a session that had ended, which broke the server's task."""
+    async with room_server(valkey, direct=direct) as server:
+        server.stage.tell_me.clear()
+        async with server.dial(who="ann") as connection:
+            await connection.send('{"op":"join"}')
+            await asyncio.wait_for(server.stage.asked_me.wait(), 5)
+            if ends_by == "sign-out":
+                await server.bus.signed_out("ann", "session of ann")
+                await asyncio.wait_for(connection.wait_closed(), 5)
+                assert connection.close_code == 4001
+        server.stage.tell_me.set()
+        await eventually_true(lambda: server.hub.sockets_of("ann") == 0)
+        async with server.joined(who="bob") as viewer:
+            assert viewer.reply["me"]["asked"] == ["show1", "bob"]
+            assert len(server.hub._rooms["show1"].room.viewers) == 1
+
+
+async def test_a_session_that_ended_during_the_admission_does_not_get_in(valkey, direct):
+    async with room_server(valkey, direct=direct) as server:
+        async with server.joined():
+            await server.bus.signed_out("ann", "session of ann")
+            await eventually_true(lambda: server.hub._signed_out)
+        async with server.dial(who="ann") as connection:
+            await connection.send('{"op":"join"}')
+            await asyncio.wait_for(connection.wait_closed(), 5)
+            assert connection.close_code == 4001
+
+
+async def test_a_session_that_ended_unheard_is_found_and_its_sockets_closed(valkey, direct):
+    async with (
+        room_server(valkey, direct=direct) as server,
+        server.joined(who="ann") as ann,
+        server.joined(who="bob") as bob,
+    ):
+        server.people.ended.add("session of ann")
+        await server.door.close_ended()
+        assert (await ann.closed())[0] == 4001
+        await bob.send({"op": "echo", "id": "1", "text": "still in"})
+        assert (await bob.frame())["text"] == "still in"
