@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
+from websockets.frames import Frame, Opcode
 
 from app.rooms.news import Told
 from app.rooms.session import Phase
@@ -260,3 +261,12 @@ async def test_a_viewer_who_comes_while_the_hub_is_still_subscribing_is_not_forg
         await eventually_true(lambda: "show1" in server.hub._rooms)
         go.set()
         assert b"joined" in await asyncio.wait_for(connection.recv(decode=False), GUARD_S)
+
+
+async def test_fragments_without_end_are_bounded(valkey):
+    async with room_server(valkey) as server, server.joined() as viewer:
+        write = viewer.connection.transport.write
+        write(Frame(Opcode.TEXT, b"", fin=False).serialize(mask=True, extensions=[]))
+        for _ in range(100):
+            write(Frame(Opcode.CONT, b"", fin=False).serialize(mask=True, extensions=[]))
+        assert (await viewer.closed())[0] == 4009

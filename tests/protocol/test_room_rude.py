@@ -84,17 +84,6 @@ async def test_invalid_utf8_closes_with_the_protocols_own_code(valkey, direct):
         assert await close_of(viewer.connection) == 1007
 
 
-async def test_fragments_without_end_are_bounded(valkey, direct):
-    if not direct:
-        pytest.skip("the server's own parser bounds the bytes alone")
-    async with room_server(valkey, direct=direct) as server, server.joined() as viewer:
-        write = viewer.connection.transport.write
-        write(Frame(Opcode.TEXT, b"", fin=False).serialize(mask=True, extensions=[]))
-        for _ in range(100):
-            write(Frame(Opcode.CONT, b"", fin=False).serialize(mask=True, extensions=[]))
-        assert await close_of(viewer.connection) == 4009
-
-
 async def test_foreign_origins_are_refused_before_the_upgrade(valkey, direct):
     async with room_server(valkey, direct=direct) as server:
         ours = f"http://127.0.0.1:{server.port}"
