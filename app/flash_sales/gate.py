@@ -11,8 +11,6 @@ from typing import Any, Final, Protocol
 import asyncpg
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as ValkeyGone
-from redis.exceptions import TimeoutError as ValkeySilent
 
 from app.flash_sales.gate_wire import (
     GateAnswer,
@@ -26,14 +24,13 @@ from app.flash_sales.gate_wire import (
     pool_of,
 )
 from app.flash_sales.rebuild import rebuild_gate, sync_gate
+from app.outage import EXTERNAL, is_outage
 from app.storage.group_commit import GroupCommit
 from app.storage.valkey import Script
 
 _HOLD: Final = Script(Path(__file__).with_name("hold.lua"))
 _POOLS_MAX: Final = 4096  # batches kept for pools that were touched lately
 _CLEARED_AT_ONCE: Final = 256  # EXPIRE_MAX of hold.lua
-
-VALKEY_AWAY: Final = (ValkeyGone, ValkeySilent, ConnectionError, TimeoutError, OSError)
 
 
 class Listener(Protocol):
@@ -147,7 +144,9 @@ class Gate:
                 if not await rebuild_gate(self._pg, self._valkey, pool):
                     return [_UNKNOWN] * len(operations)
                 result = await self._run(pool, operations)
-        except VALKEY_AWAY:
+        except EXTERNAL as error:
+            if not is_outage(error):
+                raise
             # What the script did, if it ran, is found again by the idempotency key or ends by itself.
             return [_UNDECIDED] * len(operations)
         if result.epoch == 0:

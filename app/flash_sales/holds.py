@@ -7,11 +7,12 @@ import msgspec
 from redis.asyncio import Redis
 
 from app import clock
-from app.flash_sales.gate import VALKEY_AWAY, Decided
+from app.flash_sales.gate import Decided
 from app.flash_sales.gate_wire import HoldRecord, PoolLabel, hold_id, pool_of
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.voice import HoldReleased
 from app.refusal import Refusal
+from app.storage.away import unless_away
 
 QUANTITY_MAX: Final = 99
 HOLDS_OF_PERSON_MAX: Final = 50
@@ -106,7 +107,8 @@ async def take_hold(sales: FlashSales, *, person: str, key: str, pool: str, quan
         return refuse(decided)
     assert decided.hold is not None
     assert decided.label is not None
-    await _note(sales.valkey, pool, decided.id, decided.hold, decided.now_ms)
+    # The grant stands, and the buyer gets its id, also without the note.
+    await unless_away("hold", _note(sales.valkey, pool, decided.id, decided.hold, decided.now_ms))
     return view_hold(decided.id, decided.hold, decided.label, decided.now_ms)
 
 
@@ -118,7 +120,7 @@ async def release_hold(sales: FlashSales, *, person: str, hold: str) -> Refusal 
         assert decided.label is not None
         show = decided.label.show or decided.hold.show
         if show:
-            await sales.rooms.tell(show, person, HoldReleased(hold))
+            await unless_away("released hold", sales.rooms.tell(show, person, HoldReleased(hold)))
         return None
     return None if decided.code == "over" else refuse(decided)
 
@@ -146,16 +148,13 @@ def _index_key(person: str) -> str:
 async def _note(valkey: Redis, pool: str, hold: str, record: HoldRecord, now_ms: int) -> None:
     """Remembers where to look for the person's holds, and when for overdue ones. Losing this loses no hold."""
     key = _index_key(record.person)
-    try:
-        async with valkey.pipeline(transaction=False) as pipe:
-            pipe.zadd(key, {hold: record.granted_at_ms})
-            pipe.zremrangebyrank(key, 0, -HOLDS_OF_PERSON_MAX - 1)
-            pipe.zadd(HELD_POOLS_KEY, {pool: record.expires_at_ms}, lt=True)
-            # Longer than any hold can be extended.
-            pipe.pexpire(key, 2 * (record.expires_at_ms - now_ms) + 7_200_000)
-            await pipe.execute()
-    except VALKEY_AWAY:
-        return  # the grant stands, and the buyer has its id
+    async with valkey.pipeline(transaction=False) as pipe:
+        pipe.zadd(key, {hold: record.granted_at_ms})
+        pipe.zremrangebyrank(key, 0, -HOLDS_OF_PERSON_MAX - 1)
+        pipe.zadd(HELD_POOLS_KEY, {pool: record.expires_at_ms}, lt=True)
+        # Longer than any hold can be extended.
+        pipe.pexpire(key, 2 * (record.expires_at_ms - now_ms) + 7_200_000)
+        await pipe.execute()
 
 
 async def _noted(valkey: Redis, person: str) -> Sequence[str]:

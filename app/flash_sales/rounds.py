@@ -13,7 +13,7 @@ from app.flash_sales.parts import FlashSales
 from app.flash_sales.pool_store import live_pools, read_pool
 from app.flash_sales.rebuild import gate_differs
 from app.flash_sales.sale_rules import OPEN_STATES, SaleState, event_due
-from app.flash_sales.sales import change, give_units_back
+from app.flash_sales.sales import change, say_sale, wind_up
 
 DUE_MAX: Final = 500
 
@@ -27,9 +27,7 @@ async def move_sales(sales: FlashSales) -> None:
     for row in rows:
         state = SaleState(row.view.state)
         if state not in OPEN_STATES:
-            if state is SaleState.CANCELLED:
-                await sales.gate.clear(row.view.pool)
-            await give_units_back(sales, row)
+            await wind_up(sales, row, cancelled=state is SaleState.CANCELLED)
             continue
         event = event_due(
             state,
@@ -72,6 +70,8 @@ async def follow_postgres(sales: FlashSales) -> None:
         looked = await sales.gate.look(pool)
         if looked.result is not None:
             await sales.voice.say_again(pool, looked.result)
+    for row in await sale_store.unfinished_sales(sales.pg):
+        await say_sale(sales, row)
 
 
 async def retire_sales(sales: FlashSales) -> None:

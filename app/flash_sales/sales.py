@@ -19,6 +19,7 @@ from app.flash_sales.sale_rules import IllegalSaleChange, SaleEvent, SaleState, 
 from app.flash_sales.sale_store import NewSale, Sale, SaleRow
 from app.money import AMOUNT_MINOR_MAX, percent_off
 from app.refusal import Refusal
+from app.storage.away import unless_away
 
 GATE_KEPT_S: Final = 7200  # a closed pool's gate, for late questions about its holds
 
@@ -88,7 +89,7 @@ async def create_sale(sales: FlashSales, *, host: str, show: str, wanted: Create
     refused = await _write_sale(sales, new, variant.ordinary_pool)
     if refused is not None:
         return refused
-    await sales.gate.sync(new.pool)
+    await unless_away("new sale's gate", sales.gate.sync(new.pool))
     return await announce(sales, show, new.id)
 
 
@@ -109,7 +110,7 @@ async def _write_sale(sales: FlashSales, new: NewSale, ordinary_pool: str) -> Re
             assert moved
     finally:
         # Also when the transaction failed after the gate had shrunk: the gate then gets its units back.
-        await sales.gate.sync(ordinary_pool)
+        await unless_away("ordinary gate", sales.gate.sync(ordinary_pool))
     return None
 
 
@@ -145,14 +146,18 @@ async def change(sales: FlashSales, row: SaleRow, event: SaleEvent, now_ms: int)
     over = after in {SaleState.ENDED, SaleState.CANCELLED}
     if not await sale_store.change_state(sales.pg, row.view.id, before, after, ends=over, now=from_ms(now_ms)):
         return False
-    if over:
-        await sales.gate.sync(row.view.pool)
-        if after is SaleState.CANCELLED:
-            await sales.gate.clear(row.view.pool)
     await announce(sales, row.view.show, row.view.id)
     if over:
-        await give_units_back(sales, row)
+        await unless_away("end of a sale", wind_up(sales, row, cancelled=after is SaleState.CANCELLED))
     return True
+
+
+async def wind_up(sales: FlashSales, row: SaleRow, *, cancelled: bool) -> None:
+    """A sale is over in Postgres: the gate stops granting, a cancelled one lets its holds go, units go back."""
+    await sales.gate.sync(row.view.pool)
+    if cancelled:
+        await sales.gate.clear(row.view.pool)
+    await give_units_back(sales, row)
 
 
 async def give_units_back(sales: FlashSales, row: SaleRow) -> bool:
@@ -180,6 +185,12 @@ async def announce(sales: FlashSales, show: str, sale: str) -> Sale:
     row = await sale_store.read_sale(sales.pg, show, sale)
     assert row is not None
     view = row.view
-    await sales.rooms.set_state(show, f"sale:{sale}", view.version, view)
-    await sales.rooms.append(show, SaleChanged(sale, view.state, view.product.title, clock.now_ms()))
+    await unless_away("sale state", say_sale(sales, row))
+    changed = SaleChanged(sale, view.state, view.product.title, clock.now_ms())
+    await unless_away("sale event", sales.rooms.append(show, changed))
     return view
+
+
+async def say_sale(sales: FlashSales, row: SaleRow) -> None:
+    """Says the sale's state to the room; one that has it drops it by its version."""
+    await sales.rooms.set_state(row.view.show, f"sale:{row.view.id}", row.view.version, row.view)

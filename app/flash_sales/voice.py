@@ -9,17 +9,14 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
-import structlog
 
-from app.flash_sales.gate import VALKEY_AWAY
 from app.flash_sales.gate_wire import GateResult, decode_label
 from app.flash_sales.sale_rules import pool_status
 from app.rooms.bus import Rooms
+from app.storage.away import unless_away
 
 PACE_S: Final = 0.05
 POOLS_SPOKEN_MAX: Final = 10_000
-
-log = structlog.get_logger()
 
 
 class PoolState(msgspec.Struct, frozen=True):
@@ -89,20 +86,15 @@ class Voice:
                 if len(self._spoken) >= POOLS_SPOKEN_MAX:
                     self._spoken.clear()
                 self._spoken[pool] = result.version
-                await self.say_again(pool, result)
+                await unless_away("pool state", self.say_again(pool, result))
                 await asyncio.sleep(PACE_S)
-        except VALKEY_AWAY as error:
-            log.warning("voice.lost", pool=pool, error=repr(error))
         finally:
             del self._speaking[pool]
 
     async def _tell_owners(self, result: GateResult) -> None:
         sale_show = decode_label(result.label).show
-        try:
-            for one in result.ended:
-                show = sale_show or one.hold.show
-                if show:
-                    kind = HoldExpired if one.hold.state == "expired" else HoldReleased
-                    await self._rooms.tell(show, one.hold.person, kind(one.id))
-        except VALKEY_AWAY as error:
-            log.warning("voice.lost", holds=len(result.ended), error=repr(error))
+        for one in result.ended:
+            show = sale_show or one.hold.show
+            if show:
+                kind = HoldExpired if one.hold.state == "expired" else HoldReleased
+                await unless_away("ended hold", self._rooms.tell(show, one.hold.person, kind(one.id)))
