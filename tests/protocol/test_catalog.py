@@ -260,6 +260,15 @@ async def test_what_is_no_picture_or_a_bomb_is_refused(market, raw):
     assert problem(await upload(market, raw)) == (400, "photo_invalid")
 
 
+async def test_a_sound_picture_with_too_many_pixels_is_refused_before_it_is_unpacked(market):
+    out = io.BytesIO()
+    Image.new("1", (6000, 4500)).save(out, "PNG")
+    assert len(out.getvalue()) < 100_000
+    answer = await upload(market, out.getvalue(), "image/png")
+    assert problem(answer) == (400, "photo_invalid")
+    assert "24 megapixels" in answer.json()["detail"]
+
+
 async def test_uploads_have_a_type_a_size_and_a_shop(market):
     assert problem(await upload(market, picture("JPEG"), "image/svg+xml")) == (415, "content_type")
     assert problem(await upload(market, b"\xff" * (5 * 1024 * 1024 + 1))) == (413, "too_large")
