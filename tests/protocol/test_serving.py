@@ -1,0 +1,99 @@
+"""How Hawker is served: over TLS, from servers of one's own, role by role, and how it takes its leave."""
+
+import os
+import signal
+import ssl
+import subprocess
+import sys
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from tests.running import ROOT, RunningHawker, free_port
+from tests.waiting import eventually_now
+
+
+def command(*arguments: str, **environment: str) -> subprocess.Popen:
+    own = {"PATH": os.environ["PATH"], **environment}
+    return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=own, stdin=subprocess.DEVNULL)
+
+
+def read_to_the_end(socket) -> None:
+    while True:
+        socket.recv(10)
+
+
+def test_a_stop_tells_every_socket_to_come_back_and_when(own_hawker):
+    running = own_hawker().start()
+    with connect(running.base_url.replace("http", "ws") + "/ws/shows/demo") as socket:
+        socket.send('{"op":"join","epoch":null,"since":null}')
+        assert "joined" in socket.recv(10)
+        assert running.stop(signal.SIGTERM) == 0
+        with pytest.raises(ConnectionClosed) as closed:
+            read_to_the_end(socket)
+        assert closed.value.rcvd.code == 1012
+        assert 0 <= int(closed.value.rcvd.reason) <= 60_000
+
+
+def test_it_speaks_tls_with_a_certificate_of_its_own_making(own_hawker, tmp_path):
+    made = command("deploy/self_signed.py", str(tmp_path))
+    assert made.wait(30) == 0
+    assert (tmp_path / "key.pem").stat().st_mode & 0o777 == 0o600
+    first = (tmp_path / "cert.pem").read_bytes()
+    assert command("deploy/self_signed.py", str(tmp_path)).wait(30) == 0
+    assert (tmp_path / "cert.pem").read_bytes() == first, "a certificate that fits is kept"
+    running = own_hawker(TLS_CERT=str(tmp_path / "cert.pem"), TLS_KEY=str(tmp_path / "key.pem")).start()
+    trust = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
+    answer = httpx.get(f"https://127.0.0.1:{running.port}/healthz", verify=trust)
+    assert answer.status_code == 200
+    assert "max-age" in answer.headers["strict-transport-security"]
+    assert "server" not in answer.headers
+    assert any(f"https://127.0.0.1:{running.port}/watch/demo" in line for line in running.log)
+
+
+def test_roles_run_alone_on_servers_given_by_url(pg_url, valkey_url, tmp_path):
+    port = free_port()
+    known = {"DATABASE_URL": pg_url, "REDIS_URL": valkey_url, "HAWKER_DATA": str(tmp_path), "PORT": str(port)}
+    assert command("-m", "app", "migrate", **known).wait(60) == 0
+    roles = [command("-m", "app", "serve", "--role", role, **known) for role in ("web", "media", "worker")]
+
+    def is_ready() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    try:
+        eventually_now(is_ready, 60, "the web role ready")
+        assert httpx.get(f"http://127.0.0.1:{port}/api/shows").json() == {"shows": []}
+        assert all(role.poll() is None for role in roles)
+    finally:
+        for role in roles:
+            role.terminate()
+    assert [role.wait(30) for role in roles] == [0, 0, 0]
+
+
+def test_everything_runs_on_servers_given_by_url(own_hawker, pg_url, valkey_url):
+    running: RunningHawker = own_hawker(DATABASE_URL=pg_url, REDIS_URL=valkey_url).start()
+    assert running.is_ready()
+    assert sorted(path.name for path in (running.data / "children").iterdir() if path.name != "synthetic-host") == [
+        "media",
+        "web",
+        "worker",
+    ]
+
+
+def test_a_role_alone_without_servers_says_what_it_needs():
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "serve", "--role", "worker"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "hawker: A role alone needs DATABASE_URL and REDIS_URL.\n"
