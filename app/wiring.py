@@ -179,6 +179,7 @@ def loops_of(features: Features, rooms: RoomParts, where: str) -> list[Loop]:
     loops = [
         *rooms_edge.loops(rooms),
         *streams_edge.loops(features.streams),
+        *media_edge.loops(features.streams.pg, features.media, features.bus),
         *chat_edge.loops(features.chat),
         *flash_sales_edge.loops(features.sales),
         *checkout_edge.loops(features.checkout),

@@ -1,16 +1,18 @@
-"""The web role's hand on the media role: asks its inner HTTP for sessions, figures and endings.
+"""Everybody's hand on the media role: asks its inner HTTP for sessions, figures and endings.
 
 Owns the connection to it, nothing else. A media role that is away is a refusal that says when to try again.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
+import asyncpg
 import httpx
 import msgspec
 
 from app import clock
 from app.refusal import Refusal
+from app.rooms.bus import Rooms
 from app.settings import Settings
 from app.streams.relay.wire import (
     EndSessions,
@@ -27,6 +29,9 @@ from app.streams.stream_state import STREAM_KEY, StreamState
 
 TIMEOUT_S: Final = 5.0
 RETRY_AFTER_MS: Final = 1_000
+SHOWS_MAX: Final = 1_000
+# Purpose: the shows in whose rooms people look at a stream.
+_ON_AIR: Final = "SELECT id FROM shows WHERE state IN ('live', 'paused') ORDER BY started_at DESC LIMIT $1"
 _T = TypeVar("_T")
 
 
@@ -63,7 +68,7 @@ class MediaControl:
 
     async def end(self, session: str) -> Refusal | None:
         """Ends a session; it may have ended already."""
-        outcome = await self._ask("DELETE", f"/sessions/{session}", None)
+        outcome = await self._send("DELETE", f"/sessions/{session}")
         return outcome if isinstance(outcome, Refusal) else None
 
     async def end_sessions(self, show: str, person: str | None = None) -> int | Refusal:
@@ -79,16 +84,21 @@ class MediaControl:
         """The figures of the media role."""
         return await self._ask("GET", "/stats", RelayFigures)
 
-    async def _ask(self, method: str, path: str, answer: type[_T] | None, body: msgspec.Struct | None = None) -> Any:
-        content = None if body is None else msgspec.json.encode(body)
+    async def _ask(self, method: str, path: str, answer: type[_T], body: msgspec.Struct | None = None) -> _T | Refusal:
+        content = await self._send(method, path, body)
+        return content if isinstance(content, Refusal) else msgspec.json.decode(content, type=answer)
+
+    async def _send(self, method: str, path: str, body: msgspec.Struct | None = None) -> bytes | Refusal:
         try:
-            response = await self._http.request(method, path, content=content)
+            response = await self._http.request(
+                method, path, content=None if body is None else msgspec.json.encode(body)
+            )
         except httpx.TransportError:
             return Refusal("unavailable", "The video service is restarting; try again.", RETRY_AFTER_MS)
         if response.status_code == 409:
             return msgspec.json.decode(response.content, type=Refusal)
         response.raise_for_status()
-        return None if answer is None else msgspec.json.decode(response.content, type=answer)
+        return response.content
 
 
 class StreamSource:
@@ -104,3 +114,29 @@ class StreamSource:
         if isinstance(figures, Refusal):
             return []
         return [(STREAM_KEY, asked_ms, StreamState(figures.publishing))]
+
+
+class StreamWatch:
+    """Looks after the state key `stream` where nobody else can: a media role that was killed told nobody that its
+    publishers are gone.
+    """
+
+    def __init__(self, pg: asyncpg.Pool, control: MediaControl, rooms: Rooms) -> None:
+        self._pg = pg
+        self._control = control
+        self._rooms = rooms
+        self._said: dict[str, bool] = {}
+
+    async def look(self) -> None:
+        """Says the truth of every show on air where it is not what was said last. Call it every few seconds."""
+        asked_ms = clock.now_ms()  # before the figures: whatever the media role says meanwhile is newer
+        figures = await self._control.stats()
+        if isinstance(figures, Refusal):
+            return
+        publishing = {room.show for room in figures.rooms if room.publishing}
+        on_air = {row["id"] for row in await self._pg.fetch(_ON_AIR, SHOWS_MAX)}
+        for show in on_air:
+            if self._said.get(show) is not (show in publishing):
+                await self._rooms.set_state(show, STREAM_KEY, asked_ms, StreamState(show in publishing))
+                self._said[show] = show in publishing
+        self._said = {show: said for show, said in self._said.items() if show in on_air}

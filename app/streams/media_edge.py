@@ -7,16 +7,21 @@ no cookie of ours works from there (app/http/edge.py), only a bearer that its pa
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import asyncpg
 from starlette.responses import Response
 
 from app.http.endpoint import Action, Call, Endpoint, Reply
 from app.http.problems import problem_response
 from app.person import Right
 from app.refusal import Refusal
+from app.rooms.bus import Rooms
+from app.storage.loops import Loop
 from app.streams import whip
+from app.streams.media_control import MediaControl, StreamWatch
 from app.streams.media_parts import Media
 from app.streams.relay.limits import FRAGMENT_BYTES_MAX, SDP_BYTES_MAX
 
+STREAM_LOOK_S: Final = 3.0
 _CORS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": "Location, ETag, Link, Retry-After",
@@ -131,3 +136,8 @@ def endpoints(media: Media) -> list[Endpoint]:
         see=whip.see_watched,
     )
     return published + watched
+
+
+def loops(pg: asyncpg.Pool, control: MediaControl, rooms: Rooms) -> list[Loop]:
+    """What the worker does for streams that nobody asks for."""
+    return [Loop("stream-state", STREAM_LOOK_S, StreamWatch(pg, control, rooms).look)]

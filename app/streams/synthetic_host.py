@@ -110,7 +110,7 @@ class ToneTrack(_Track):
         super().__init__(wakefulness, PACKET_S, began_s)
         self._packets = packets
 
-    async def recv(self) -> av.Packet:  # type: ignore[override]
+    async def recv(self) -> av.Packet:
         """The next 20 ms."""
         at_s = await self._pace()
         place = round(at_s / PACKET_S)

@@ -45,7 +45,8 @@ class Studio:
         draw.text((372, 320), "UTC", font=self._small_font, fill=(236, 200, 190))
         swing = 0.5 + 0.5 * math.sin(now_ms / 1000 * math.pi)
         draw.rounded_rectangle((40, 348, 40 + 560 * swing + 8, 353), radius=2, fill=(255, 179, 102))
-        return av.VideoFrame.from_image(picture).reformat(format="yuv420p")
+        frame: av.VideoFrame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]
+        return frame.reformat(format="yuv420p")
 
 
 def _background() -> Image.Image:

@@ -7,9 +7,11 @@ import itertools
 import pytest
 from aiortc.rtp import RTCP_PSFB_PLI, RtcpPsfbPacket
 
+from app.streams.media_control import StreamWatch
 from app.streams.relay import limits
+from app.streams.relay.role import Announcer
 from tests.protocol.media_peers import Publisher, Viewer
-from tests.protocol.media_site import MediaSite, media_site, publishing
+from tests.protocol.media_site import HeardRooms, MediaSite, media_site, publishing
 from tests.waiting import eventually
 
 
@@ -78,6 +80,45 @@ async def test_the_room_hears_who_publishes_in_growing_versions(site: MediaSite)
 
 async def heard(site: MediaSite, count: int) -> bool:
     return len(site.rooms.states) >= count
+
+
+async def test_a_room_that_is_away_hears_the_newest_truth_later(monkeypatch):
+    monkeypatch.setattr("app.streams.relay.role.TELL_RETRY_S", 0.0)
+    heard = HeardRooms()
+    away = [ConnectionError(), ConnectionError()]
+
+    class AwayRooms:
+        async def set_state(self, *args) -> bool:
+            if away:
+                raise away.pop()
+            return await heard.set_state(*args)
+
+    announcer = Announcer(AwayRooms())
+    announcer.tell("show", True)
+    announcer.tell("show", False)
+    running = asyncio.create_task(announcer.run())
+
+    async def told() -> bool:
+        return [value for *_, value in heard.states] == [False]
+
+    await eventually(told)
+    running.cancel()
+
+
+async def test_a_publisher_that_a_killed_media_role_never_took_back_is_taken_back(site: MediaSite):
+    """A media role that was killed told no room that its publishers are gone."""
+    async with on_air(site) as (_, show, _):
+        watching = StreamWatch(site.pg, site.control, site.rooms)
+
+        async def said_by_a_look() -> list[bool]:
+            site.rooms.states.clear()
+            await watching.look()
+            return [value for room, _, _, value in site.rooms.states if room == show]
+
+        assert await said_by_a_look() == [True]
+        assert await said_by_a_look() == [], "said once is enough"
+        await site.control.end_sessions(show)
+        assert await said_by_a_look() == [False]
 
 
 async def test_a_takeover_ends_the_old_session_and_viewers_see_the_new_picture(site: MediaSite):

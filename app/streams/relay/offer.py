@@ -135,6 +135,7 @@ def _shape_refused(parsed: SessionDescription, media: tuple[Media, ...]) -> Refu
 
 def _with_transport(first: MediaDescription, media: tuple[Media, ...]) -> Offer | Refusal:
     """The offer, once its ICE credentials and DTLS parameters make sense."""
+    assert first.ice is not None, "the parser gives every m-line its ICE parameters"
     ufrag, password = first.ice.usernameFragment or "", first.ice.password or ""
     if not _UFRAG.fullmatch(ufrag) or not _PASSWORD.fullmatch(password):
         return _malformed("ice-ufrag and ice-pwd are missing or not as RFC 8839 has them")
@@ -189,28 +190,24 @@ def _media(parsed: MediaDescription) -> Media:
 
 def _codecs(parsed: MediaDescription) -> tuple[Codec, ...]:
     """The codecs we carry, in the offer's order of preference."""
-    by_type = {codec.payloadType: codec for codec in parsed.rtp.codecs}
-    rtx = {
-        codec.parameters.get("apt"): codec.payloadType
-        for codec in parsed.rtp.codecs
-        if codec.name.lower() == "rtx" and 0 <= codec.payloadType < 128
-    }
-    ordered = [by_type[pt] for pt in dict.fromkeys(parsed.fmt) if pt in by_type and 0 <= pt < 128]
+    by_type = {codec.payloadType: codec for codec in parsed.rtp.codecs if codec.payloadType in range(128)}
+    rtx = {codec.parameters.get("apt"): number for number, codec in by_type.items() if codec.name.lower() == "rtx"}
     return tuple(
         Codec(
-            name=_NAMES[codec.mimeType.lower()],
-            payload_type=codec.payloadType,
-            rtx=rtx.get(codec.payloadType),
-            fmtp=_fmtp(codec),
-            feedback=tuple(
-                dict.fromkeys(
-                    f"{one.type} {one.parameter}" if one.parameter else one.type for one in codec.rtcpFeedback
-                )
-            ),
+            name=_NAMES[by_type[number].mimeType.lower()],
+            payload_type=number,
+            rtx=rtx.get(number),
+            fmtp=_fmtp(by_type[number]),
+            feedback=_feedback(by_type[number]),
         )
-        for codec in ordered
-        if _carried(codec)
+        for number in dict.fromkeys(parsed.fmt)
+        if number in by_type and _carried(by_type[number])
     )
+
+
+def _feedback(codec: RTCRtpCodecParameters) -> tuple[str, ...]:
+    words = (f"{one.type} {one.parameter}" if one.parameter else one.type for one in codec.rtcpFeedback)
+    return tuple(dict.fromkeys(words))
 
 
 _NAMES: Final = {"video/vp8": "VP8", "video/h264": "H264", "audio/opus": "opus"}
@@ -246,7 +243,7 @@ def read_fragment(body: str) -> Fragment | Refusal:
         return _malformed("the fragment is empty or too long")
     if any(len(line) < 3 or line[0] not in "am" or line[1] != "=" for line in lines):
         return _malformed("a fragment holds only a= and m= lines")
-    values = {}
+    values: dict[str, str] = {}
     candidates = 0
     for line in lines:
         name, _, value = line[2:].partition(":")

@@ -52,6 +52,7 @@ class Relay:
         self._by_address: dict[Address, Seat] = {}
         self._stages: dict[str, Stage] = {}
         self._tasks: asyncio.TaskGroup | None = None
+        self._closing = False
         self._now_s = clock.monotonic_s()
         self._pacing: asyncio.TimerHandle | None = None
 
@@ -62,9 +63,12 @@ class Relay:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 ready()
-                while True:
-                    self._tick()
-                    await asyncio.sleep(TICK_S)
+                try:
+                    while True:
+                        self._tick()
+                        await asyncio.sleep(TICK_S)
+                finally:
+                    self._closing = True  # the group takes no more tasks; run() says goodbye below
         finally:
             if self._pacing is not None:
                 self._pacing.cancel()
@@ -107,7 +111,6 @@ class Relay:
         stage = stage or self._open_stage(wanted.show)
         if stage.coming is not None:
             self._end(stage.coming, "superseded")
-        stage = self._open_stage(wanted.show) if wanted.show not in self._stages else stage
         seat = Seat(self._session(offer, credentials), wanted.show, "publish", wanted.owner, wanted.person)
         seat.ingest = Ingest(codecs, ssrcs)
         stage.coming = seat
@@ -236,7 +239,7 @@ class Relay:
             self._publishing(seat.show, True)
 
     def _end(self, seat: Seat, reason: str) -> None:
-        if seat.session.state is State.ENDED:
+        if self._closing or seat.session.state is State.ENDED:
             return
         self._forget(seat, reason)
         assert self._tasks is not None

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-import redis.exceptions
 import structlog
 import uvicorn
 from starlette.applications import Starlette
@@ -26,6 +25,7 @@ from app import clock
 from app.refusal import Refusal
 from app.rooms.bus import Rooms
 from app.settings import Settings
+from app.storage.away import unless_away
 from app.streams.relay.limits import SDP_BYTES_MAX
 from app.streams.relay.relay import Relay
 from app.streams.relay.wire import EndSessions, NewSession, SessionSeen, Trickled, control_socket
@@ -64,13 +64,10 @@ class Announcer:
             self._there.clear()
             while self._news:
                 show, (version, publishing) = next(iter(self._news.items()))
-                try:
-                    await self._rooms.set_state(show, STREAM_KEY, version, StreamState(publishing))
-                except (OSError, redis.exceptions.RedisError) as error:
-                    log.warning("stream_state.waits", error=repr(error))
+                telling = self._rooms.set_state(show, STREAM_KEY, version, StreamState(publishing))
+                if not await unless_away("stream", telling):
                     await asyncio.sleep(TELL_RETRY_S)
-                    continue
-                if self._news.get(show) == (version, publishing):
+                elif self._news.get(show) == (version, publishing):
                     del self._news[show]
 
 

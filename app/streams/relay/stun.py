@@ -100,7 +100,7 @@ def _fingerprint_holds(data: bytes, last: tuple[int, int, int]) -> bool:
 
 def _walk(data: bytes) -> list[tuple[int, int, int]] | None:
     """(type, offset, value length) of each attribute, or None when they are none or do not fill the message."""
-    attributes = []
+    attributes: list[tuple[int, int, int]] = []
     at = HEADER_BYTES
     while at < len(data):
         if at + 4 > len(data) or len(attributes) == ATTRIBUTES_MAX:
