@@ -1,25 +1,22 @@
 """What a person can do with holds: take, release, list. Owns the view of a hold and the words of each refusal."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Final
+import asyncio
+from typing import Annotated, Final
 
 import msgspec
-from redis.asyncio import Redis
 
 from app import clock
 from app.flash_sales.gate import Decided
 from app.flash_sales.gate_wire import HoldRecord, PoolLabel, hold_id, pool_of
+from app.flash_sales.hold_index import HoldNote, noted_holds
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.voice import HoldReleased
 from app.refusal import Refusal
 from app.storage.away import unless_away
 
 QUANTITY_MAX: Final = 99
-HOLDS_OF_PERSON_MAX: Final = 50
 REBUILDING_RETRY_MS: Final = 250
 ALL_HELD_RETRY_MS: Final = 1000
-HELD_POOLS_KEY: Final = "pools:held"
-"""Sorted set: pool -> when its first hold is overdue, as far as known."""
 
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -108,7 +105,8 @@ async def take_hold(sales: FlashSales, *, person: str, key: str, pool: str, quan
     assert decided.hold is not None
     assert decided.label is not None
     # The grant stands, and the buyer gets its id, also without the note.
-    await unless_away("hold", _note(sales.valkey, pool, decided.id, decided.hold, decided.now_ms))
+    note = HoldNote(person, pool, decided.id, decided.hold.granted_at_ms, decided.hold.expires_at_ms)
+    await unless_away("hold", sales.notes.submit(note))
     return view_hold(decided.id, decided.hold, decided.label, decided.now_ms)
 
 
@@ -126,11 +124,11 @@ async def release_hold(sales: FlashSales, *, person: str, hold: str) -> Refusal 
 
 
 async def holds_of(sales: FlashSales, person: str, show: str | None = None) -> list[Hold]:
-    """The person's live holds, newest expiry last; all of them or those taken in one show."""
-    ids = await _noted(sales.valkey, person)
+    """The person's live holds, oldest first; all of them or those taken in one show."""
+    ids = await noted_holds(sales.valkey, person)
     holds = []
-    for hold in ids:
-        decided = await sales.gate.read(hold, person)
+    # Asked together: one script call per pool.
+    for hold, decided in zip(ids, await asyncio.gather(*(sales.gate.read(one, person) for one in ids)), strict=True):
         record = decided.hold
         if record is None or record.state != "held":
             continue
@@ -139,24 +137,3 @@ async def holds_of(sales: FlashSales, person: str, show: str | None = None) -> l
             continue
         holds.append(view_hold(hold, record, decided.label, decided.now_ms))
     return holds
-
-
-def _index_key(person: str) -> str:
-    return f"person:{person}:holds"
-
-
-async def _note(valkey: Redis, pool: str, hold: str, record: HoldRecord, now_ms: int) -> None:
-    """Remembers where to look for the person's holds, and when for overdue ones. Losing this loses no hold."""
-    key = _index_key(record.person)
-    async with valkey.pipeline(transaction=False) as pipe:
-        pipe.zadd(key, {hold: record.granted_at_ms})
-        pipe.zremrangebyrank(key, 0, -HOLDS_OF_PERSON_MAX - 1)
-        pipe.zadd(HELD_POOLS_KEY, {pool: record.expires_at_ms}, lt=True)
-        # Longer than any hold can be extended.
-        pipe.pexpire(key, 2 * (record.expires_at_ms - now_ms) + 7_200_000)
-        await pipe.execute()
-
-
-async def _noted(valkey: Redis, person: str) -> Sequence[str]:
-    members: list[Any] = await valkey.zrange(_index_key(person), 0, -1)
-    return [member.decode() for member in members]

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -9,9 +10,11 @@ from redis.asyncio import Redis
 
 from app import clock
 from app.flash_sales.gate import Gate
+from app.flash_sales.hold_index import HoldNote, note_holds
 from app.flash_sales.voice import Voice
 from app.rooms.bus import Rooms
 from app.settings import Settings
+from app.storage.group_commit import GroupCommit
 
 _SHOWS_OF_POOL: Final = """
     SELECT l.show_id
@@ -39,11 +42,13 @@ class FlashSales:
     settings: Settings
     gate: Gate
     voice: Voice
+    notes: GroupCommit[HoldNote, None]
     sells: Callable[[str, str], Awaitable[bool]]  # (show, pool)
 
     async def close(self) -> None:
         """Answers what was asked and says what was heard. Postgres and Valkey must still be open."""
         await self.gate.drain()
+        await self.notes.drain()
         await self.voice.drain()
 
 
@@ -95,4 +100,5 @@ def open_flash_sales(pg: asyncpg.Pool, valkey: Redis, rooms: Rooms, settings: Se
         gate=Gate(pg, valkey, voice),
         voice=voice,
         sells=_Sells(pg),
+        notes=GroupCommit(partial(note_holds, valkey)),
     )

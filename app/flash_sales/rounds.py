@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from app.flash_sales import sale_store
 from app.flash_sales.gate_wire import gate_keys
-from app.flash_sales.holds import HELD_POOLS_KEY
+from app.flash_sales.hold_index import HELD_POOLS_KEY
 from app.flash_sales.moment import valkey_now_ms
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.pool_store import live_pools, read_pool

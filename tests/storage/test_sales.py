@@ -3,11 +3,15 @@
 import asyncio
 import itertools
 
+import msgspec
 import pytest
 
 from app import clock
 from app.flash_sales import rounds
+from app.flash_sales.edge import commands
 from app.flash_sales.moment import from_ms, valkey_now_ms
+from app.person import Person, Standing
+from app.rooms.command import Order
 from tests.protocol.callers import problem
 from tests.storage.stock_world import open_world
 from tests.waiting import eventually
@@ -265,3 +269,25 @@ async def test_a_retired_sale_leaves_peoples_pages(pg, valkey):
         await rounds.retire_sales(world.sales)
         assert world.rooms.value(world.show, f"sale:{sale['id']}") is None
         assert world.rooms.value(world.show, f"pool:{sale['pool']}") is None
+
+
+async def test_the_rooms_socket_takes_and_releases_holds_by_the_same_actions(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        ops = {command.op: command for command in commands(world.sales)}
+
+        async def say(op: str, **body):
+            command = ops[op]
+            person = Person(buyer.account, "Buyer")
+            decoded = msgspec.convert(body, command.body)
+            return await command.action(Order(world.show, person, Standing.VIEWER, "c1", decoded, "", clock.now_ms()))
+
+        hold = await say("hold.take", pool=pool, quantity=1)
+        assert (await say("hold.take", pool=pool, quantity=1)).id == hold.id
+        assert [one["id"] for one in (await buyer.get("/api/holds")).json()["holds"]] == [hold.id]
+        assert await say("hold.release", hold=hold.id) is None
+        assert await say("hold.release", hold=hold.id) is None
+        assert (await buyer.get("/api/holds")).json()["holds"] == []
+        assert [type(hint).__name__ for _, _, hint in world.rooms.hints] == ["HoldReleased"]
+        assert (await say("hold.release", hold="x-y")).code == "not_found"
