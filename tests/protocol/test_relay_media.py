@@ -118,7 +118,7 @@ async def test_a_publisher_that_a_killed_media_role_never_took_back_is_taken_bac
         assert await said_by_a_look() == [True]
         assert await said_by_a_look() == [], "said once is enough"
         await site.control.end_sessions(show)
-        assert await said_by_a_look() == [False]
+        assert set(await said_by_a_look()) == {False}
 
 
 async def test_a_takeover_ends_the_old_session_and_viewers_see_the_new_picture(site: MediaSite):
