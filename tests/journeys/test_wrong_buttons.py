@@ -11,6 +11,7 @@ from tests.journeys.pictures import wait_for_frames
 
 pytestmark = pytest.mark.timeout(120)
 BEFORE_THE_STREAM = r"409 POST /whep/.*"
+NARROW_PX = 360
 DRAWN = {  # page: what is there once it is drawn
     "/": ".show-card",
     "/sign-in": "#demo button",
@@ -203,16 +204,19 @@ async def test_no_page_is_wider_than_a_phone(hawker, browser: Browser) -> None:
     """At 360 pixels every page scrolls up and down only."""
     window = await open_window(browser, "phone", hawker.base_url, phone=True)
     page = window.page
-    await page.set_viewport_size({"width": 360, "height": 740})
+    await page.set_viewport_size({"width": NARROW_PX, "height": 740})
     await page.goto("/#demo=host")
     await expect(page.locator("#who")).to_be_visible()
     for path, landmark in DRAWN.items():
         await page.goto(path)
         await expect(page.locator(landmark).first).to_be_visible()
+        for closed in await page.locator("details > summary").all():
+            await closed.click()
         wide = await page.evaluate(
-            "() => [...document.querySelectorAll('body *')].filter((node) => node.checkVisibility()"
-            " && node.getBoundingClientRect().right > innerWidth + 1 && !node.closest('.skip, .visually-hidden'))"
-            ".map((node) => node.tagName + '.' + node.className)"
+            "(width) => [...document.querySelectorAll('body *')].filter((node) => node.checkVisibility()"
+            " && node.getBoundingClientRect().right > width + 1 && !node.closest('.skip, .visually-hidden'))"
+            ".map((node) => node.tagName + '.' + node.className)",
+            NARROW_PX,
         )
         assert not wide, f"{path}: {wide}"
     window.check(BEFORE_THE_STREAM)

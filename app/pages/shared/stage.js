@@ -82,7 +82,19 @@ export class Stage {
     say(this.words, playing && this.showState !== "ended" ? "" : (WORDS[quiet || this.showState === "ended" ? this.showState : player] ?? ""));
     this.node.dataset.player = player;
     show(this.curtain, this.words.textContent !== "");
-    show(this.live, this.showState === "live");
+    this.redrawBadge();
+    this.redrawSound();
+  }
+
+  redrawBadge() {
+    const live = this.showState === "live";
+    say(this.live, live ? "Live" : "Paused");
+    this.live.className = live ? "badge live" : "badge glass";
+    show(this.live, live || this.showState === "paused");
+  }
+
+  redrawSound() {
+    for (const control of [this.sound, this.full]) show(control, this.showState !== "ended");
     const muted = this.player.muted;
     const word = muted ? "Tap for sound" : "Mute";
     if (this.sound.dataset.word !== word) {

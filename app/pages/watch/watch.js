@@ -42,7 +42,9 @@ class WatchPage {
     this.buy = (product, variantId, ordinary) => this.sheet.choose(product, variantId, ordinary);
     this.lineUp = new LineUp(byId("lineup"), { state: this.room.state, buy: this.buy });
     this.pinned = null;
+    this.nothingPinned = el("p", { class: "empty panel" });
     this.reloading = null;
+    this.over = false;
     this.drawPinned(null);
   }
 
@@ -88,7 +90,11 @@ class WatchPage {
 
   hearState(key, value) {
     this.stage.hear(key, value);
-    if (key === "show" && value) say(byId("title"), value.title);
+    if (key === "show" && value) {
+      say(byId("title"), value.title);
+      this.over = value.state === "ended";
+      this.drawNothing();
+    }
     if (key === "pin") this.drawPinned(value);
     if (key === "pin" || key.startsWith("pool:") || key.startsWith("sale:")) this.redrawSoon();
     if (key.startsWith("sale:") && value && !this.lineUp.has(value.product.id)) this.reloadSoon();
@@ -104,9 +110,15 @@ class WatchPage {
     });
   }
 
+  drawNothing() {
+    say(this.nothingPinned, this.over ? "This show is over. What was in it is still here."
+      : "The host shows nothing right now. Look around in all products.");
+  }
+
   drawPinned(product) {
+    this.drawNothing();
     this.pinned = product ? new OfferCard(product, { kind: "hero", state: this.room.state, buy: this.buy }) : null;
-    fill(byId("pinned"), this.pinned?.node ?? el("p", { class: "empty panel" }, "The host shows nothing right now. Look around below."));
+    fill(byId("pinned"), this.pinned?.node ?? this.nothingPinned);
     if (product && !this.lineUp.has(product.id) && this.lineUp.cards.length) this.reloadSoon();
   }
 
