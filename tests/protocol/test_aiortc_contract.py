@@ -4,6 +4,8 @@ here first, by name.
 
 import inspect
 import re
+import subprocess
+import sys
 
 import aioice.ice
 import aiortc
@@ -14,6 +16,7 @@ from aiortc.rtcrtpsender import RTCRtpSender
 
 from app.streams.relay.dtls import PROFILES, Certificate, Handshake
 from app.streams.synthetic_host import Wakefulness, heed_signs, offer_loopback
+from tests.running import ROOT
 
 
 def test_the_version_that_this_was_written_for():
@@ -66,3 +69,8 @@ def test_aioice_offers_loopback_once_it_is_told_to():
     offer_loopback()
     assert aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=False).count("127.0.0.1") == 1
     assert "get_host_addresses(" in inspect.getsource(aioice.ice.Connection.gather_candidates)
+
+
+def test_the_web_and_worker_roles_never_load_aiortc():
+    code = "import sys, app.web_role, app.worker_role; sys.exit('aiortc' in sys.modules or 'av' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
