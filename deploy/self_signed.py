@@ -76,6 +76,9 @@ def main(folder: Path) -> None:
     addresses = own_addresses()
     if not still_fits(folder / "cert.pem", addresses, now):
         make(folder, addresses, now)
+    print(
+        f"hawker: the certificate is our own ({folder / 'cert.pem'}): browsers ask whether to trust it", file=sys.stderr
+    )
 
 
 if __name__ == "__main__":
