@@ -41,6 +41,7 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 NOT_SOLD_HERE: Final = Refusal("not_found", "There is no such item in this show.")
+PAYING: Final = Refusal("in_progress", "A payment for this hold is under way; it cannot be given back now.", 1000)
 _REFUSALS: Final = {
     "all_held": ("Every unit is in somebody's basket just now; some may come back.", ALL_HELD_RETRY_MS),
     "sold_out": ("All units are sold.", None),
@@ -120,6 +121,8 @@ async def release_hold(sales: FlashSales, *, person: str, hold: str) -> Refusal 
         if show:
             await unless_away("released hold", sales.rooms.tell(show, person, HoldReleased(hold)))
         return None
+    if decided.code == "paying":
+        return PAYING
     return None if decided.code == "over" else refuse(decided)
 
 
