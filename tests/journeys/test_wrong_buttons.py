@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.journeys.browser import open_window
+from tests.journeys.browser import Window, open_window
 from tests.journeys.people import Host, Viewer
 from tests.journeys.pictures import wait_for_frames
 
@@ -125,6 +125,26 @@ async def test_a_sign_out_in_another_window_reaches_the_show(hawker, browser: Br
     await expect(viewer.page.get_by_role("link", name="Sign in to chat")).to_be_visible()
     await expect(viewer.page.locator("#sign-in-link")).to_be_visible()
     window.check(BEFORE_THE_STREAM)
+
+
+async def test_a_window_never_acts_as_whoever_signed_in_in_another_window(hawker, browser: Browser) -> None:
+    """Windows of one browser share one cookie: the older ones say so, and do nothing in the new person's name."""
+    window = await open_window(browser, "two roles", hawker.base_url)
+    host = Host(window)
+    await host.page.goto("/studio/demo#demo=host")
+    pin = host.page.locator('[data-does="pin"][aria-pressed="false"]').first
+    await expect(pin).to_be_visible()
+    viewer = Viewer(Window("the viewer's", window.context, await window.context.new_page()))
+    await viewer.enter("demo")
+    await expect(host.page.locator("#other-person")).to_contain_text(await viewer.name())
+    await pin.click()
+    await expect(host.page.locator(".toast.bad")).to_contain_text("another window")
+    await host.page.goto("/studio/demo#demo=host")
+    await expect(viewer.page.locator("#other-person")).to_contain_text("Demo Host")
+    await viewer.pinned.locator(".buy").click()
+    await expect(viewer.sheet).to_have_attribute("data-step", "sign-in")
+    window.check(BEFORE_THE_STREAM, r"403 PUT /api/shows/demo/pins")
+    viewer.window.check(BEFORE_THE_STREAM)
 
 
 async def test_strangers_at_the_staffs_doors_are_told_so(hawker, browser: Browser) -> None:

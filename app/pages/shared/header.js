@@ -1,7 +1,7 @@
 // The bar at the top of every page: the way home, to the studio and to moderation, and who is signed in.
 
 import { el, fill } from "./dom.js";
-import { secureEnough, signInUrl, signOut } from "./session.js";
+import { onOtherPerson, secureEnough, signInUrl, signOut } from "./session.js";
 import { toastProblem } from "./toast.js";
 
 function links(session, here) {
@@ -22,6 +22,13 @@ function person(session) {
   return [el("span", { class: "who", id: "who" }, session.person.name), leave];
 }
 
+function drawOther(bar, other) {
+  document.getElementById("other-person")?.remove();
+  bar.after(el("p", { class: "notice warn", id: "other-person", role: "alert" },
+    other ? `In another window you are signed in as ${other.name} now. ` : "You signed out in another window. ",
+    el("button", { type: "button", class: "button small", onclick: () => location.reload() }, "Reload this page")));
+}
+
 /** Draws the bar into `#header`. */
 export function drawHeader(session) {
   const bar = document.getElementById("header");
@@ -30,6 +37,7 @@ export function drawHeader(session) {
       el("span", { class: "brand-mark", "aria-hidden": "true" }), el("span", { class: "brand-word" }, "Hawker")),
     el("nav", { class: "nav", "aria-label": "Hawker" }, links(session, location.pathname)),
     el("div", { class: "session" }, person(session)));
+  onOtherPerson((other) => drawOther(bar, other));
   if (!secureEnough() && !document.getElementById("insecure")) {
     bar.after(el("p", { class: "notice warn", id: "insecure", role: "note" },
       "This address is plain http. Browsers allow signing in and the camera only on https or on this machine itself: " +

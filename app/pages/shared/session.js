@@ -1,9 +1,14 @@
-// Who is signed in, for the whole page. Owns the `#demo=` fragment and the sign-in calls.
+// Who is signed in, for the whole page. Owns the `#demo=` fragment, the sign-in calls and the word between windows
+// of one browser: they share one cookie, so a sign-in in one changes who all of them speak for.
 
-import { get, onStaleCsrf, post, remove, setCsrf } from "./api.js";
+import { get, onStaleCsrf, post, Problem, remove, setCsrf } from "./api.js";
 
 const DEMO_ROLES = new Set(["viewer", "host", "moderator"]);
+const windows = new BroadcastChannel("hawker-session");
 let session = null;
+let tellOther = () => {};
+
+const idOf = (one) => one?.person?.id ?? null;
 
 function keep(fresh) {
   session = fresh;
@@ -15,17 +20,45 @@ async function load() {
   return keep(await get("/api/session"));
 }
 
+// The token went stale: this page goes on as the same person with a new one, and never as somebody else.
+async function renew() {
+  const fresh = await get("/api/session");
+  if (idOf(fresh) === idOf(session)) return keep(fresh);
+  tellOther(fresh.person);
+  throw new Problem({ status: 403, code: "other_person", detail: "You changed your sign-in in another window. Reload this page first." });
+}
+
+function announce(fresh) {
+  windows.postMessage(fresh.person);
+  return keep(fresh);
+}
+
+/** Calls `listener(person or null)` when another window of this browser has signed in as somebody else, or out. */
+export function onOtherPerson(listener) {
+  tellOther = listener;
+  windows.onmessage = ({ data }) => {
+    if (session && (data?.id ?? null) !== idOf(session)) listener(data);
+  };
+}
+
 /** True where browsers keep the sign-in cookie and give a camera: https, or this very machine. */
 export function secureEnough() {
   return window.isSecureContext;
 }
 
+function demoRole() {
+  const role = new URLSearchParams(location.hash.slice(1)).get("demo");
+  return DEMO_ROLES.has(role) ? role : null;
+}
+
 /** The session of this page. Signs in first when the address ends in `#demo=viewer|host|moderator`. */
 export async function openSession() {
-  onStaleCsrf(load);
-  const role = new URLSearchParams(location.hash.slice(1)).get("demo");
+  onStaleCsrf(renew);
+  // The address may be opened again in a page that is already here.
+  addEventListener("hashchange", () => demoRole() && location.reload());
+  const role = demoRole();
   await load();
-  if (!DEMO_ROLES.has(role)) return session;
+  if (!role) return session;
   history.replaceState(null, "", location.pathname + location.search);
   if (!secureEnough()) return session;
   return signIn({ demo: role });
@@ -33,17 +66,18 @@ export async function openSession() {
 
 /** Signs in with `{email, password}` or `{demo}`. */
 export async function signIn(credentials) {
-  return keep(await post("/api/session", credentials));
+  return announce(await post("/api/session", credentials));
 }
 
 /** Makes an account of `{name, email, password}` and signs in with it. */
 export async function createAccount(account) {
-  return keep(await post("/api/accounts", account));
+  return announce(await post("/api/accounts", account));
 }
 
 /** Signs out, and leaves for the home page: nothing of the person stays on the screen. */
 export async function signOut() {
   await remove("/api/session");
+  windows.postMessage(null);
   location.assign("/");
 }
 
