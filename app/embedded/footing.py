@@ -17,7 +17,8 @@ from typing import Final
 
 NOBODY: Final = 65534
 CLONE_NEWUSER: Final = 0x10000000
-PR_SET_KEEPCAPS: Final = 8
+PR_SET_SECUREBITS: Final = 28
+SECBIT_NO_SETUID_FIXUP: Final = 4
 PR_CAP_AMBIENT: Final = 47
 PR_CAP_AMBIENT_RAISE: Final = 2
 CAP_DAC_OVERRIDE: Final = 1
@@ -110,7 +111,9 @@ def _enter_namespace() -> None:
 def _become(uid: int, gid: int) -> None:
     keep = sys.platform == "linux"
     if keep:
-        _check(_libc().prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl(PR_SET_KEEPCAPS)")
+        # Capabilities outlive the change of user, and access(2), by which Postgres looks at its own programs, counts
+        # them; without this bit it asks with none.
+        _check(_libc().prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0), "prctl(PR_SET_SECUREBITS)")
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)

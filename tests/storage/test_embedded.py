@@ -3,6 +3,7 @@
 import asyncio
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from app.embedded import binaries
 from app.embedded.child import end, spawn
 from app.embedded.folder import DataFolder, FolderBusyError
 from app.embedded.footing import Footing
@@ -48,10 +50,14 @@ def run_once(folder: Path, footing: Footing | None, sql: str):
 
 
 @as_root
-def test_root_without_namespaces_runs_postgres_as_nobody_even_under_a_closed_folder(short_folder):
-    """A clone below root's home (mode 0700) once could neither be entered nor read by nobody."""
+def test_root_without_namespaces_runs_postgres_as_nobody_even_under_a_closed_folder(short_folder, monkeypatch):
+    """A clone below root's home (mode 0700) could neither be entered nor its programs be found by nobody."""
     closed = short_folder / "closed"
     closed.mkdir(mode=0o700)
+    package = binaries.postgres_bin().parents[1]
+    for folder in package.parent.glob(package.name + "*"):  # its libraries are beside it
+        shutil.copytree(folder, closed / folder.name, ignore=shutil.ignore_patterns("include", "__pycache__"))
+    monkeypatch.setattr("app.embedded.postgres.postgres_bin", lambda: closed / package.name / "pginstall" / "bin")
     data = closed / "data"
     data.mkdir(mode=0o700)
     answer, stance = run_once(data, Footing.OTHER, "SELECT 41 + 1")
