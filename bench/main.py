@@ -83,6 +83,7 @@ CLICK: Final = """
 
 def start_once(running: RunningHawker) -> float:
     """Seconds from the command until the watch page answers and all roles are ready."""
+    said = len(running.log)
     began = time.perf_counter()
     running.start(wait=False)
     with httpx.Client(base_url=running.base_url, timeout=2) as client:
@@ -91,7 +92,7 @@ def start_once(running: RunningHawker) -> float:
                 ready = client.get("/readyz").status_code == 200 and client.get("/watch/demo").status_code == 200
             except httpx.TransportError:
                 ready = False
-            if ready:
+            if ready and any("hawker: up in" in line for line in running.log[said:]):
                 return time.perf_counter() - began
             time.sleep(0.01)
     raise TimeoutError("Hawker did not start:\n" + "\n".join(running.log))

@@ -28,7 +28,7 @@ FLAGS = (
     "--disable-renderer-backgrounding",
     "--disable-background-timer-throttling",
 )
-WAIT_MS = 15_000
+WAIT_MS = 30_000  # a guard against hanging, also on a machine that does ten other things
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 _LOAD_FAILURE = "Failed to load resource"

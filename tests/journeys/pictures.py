@@ -41,7 +41,7 @@ async def decoded_frames(page: Page) -> int:
     return await page.locator("#video").evaluate(_FRAMES)
 
 
-async def wait_for_frames(page: Page, more: int, timeout_ms: int = 20_000) -> int:
+async def wait_for_frames(page: Page, more: int, timeout_ms: int = 30_000) -> int:
     """Returns the count once at least `more` frames were decoded from now on."""
     video = await page.locator("#video").element_handle()
     before = await video.evaluate(_FRAMES)

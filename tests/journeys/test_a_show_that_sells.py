@@ -48,7 +48,7 @@ async def sees_another_picture(window: Window, before: tuple[int, int, int]) -> 
             await wait_for_frames(window.page, 3)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 async def test_the_demo_show_moves_at_once_and_gives_way_to_a_camera(own_hawker, browser: Browser) -> None:
     """Nobody has done anything yet, and there is a picture; a host's camera then replaces it for who watches."""
     running = own_hawker().start()
@@ -66,7 +66,7 @@ async def test_the_demo_show_moves_at_once_and_gives_way_to_a_camera(own_hawker,
     host.window.check(TAKE_OVER, BEFORE_THE_STREAM)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_a_host_sells_to_two_viewers_while_a_moderator_keeps_order(
     own_hawker, browser: Browser, photo: Path
 ) -> None:

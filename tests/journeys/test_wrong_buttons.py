@@ -9,7 +9,7 @@ from tests.journeys.browser import Window, open_window
 from tests.journeys.people import Host, Viewer
 from tests.journeys.pictures import wait_for_frames
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(240)
 BEFORE_THE_STREAM = r"409 POST /whep/.*"
 NARROW_PX = 360
 DRAWN = {  # page: what is there once it is drawn
