@@ -29,10 +29,14 @@ _CAPTURED: Final = """
     )
     UPDATE orders o SET state = $4, paid_at = now() FROM attempt a WHERE o.id = a.order_id AND o.state = $5"""
 
-_LOCK_POOL: Final = """
-    SELECT p.id FROM pools p JOIN payment_attempts a ON a.pool_id = p.id WHERE a.id = $1 FOR NO KEY UPDATE OF p"""
+# The attempt's pool and, in case it is a sale's, the variant's ordinary one; in the order of their ids.
+_LOCK_POOLS: Final = """
+    SELECT o.id FROM payment_attempts a JOIN pools p ON p.id = a.pool_id
+      JOIN pools o ON o.id = p.id OR o.variant_id = p.variant_id AND o.flash_sale_id IS NULL
+     WHERE a.id = $1 ORDER BY o.id FOR NO KEY UPDATE OF o"""
 
-# The order does not stand: its units go back to the pool and to the buyer's limit.
+# The order does not stand: its units go back to the pool and to the buyer's limit. A sale's pool that is closed has
+# given its units back already, so these go where those went.
 _REFUSED: Final = """
     WITH attempt AS (
         UPDATE payment_attempts SET state = $2, updated_at = now() WHERE id = $1 AND state = $3
@@ -44,12 +48,26 @@ _REFUSED: Final = """
           FROM attempt a WHERE b.pool_id = a.pool_id AND b.account_id = a.account_id
     ), note AS (
         INSERT INTO outbox (topic, subject) SELECT 'order.cancelled', order_id FROM attempt
+    ), closed AS (
+        SELECT p.id, p.variant_id, a.quantity
+          FROM attempt a JOIN pools p ON p.id = a.pool_id WHERE p.closed_at IS NOT NULL
+    ), ordinary AS (
+        UPDATE pools o SET allotment = o.allotment + c.quantity
+          FROM closed c WHERE o.variant_id = c.variant_id AND o.flash_sale_id IS NULL
     )
-    UPDATE pools p SET sold = p.sold - a.quantity FROM attempt a WHERE p.id = a.pool_id"""
+    UPDATE pools p SET sold = p.sold - a.quantity,
+           allotment = p.allotment - CASE WHEN p.closed_at IS NULL THEN 0 ELSE a.quantity END
+      FROM attempt a WHERE p.id = a.pool_id"""
 
 _VOIDED: Final = "UPDATE payment_attempts SET state = $2, updated_at = now() WHERE id = $1 AND state = $3"
 
 _READ_HOLD: Final = "SELECT hold_id FROM orders WHERE id = $1"
+
+# The pools whose allotment changed when an order of a closed sale was cancelled: that sale's and the ordinary one.
+_CHANGED_POOLS: Final = """
+    SELECT o.id FROM order_lines l JOIN pools p ON p.id = l.pool_id AND p.closed_at IS NOT NULL
+      JOIN pools o ON o.id = p.id OR o.variant_id = p.variant_id AND o.flash_sale_id IS NULL
+     WHERE l.order_id = $1 ORDER BY o.id"""
 
 
 def make_effects(pg: asyncpg.Pool, gate: Gate, rooms: Rooms, provider: Provider) -> dict[str, Effect]:
@@ -91,7 +109,7 @@ async def _capture(pg: asyncpg.Pool, provider: Provider, attempt: str) -> bool:
         await pg.execute(_CAPTURED, attempt, after, state, paid, OrderState.AUTHORISED)
         return True
     async with pg.acquire() as connection, connection.transaction():
-        await connection.execute(_LOCK_POOL, attempt)
+        await connection.execute(_LOCK_POOLS, attempt)
         after = change_attempt(state, AttemptEvent.REFUSE_CAPTURE)
         cancelled = change_order(OrderState.AUTHORISED, OrderEvent.CANCEL)
         await connection.execute(_REFUSED, attempt, after, state, cancelled)
@@ -115,6 +133,8 @@ async def _cancelled(pg: asyncpg.Pool, gate: Gate, rooms: Rooms, order: str) -> 
     restocked = await gate.restock(await pg.fetchval(_READ_HOLD, order))
     if restocked.code == "rebuilding":
         return False
+    for row in await pg.fetch(_CHANGED_POOLS, order):
+        await gate.sync(row["id"])
     return await _tell_buyer(pg, rooms, OrderCancelled, order)
 
 

@@ -231,6 +231,32 @@ async def test_a_refused_capture_cancels_the_order_and_returns_the_unit(pg, valk
         await world.check(pool)
 
 
+async def test_a_capture_refused_after_the_sale_was_closed_returns_the_unit_to_ordinary_stock(pg, valkey):
+    """The unit went back into the closed pool, from which nobody can buy: lost to the shop."""
+    async with open_world(pg, valkey, provider=RefusingProvider(pg, silence_s=0)) as world:
+        variant, ordinary = await world.variant(3)
+        body = {"variant": variant, "price_minor": 600, "allotment": 3, "per_buyer_limit": 5, "duration_s": 600}
+        sale = (await world.host.post(f"/api/shows/{world.show}/flash-sales", body)).json()
+        buyer = await world.buyer()
+        hold = await world.held(buyer, sale["pool"], 2)
+        # Committed, and nobody has come to the capture yet.
+        await pg.execute("ALTER TABLE outbox ALTER next_try_at SET DEFAULT 'infinity'")
+        try:
+            assert (await world.order(buyer, hold)).status_code == 201
+        finally:
+            await pg.execute("ALTER TABLE outbox ALTER next_try_at SET DEFAULT now()")
+        assert (await world.host.post(f"/api/shows/{world.show}/flash-sales/{sale['id']}/end")).status_code == 200
+        assert (await world.pool_row(sale["pool"]))["closed_at"] is not None
+        assert (await world.pool_row(ordinary))["allotment"] == 1
+        await world.settle_all()
+        await world.settle_all()
+        rows = [await world.pool_row(pool) for pool in (sale["pool"], ordinary)]
+        assert [(row["allotment"], row["sold"]) for row in rows] == [(0, 0), (3, 0)]
+        assert (await world.take(buyer, ordinary, 3)).status_code == 201
+        await world.check(sale["pool"])
+        await world.check(ordinary)
+
+
 async def test_a_double_click_makes_one_order(pg, valkey):
     async with open_world(pg, valkey) as world:
         pool = (await world.sale(5))["pool"]
