@@ -21,6 +21,7 @@ LEASE_S: Final = 15.0
 RETRY_S: Final = 1.0
 RETRY_MAX_S: Final = 60.0
 KEEP_DONE_H: Final = 24
+FORGOTTEN_AT_ONCE: Final = 1000
 
 log = structlog.get_logger()
 
@@ -37,7 +38,7 @@ _LATER: Final = "UPDATE outbox SET next_try_at = now() + make_interval(secs => $
 
 _FORGET: Final = """
     DELETE FROM outbox
-     WHERE n IN (SELECT n FROM outbox WHERE done_at < now() - make_interval(hours => $1) LIMIT 1000)"""
+     WHERE n IN (SELECT n FROM outbox WHERE done_at < now() - make_interval(hours => $1) LIMIT $2)"""
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -74,7 +75,8 @@ class Outbox:
 
     async def forget_done(self) -> None:
         """Deletes notes that were done long ago."""
-        await self._pg.execute(_FORGET, KEEP_DONE_H)
+        while await self._pg.execute(_FORGET, KEEP_DONE_H, FORGOTTEN_AT_ONCE) == f"DELETE {FORGOTTEN_AT_ONCE}":
+            pass
 
     def kick(self) -> None:
         """Something was just committed here: do it now instead of at the worker's next turn."""

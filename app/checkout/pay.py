@@ -73,6 +73,7 @@ async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal
         return await _answer_before(checkout, wanted, _why_not(held))
     new = _new_attempt(wanted, attempt, held)
     if new.quantity * new.unit_price_minor > AMOUNT_MINOR_MAX:
+        await checkout.gate.resume(wanted.hold, attempt)
         return TOO_LARGE
     written = await checkout.attempts.submit(new)
     if written is not Written.STARTED:

@@ -16,13 +16,14 @@ from app.refusal import Refusal
 
 BATCH_MAX: Final = 100
 KEYS_KEPT_H: Final = 24
+FORGOTTEN_AT_ONCE: Final = 1000
 
 log = structlog.get_logger()
 
 _FORGET_KEYS: Final = """
     DELETE FROM idempotency_keys WHERE (account_id, key) IN (
         SELECT account_id, key FROM idempotency_keys
-         WHERE status IS NOT NULL AND created_at < now() - make_interval(hours => $1) LIMIT 1000)"""
+         WHERE status IS NOT NULL AND created_at < now() - make_interval(hours => $1) LIMIT $2)"""
 
 
 async def settle(checkout: Checkout) -> None:
@@ -49,5 +50,6 @@ async def _settle_one(checkout: Checkout, attempt: OpenAttempt) -> None:
 
 async def forget(checkout: Checkout) -> None:
     """Deletes what is kept for a day: answers under idempotency keys, notes of the outbox that were done."""
-    await checkout.pg.execute(_FORGET_KEYS, KEYS_KEPT_H)
+    while await checkout.pg.execute(_FORGET_KEYS, KEYS_KEPT_H, FORGOTTEN_AT_ONCE) == f"DELETE {FORGOTTEN_AT_ONCE}":
+        pass
     await checkout.outbox.forget_done()

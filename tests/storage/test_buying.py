@@ -6,6 +6,8 @@ from collections import Counter
 import pytest
 
 from app import clock
+from app.checkout.settle import forget
+from app.money import AMOUNT_MINOR_MAX
 from tests.protocol.callers import problem
 from tests.storage.stock_world import open_world
 
@@ -142,3 +144,37 @@ async def test_a_declined_payment_leaves_the_hold_for_another_method(pg, valkey)
         assert (await world.order(buyer, hold)).status_code == 201
         await world.settle_all()
         await world.check(pool)
+
+
+async def test_a_total_that_no_order_may_have_is_refused_and_leaves_the_hold_to_its_owner(pg, valkey):
+    """The hold stayed extended and "being paid": it could neither be paid nor given back."""
+    async with open_world(pg, valkey) as world:
+        _, pool = await world.variant(2, price_minor=AMOUNT_MINOR_MAX)
+        buyer = await world.buyer()
+        hold = await world.held(buyer, pool, 2)
+        before = (await world.sales.gate.read(hold)).hold
+        assert problem(await world.order(buyer, hold)) == (422, "order_invalid")
+        assert (await world.sales.gate.read(hold)).hold == before
+        assert (await buyer.ask("DELETE", f"/api/holds/{hold}")).status_code == 204
+        await world.check(pool)
+
+
+async def test_a_day_of_many_orders_is_forgotten_in_one_round(pg, valkey):
+    """A round forgot 1000 rows at most, once a minute: with six orders a second the tables grew for ever."""
+    async with open_world(pg, valkey) as world:
+        buyer = await world.buyer()
+        await pg.execute(
+            """INSERT INTO outbox (topic, subject, done_at)
+               SELECT 'old', 'x', now() - make_interval(hours => CASE WHEN n > 2500 THEN 23 ELSE 25 END)
+                 FROM generate_series(1, 2503) n"""
+        )
+        await pg.execute(
+            """INSERT INTO idempotency_keys (account_id, key, body_hash, status, created_at)
+               SELECT $1, n::text, '', CASE WHEN n <= 2500 THEN 201 END, now() - interval '25 hours'
+                 FROM generate_series(1, 2504) n""",
+            buyer.account,
+        )
+        await forget(world.checkout)
+        assert await pg.fetchval("SELECT count(*) FROM outbox WHERE topic = 'old'") == 3
+        keys = "SELECT count(*) FROM idempotency_keys WHERE account_id = $1"
+        assert await pg.fetchval(keys, buyer.account) == 4
