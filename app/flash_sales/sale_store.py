@@ -90,7 +90,7 @@ _SALE: Final = """
 
 _BY_ID: Final = _SALE + " WHERE s.id = $1 AND s.show_id = $2"
 _OF_SHOW: Final = _SALE + " WHERE s.show_id = $1 ORDER BY s.created_at DESC LIMIT $2"
-_UNFINISHED: Final = _SALE + " WHERE p.closed_at IS NULL ORDER BY s.created_at LIMIT $1"
+_UNFINISHED: Final = _SALE + " WHERE p.closed_at IS NULL AND p.flash_sale_id IS NOT NULL ORDER BY s.created_at LIMIT $1"
 _SHOWN: Final = (
     _SALE
     + """ WHERE s.show_id = $1 AND (p.closed_at IS NULL OR p.closed_at > now() - make_interval(secs => $2))

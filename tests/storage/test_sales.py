@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from app import clock
-from app.flash_sales import rounds
+from app.flash_sales import rounds, sale_store
 from app.flash_sales.edge import commands
 from app.flash_sales.moment import from_ms, valkey_now_ms
 from app.person import Person, Standing
@@ -291,3 +291,40 @@ async def test_the_rooms_socket_takes_and_releases_holds_by_the_same_actions(pg,
         assert (await buyer.get("/api/holds")).json()["holds"] == []
         assert [type(hint).__name__ for _, _, hint in world.rooms.hints] == ["HoldReleased"]
         assert (await say("hold.release", hold="x-y")).code == "not_found"
+
+
+class Explaining:
+    """In the place of the pool: keeps how Postgres would run the query, and finds nothing."""
+
+    def __init__(self, pg) -> None:
+        self.pg = pg
+        self.plan = ""
+
+    async def fetch(self, query, *parameters):
+        self.plan = "\n".join(row[0] for row in await self.pg.fetch("EXPLAIN " + query, *parameters))
+        return []
+
+
+@pytest.mark.parametrize("query", [sale_store.unfinished_sales, sale_store.gone_sales])
+async def test_a_round_does_not_read_the_sales_of_all_time(pg, valkey, query):
+    """Five times a second every sale that ever was went through the worker's hands."""
+    async with open_world(pg, valkey) as world:
+        variant, _ = await world.variant(1)
+        await pg.execute(
+            """INSERT INTO flash_sales (id, show_id, variant_id, state, price_minor, compare_at_minor, per_buyer_limit,
+                                        starts_at, ends_at, created_by)
+               SELECT $1 || n, $2, $1, 'ended', 600, 1000, 1, now(), now() + interval '1 minute', $3
+                 FROM generate_series(1, 3000) n""",
+            variant,
+            world.show,
+            world.host.account,
+        )
+        await pg.execute(
+            """INSERT INTO pools (id, variant_id, flash_sale_id, allotment, closed_at)
+               SELECT id, variant_id, id, 0, now() - interval '1 day' FROM flash_sales WHERE variant_id = $1""",
+            variant,
+        )
+        await pg.execute("ANALYZE pools, flash_sales")
+        explaining = Explaining(pg)
+        await query(explaining)
+        assert "Seq Scan on pools p" not in explaining.plan, explaining.plan
