@@ -18,7 +18,7 @@ _FIXED: Final = {
     "Referrer-Policy": "same-origin",
     "Permissions-Policy": (
         "camera=(self), microphone=(self), display-capture=(self), autoplay=(self), fullscreen=(self), "
-        "geolocation=(), payment=(), usb=(), serial=(), bluetooth=(), midi=()"
+        "geolocation=(), payment=(), usb=(), serial=(), midi=()"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -16,6 +16,7 @@ WIDTH: Final = 640
 HEIGHT: Final = 360
 FRAMES_PER_S: Final = 15
 _TURN_S: Final = 6.0
+_LEFT: Final = 40  # words stand in the middle of the left half: players cover the corners and the lower edge
 
 TONE_RATE: Final = 48_000
 PACKET_S: Final = 0.02
@@ -31,8 +32,8 @@ class Studio:
         self._clock_font = ImageFont.load_default(size=54)
         self._small_font = ImageFont.load_default(size=17)
         draw = ImageDraw.Draw(self._background)
-        draw.text((40, 34), "HAWKER", font=ImageFont.load_default(size=34), fill=(255, 244, 230))
-        draw.text((40, 76), "demo studio, on air by WebRTC", font=self._small_font, fill=(236, 200, 190))
+        draw.text((_LEFT, 132), "HAWKER", font=ImageFont.load_default(size=34), fill=(255, 244, 230))
+        draw.text((_LEFT, 174), "demo studio, on air by WebRTC", font=self._small_font, fill=(236, 200, 190))
 
     def frame(self, now_ms: int) -> av.VideoFrame:
         """The studio at a Unix time. Its pts is the caller's."""
@@ -41,8 +42,8 @@ class Studio:
         _draw_turntable(draw, now_ms / 1000)
         now = datetime.fromtimestamp(now_ms / 1000, UTC)
         text = f"{now:%H:%M:%S}.{now_ms % 1000:03d}"
-        draw.text((40, 286), text, font=self._clock_font, fill=(255, 250, 240))
-        draw.text((372, 320), "UTC", font=self._small_font, fill=(236, 200, 190))
+        draw.text((_LEFT, 200), text, font=self._clock_font, fill=(255, 250, 240))
+        draw.text((_LEFT + 2, 262), "UTC", font=self._small_font, fill=(236, 200, 190))
         swing = 0.5 + 0.5 * math.sin(now_ms / 1000 * math.pi)
         draw.rounded_rectangle((40, 348, 40 + 560 * swing + 8, 353), radius=2, fill=(255, 179, 102))
         frame: av.VideoFrame = av.VideoFrame.from_image(picture)  # type: ignore[no-untyped-call]
