@@ -9,6 +9,7 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.http.request_protocol import BoundedRequests
 from app.rooms.uvicorn_protocol import SERVER_OPTIONS
 from app.settings import Settings
 from app.storage.loops import run_loops
@@ -64,7 +65,7 @@ def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         loop="none",
-        http="httptools",
+        http=BoundedRequests,
         **SERVER_OPTIONS,
         lifespan="off",
         log_config=None,

@@ -1,0 +1,105 @@
+"""uvicorn's HTTP protocol with bounds on what a peer may send before anybody reads it.
+
+Owns the limits on a request's head (and trailers) and on the time that it takes; bodies are app/http/body.py's. uvicorn
+with httptools has no limit of its own: whoever only ever sends header lines fills the memory. It is built on private
+parts of uvicorn; tests/protocol/test_request_protocol.py names each of them.
+"""
+
+import asyncio
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_BYTES_MAX: Final = 32 * 1024
+"""Of address, header and trailer lines of one request. Cookies and bearers of ours stay far below."""
+SILENT_BYTES_MAX: Final = 64 * 1024
+"""Of what the parser swallows without a word: one line that does not end."""
+HEAD_TIME_S: Final = 20
+"""For a whole head, from the connection or the head's first byte. Idle connections have the keep-alive's time."""
+_LINE_OVERHEAD_BYTES: Final = 64  # what an empty line costs us all the same
+
+_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n"
+    b"content-type: text/plain; charset=utf-8\r\ncontent-length: 31\r\n\r\nThe request's head is too large."
+)
+
+
+class HeadTooLargeError(ValueError):
+    """Raised into the parser, which then stops."""
+
+
+class BoundedRequests(HttpToolsProtocol):
+    """Counts what arrives between two messages of the parser, and what a request's head comes to."""
+
+    _head_bytes = 0
+    _silent_bytes = 0
+    _heard = False
+    _too_large = False
+    _hurry: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """A connection owes us a request."""
+        super().connection_made(transport)
+        self._hurry = self.loop.call_later(HEAD_TIME_S, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end."""
+        self._be_patient()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feeds the parser; gives up on a line without an end."""
+        self._heard = False
+        super().data_received(data)
+        self._silent_bytes = len(data) if self._heard else self._silent_bytes + len(data)
+        if not self._heard and self._silent_bytes > SILENT_BYTES_MAX and not self.transport.is_closing():
+            self._too_large = True
+            self.send_400_response("")
+
+    def send_400_response(self, msg: str) -> None:
+        """Says what is wrong, as far as we know it, and hangs up."""
+        if self._too_large:
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+            return
+        super().send_400_response(msg)
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._heard = True
+        self._head_bytes = 0
+        if self._hurry is None:
+            self._hurry = self.loop.call_later(HEAD_TIME_S, self.transport.abort)
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the address."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A line of the head, or a trailer."""
+        self._count(len(name) + len(value) + _LINE_OVERHEAD_BYTES)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        self._be_patient()
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._heard = True
+        super().on_body(body)
+
+    def _count(self, size: int) -> None:
+        self._heard = True
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self._too_large = True
+            raise HeadTooLargeError
+
+    def _be_patient(self) -> None:
+        if self._hurry is not None:
+            self._hurry.cancel()
+            self._hurry = None
