@@ -36,7 +36,7 @@ def _fail(error: Exception) -> NoReturn:
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
     """Runs `work`; what a person can put right is told in one line, anything else is a traceback."""
     from app.embedded.binaries import BinaryMissingError
-    from app.embedded.folder import FolderBusyError
+    from app.embedded.folder import FolderBusyError, FolderUnusableError
     from app.embedded.postgres import ServerFailedError
     from app.shell import CommandRefusedError
     from app.storage.migrations import MigrationError
@@ -45,7 +45,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
     try:
         return asyncio.run(work)
     except (
-        *(BinaryMissingError, FolderBusyError, ServerFailedError),
+        *(BinaryMissingError, FolderBusyError, FolderUnusableError, ServerFailedError),
         *(CommandRefusedError, MigrationError, StartError),
     ) as error:
         _fail(error)

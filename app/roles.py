@@ -126,6 +126,8 @@ def configure_logging(role: str, level: int) -> None:
     )
     structlog.contextvars.bind_contextvars(role=role)
     logging.basicConfig(level=logging.WARNING, format=f"%(asctime)s level=%(levelname)s role={role} %(message)s")
+    # A pool that cannot fill itself says so with a whole traceback; our loops and requests say it in one line.
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)
 
 
 def main(arguments: list[str]) -> None:

@@ -1,10 +1,12 @@
 """`serve`: the life of Hawker on one machine, from the first process to the last, and what it tells the terminal."""
 
 import asyncio
+import shlex
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -27,9 +29,10 @@ from app.supervisor import (
     valkey_child,
 )
 
-DATABASE_GUARD_S: Final = 30
-DATABASE_TIMEOUT_S: Final = 5
-DATABASE_POLL_S: Final = 0.2
+REACH_GUARD_S: Final = 30
+REACH_SILENT_S: Final = 2
+REACH_TIMEOUT_S: Final = 5
+REACH_POLL_S: Final = 0.2
 DOCUMENTATION_ADDRESS: Final = "192.0.2.1"  # RFC 5737
 
 
@@ -125,7 +128,9 @@ def _stop_on_signals(keeper: Keeper) -> asyncio.Event:
 async def _bring_up(settings: Settings, plan: _Plan) -> None:
     for server in plan.servers:
         await server.ready.wait()
-    await _reach_database(plan.database_url)
+    if settings.redis_url:
+        await _reach("the server at REDIS_URL", lambda: _knock_at_valkey(settings.redis_url))
+    await _reach("the database", lambda: _knock_at_database(plan.database_url))
     await migrate(plan.database_url)
     if settings.demo:
         await _make_sure_of_demo(plan.database_url)
@@ -136,21 +141,52 @@ async def _bring_up(settings: Settings, plan: _Plan) -> None:
     _tell_addresses(settings, has_shops)
 
 
-async def _reach_database(url: str) -> None:
-    """Returns when the database answers. A given DATABASE_URL may be a server that is still starting."""
-    deadline = clock.monotonic_s() + DATABASE_GUARD_S
+async def _reach(what: str, knock: Callable[[], Awaitable[None]]) -> None:
+    """Returns when `knock` does. A server that was given by URL may be one that is still starting."""
+    began = clock.monotonic_s()
+    told = False
     while True:
         try:
-            connection = await asyncpg.connect(url, timeout=DATABASE_TIMEOUT_S)
+            await knock()
         except (OSError, asyncpg.CannotConnectNowError) as error:
-            if clock.monotonic_s() > deadline:
-                raise StartError(f"Cannot reach the database: {error}") from error
-            await asyncio.sleep(DATABASE_POLL_S)
-        except asyncpg.PostgresError as error:
-            raise StartError(f"The database refuses us: {error}") from error
+            waited_s = clock.monotonic_s() - began
+            if waited_s > REACH_GUARD_S:
+                raise StartError(f"Cannot reach {what}: {error}") from error
+            if waited_s > REACH_SILENT_S and not told:
+                say(f"waiting for {what} ({error})")
+                told = True
+            await asyncio.sleep(REACH_POLL_S)
         else:
-            await connection.close()
             return
+
+
+async def _knock_at_database(url: str) -> None:
+    try:
+        connection = await asyncpg.connect(url, timeout=REACH_TIMEOUT_S)
+    except asyncpg.CannotConnectNowError:
+        raise
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise StartError(f"The database refuses us: {error}") from error
+    await connection.close()
+
+
+async def _knock_at_valkey(url: str) -> None:
+    from redis.exceptions import AuthenticationError, RedisError  # only for a server that was given
+    from redis.exceptions import ConnectionError as AwayError
+
+    from app.storage.valkey import open_valkey
+
+    valkey = open_valkey(url)
+    try:
+        await valkey.ping()
+    except AuthenticationError as error:
+        raise StartError(f"The server at REDIS_URL refuses us: {error}") from error
+    except AwayError as error:
+        raise ConnectionError(str(error)) from error
+    except RedisError as error:
+        raise StartError(f"The server at REDIS_URL refuses us: {error}") from error
+    finally:
+        await valkey.aclose()
 
 
 async def _make_sure_of_demo(url: str) -> None:
@@ -183,8 +219,20 @@ def _tell_addresses(settings: Settings, has_shops: bool) -> None:
     say(f"pages at  {base}/")
     if not has_shops:
         say("There is no shop yet. Make the first host and a shop, in another terminal:")
+        say(f"  cd {shlex.quote(str(Path.cwd()))}")
+        for line in _where_data_is(settings):
+            say(f"  {line}")
         say(f'  {sys.executable} -m app create-account --name "Your Name" --email you@example.org')
         say(f'  {sys.executable} -m app create-shop --name "Your Shop" --currency EUR --host you@example.org')
+
+
+def _where_data_is(settings: Settings) -> list[str]:
+    """What another terminal has to be told so that commands find this data, and not the default's."""
+    if settings.database_url:
+        return ["export DATABASE_URL=…  # the same as here"]  # may hold a password: not for the screen
+    if settings.data_dir == Path("var").absolute():
+        return []
+    return [f"export HAWKER_DATA={shlex.quote(str(settings.data_dir))}"]
 
 
 def _reachable(host: str) -> str:

@@ -84,7 +84,14 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
     )
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise SettingError("TLS_CERT and TLS_KEY go together: set both or none")
+    _check_scheme("DATABASE_URL", settings.database_url, "postgresql://", "postgres://")
+    _check_scheme("REDIS_URL", settings.redis_url, "redis://", "rediss://", "unix://")
     return settings
+
+
+def _check_scheme(name: str, url: str, *schemes: str) -> None:
+    if url and not url.startswith(schemes):
+        raise SettingError(f"{name} should begin with {' or '.join(schemes)}")
 
 
 def child_environment(settings: Settings, **changes: str) -> dict[str, str]:

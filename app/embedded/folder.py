@@ -22,15 +22,24 @@ class FolderBusyError(RuntimeError):
     """Another Hawker runs on this data folder; the message says so in one line."""
 
 
+class FolderUnusableError(RuntimeError):
+    """Nothing can be kept at this path; the message says so in one line."""
+
+
 class DataFolder:
     """`path`, locked for this process from construction until the process ends or `close()` is called."""
 
     def __init__(self, path: Path) -> None:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path.resolve()
-        self._lock = self._take_lock()
         self._records = self.path / "children"
-        self._records.mkdir(mode=0o700, exist_ok=True)
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = self._take_lock()
+            self._records.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise FolderUnusableError(
+                f"Cannot keep data in {path} ({error.strerror}). Set HAWKER_DATA to a folder of yours."
+            ) from error
         self.end_leftovers()
         self.sockets = self._fresh_sockets_folder()
 

@@ -97,3 +97,28 @@ def test_a_role_alone_without_servers_says_what_it_needs():
     )
     assert done.returncode == 1
     assert done.stderr == "hawker: A role alone needs DATABASE_URL and REDIS_URL.\n"
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({"HAWKER_DATA": "/dev/null"}, "Cannot keep data in /dev/null"),
+        ({"HAWKER_DATA": "/dev/null/below"}, "Cannot keep data in /dev/null/below"),
+        ({"DATABASE_URL": "nonsense"}, "DATABASE_URL should begin with postgresql://"),
+        ({"REDIS_URL": "localhost:6379"}, "REDIS_URL should begin with redis://"),
+    ],
+)
+def test_a_start_that_cannot_be_says_so_in_one_line(setting, words, tmp_path):
+    """Each of them once ended in a page of traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "app", "serve"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "HAWKER_DATA": str(tmp_path), "PORT": str(free_port()), **setting},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"hawker: {words}")
+    assert done.stderr.count("\n") == 1
