@@ -31,6 +31,14 @@ _OPEN_ATTEMPTS: Final = """
 
 _BUYERS: Final = "SELECT account_id, sold FROM pool_buyers WHERE pool_id = $1 AND sold > 0"
 
+# Orders of which the outbox has still to tell the gate: until then the gate may count otherwise.
+_UNTOLD_ORDERS: Final = """
+    SELECT EXISTS (SELECT FROM outbox n JOIN payment_attempts a ON a.order_id = n.subject
+                    WHERE n.done_at IS NULL AND n.created_at > now() - make_interval(secs => $2)
+                      AND n.topic IN ('order.committed', 'order.cancelled') AND a.pool_id = $1)"""
+
+UNTOLD_MAX_S: Final = 60
+"""An order of which the gate was not told for so long is not waited for."""
 LIVE_POOLS_MAX: Final = 2000
 
 _LIVE_POOLS: Final = """
@@ -128,6 +136,11 @@ async def open_attempts(connection: Any, pool: str) -> list[tuple[str, HoldRecor
 async def buyers(connection: Any, pool: str) -> dict[str, int]:
     """Units of orders that stand, by person."""
     return {row["account_id"]: row["sold"] for row in await connection.fetch(_BUYERS, pool)}
+
+
+async def untold_orders(connection: Any, pool: str) -> bool:
+    """True while the gate has a right to count otherwise. The pool is locked, so that no order joins them."""
+    return bool(await connection.fetchval(_UNTOLD_ORDERS, pool, UNTOLD_MAX_S))
 
 
 async def live_pools(pg: Any) -> list[str]:

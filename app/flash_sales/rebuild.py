@@ -117,6 +117,27 @@ async def gate_differs(valkey: Redis, config: PoolConfig) -> bool:
     return [None if one is None else one.decode() for one in there] != [str(one) for one in wanted]
 
 
+async def recount_gate(pg: asyncpg.Pool, valkey: Redis, pool: str) -> bool:
+    """Rebuilds a gate that counts other sold units than Postgres and has nothing more to hear of; True when it did.
+
+    So is a gate that Valkey brought back from a moment ago (a power cut, a failover): its epoch is right, yet orders
+    that it had been told of are forgotten, and it would grant their units again.
+    """
+    async with pg.acquire() as connection, connection.transaction():
+        if not await pool_store.lock_pool(connection, pool):
+            return False
+        config = await pool_store.read_pool(connection, pool)
+        assert config is not None
+        there: list[Any] = await valkey.hmget(gate_keys(pool)[0], ["epoch", "sold"])
+        epoch, sold = there
+        if epoch is None or int(epoch) != config.epoch or int(sold) == config.sold:
+            return False
+        if await pool_store.untold_orders(connection, pool):
+            return False
+        await pool_store.raise_epoch(connection, pool)
+    return await rebuild_gate(pg, valkey, pool)
+
+
 async def shrink_gate(valkey: Redis, pool: str, epoch: int, units: int) -> str:
     """Takes free units out: "done", "short" or "stale". The caller holds the pool's lock and writes Postgres next."""
     return _text(await _POOL(valkey, gate_keys(pool)[:1], ["shrink", epoch, units]))

@@ -11,7 +11,7 @@ from app.flash_sales.hold_index import HELD_POOLS_KEY
 from app.flash_sales.moment import valkey_now_ms
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.pool_store import live_pools, read_pool
-from app.flash_sales.rebuild import gate_differs
+from app.flash_sales.rebuild import gate_differs, recount_gate
 from app.flash_sales.sale_rules import OPEN_STATES, SaleState, event_due
 from app.flash_sales.sales import change, say_sale, wind_up
 
@@ -67,9 +67,13 @@ async def follow_postgres(sales: FlashSales) -> None:
         config = await read_pool(sales.pg, pool)
         if config is not None and await gate_differs(sales.valkey, config):
             await sales.gate.sync(pool)
-        looked = await sales.gate.look(pool)
-        if looked.result is not None:
-            await sales.voice.say_again(pool, looked.result)
+        result = (await sales.gate.look(pool)).result
+        # Where the counts differ it is mostly for an order of this very moment; else the gate has lost some.
+        differ = config is not None and result is not None and result.sold != config.sold
+        if differ and await recount_gate(sales.pg, sales.valkey, pool):
+            result = (await sales.gate.look(pool)).result
+        if result is not None:
+            await sales.voice.say_again(pool, result)
     for row in await sale_store.unfinished_sales(sales.pg):
         await say_sale(sales, row)
 

@@ -159,3 +159,52 @@ async def test_the_round_mends_a_gate_that_missed_a_change(pg, valkey):
         assert await valkey.hget(gate_keys(pool)[0], "n") == mended
         rooms: HeardRooms = world.rooms
         assert rooms.value(world.show, f"pool:{pool}").left == 8
+
+
+async def go_back(valkey, kept: dict[str, bytes | None]) -> None:
+    """Brings keys back as they were when they were dumped: what a power cut does to an append-only file."""
+    for key, dump in kept.items():
+        await valkey.delete(key)
+        if dump is not None:
+            await valkey.restore(key, 0, dump)
+
+
+async def test_a_gate_that_forgot_a_sold_unit_is_rebuilt(pg, valkey):
+    """Valkey came back as it was a second ago, under the right epoch: it granted the sold unit again and again."""
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(2, per_buyer_limit=1))["pool"]
+        buyer, other, third = await world.buyers(3)
+        hold = await world.held(buyer, pool)
+        kept = {key: await valkey.dump(key) for key in gate_keys(pool)}
+        assert (await world.order(buyer, hold)).status_code == 201
+        await world.settle_all()
+        await go_back(valkey, kept)
+        await world.sales.gate.release(hold)
+        assert (await world.gate(pool)).left == 2
+        await rounds.follow_postgres(world.sales)
+        assert ((await world.gate(pool)).left, (await world.gate(pool)).sold) == (1, 1)
+        assert problem(await world.take(buyer, pool)) == (409, "over_limit")
+        await world.held(other, pool)
+        assert problem(await world.take(third, pool)) == (409, "all_held")
+        assert world.rooms.value(world.show, f"pool:{pool}").sold == 1
+        await world.check(pool)
+
+
+async def test_an_order_of_which_the_gate_is_still_to_hear_costs_nobody_a_hold(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(2))["pool"]
+        buyer, other = await world.buyers(2)
+        hold = await world.held(buyer, pool)
+        await world.held(other, pool)
+        kept = {key: await valkey.dump(key) for key in gate_keys(pool)}
+        assert (await world.order(buyer, hold)).status_code == 201
+        await world.settle_all()
+        await go_back(valkey, kept)
+        await pg.execute("UPDATE outbox SET done_at = NULL WHERE topic = 'order.committed'")
+        before = (await world.gate(pool)).epoch
+        await rounds.follow_postgres(world.sales)
+        assert ((await world.gate(pool)).epoch, (await world.gate(pool)).held) == (before, 2)
+        await world.settle_all()
+        await rounds.follow_postgres(world.sales)
+        assert ((await world.gate(pool)).epoch, (await world.gate(pool)).held) == (before, 1)
+        await world.check(pool)
