@@ -56,7 +56,7 @@ class Standings(Protocol):
 class _Tracked:
     """A room and how it is kept in step."""
 
-    __slots__ = ("backlog", "behind", "idle_checks", "loaded", "loading", "room", "subscribed")
+    __slots__ = ("backlog", "behind", "guests", "idle_checks", "loaded", "loading", "room", "subscribed")
 
     def __init__(self, name: str) -> None:
         self.room = LocalRoom(name)
@@ -65,6 +65,7 @@ class _Tracked:
         self.loading: asyncio.Task[None] | None = None
         self.backlog: list[Told | Set | Opened] = []
         self.behind = 0  # a top seen at the last check that the bus had not told of
+        self.guests = 0  # viewers, those whose join is being prepared among them
         self.idle_checks = 0
 
 
@@ -125,12 +126,14 @@ class Hub:
         return tracked.room
 
     def welcome(self, viewer: Viewer) -> None:
-        """Counts a viewer in, so that what is for its person reaches it."""
+        """Counts a viewer in, so that its room is kept and what is for its person reaches it."""
+        self._rooms[viewer.room.name].guests += 1
         if viewer.person is not None:
             self._people.setdefault(viewer.person.id, set()).add(viewer)
 
     def farewell(self, viewer: Viewer) -> None:
         """Counts a viewer out."""
+        self._rooms[viewer.room.name].guests -= 1
         if viewer.person is None:
             return
         theirs = self._people.get(viewer.person.id, set())
@@ -301,7 +304,7 @@ class Hub:
 
     async def _drop_idle(self) -> None:
         for name, tracked in list(self._rooms.items()):
-            if tracked.room.viewers or tracked.loading is not None:
+            if tracked.guests or tracked.loading is not None:
                 tracked.idle_checks = 0
                 continue
             tracked.idle_checks += 1

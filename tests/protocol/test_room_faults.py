@@ -10,11 +10,12 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from websockets.frames import Frame, Opcode
 
+from app.rooms.hub import LINGER_CHECKS
 from app.rooms.news import Told
 from app.rooms.session import Phase
 from app.rooms.valkey_bus import channel_of, keys_of
 from app.rooms.wire import BUFFER_HIGH_BYTES
-from tests.protocol.room_server import GUARD_S, Number, Words, room_server
+from tests.protocol.room_server import GUARD_S, Client, Number, Words, room_server
 from tests.waiting import eventually_true
 
 LONG = "x" * 1500
@@ -261,6 +262,24 @@ async def test_a_viewer_who_comes_while_the_hub_is_still_subscribing_is_not_forg
         await eventually_true(lambda: "show1" in server.hub._rooms)
         go.set()
         assert b"joined" in await asyncio.wait_for(connection.recv(decode=False), GUARD_S)
+
+
+async def test_a_viewer_whose_join_is_prepared_for_long_joins_a_room_that_is_still_kept(valkey):
+    """While Postgres was slow the hub dropped the room as one without viewers; who had waited then sat in a room
+    that hears nothing, for good.
+    """
+    async with room_server(valkey) as server:
+        server.stage.tell_me.clear()
+        async with server.dial(who="ann") as connection:
+            await connection.send('{"op":"join"}')
+            await asyncio.wait_for(server.stage.asked_me.wait(), GUARD_S)
+            for _ in range(LINGER_CHECKS + 2):
+                await server.hub.check()
+            server.stage.tell_me.set()
+            viewer = Client(connection)
+            assert "joined" in await viewer.frame()
+            await server.bus.append("show1", Words("hello"))
+            assert [event["text"] for _, event in await viewer.events(1)] == ["hello"]
 
 
 async def test_fragments_without_end_are_bounded(valkey):
