@@ -13,6 +13,7 @@ from app.http.endpoint import Endpoint
 from app.refusal import Refusal
 
 BODY_TIME_S: Final = 20
+NUL: Final = Refusal("malformed", "Text may not hold the character U+0000.")
 _UNKNOWN_FIELD: Final = "Object contains unknown field"
 
 
@@ -44,19 +45,17 @@ async def read_body(request: Request, bytes_max: int) -> bytes | Refusal:
     return b"".join(chunks)
 
 
-def _has_nul(value: Any) -> bool:
+def has_nul(value: Any) -> bool:
+    """Whether any text in a decoded JSON value holds NUL: Postgres cannot, and nobody types it."""
     if isinstance(value, str):
         return "\x00" in value
     if isinstance(value, dict):
-        return any(_has_nul(key) or _has_nul(one) for key, one in value.items())
-    return isinstance(value, list) and any(_has_nul(one) for one in value)
+        return any(has_nul(key) or has_nul(one) for key, one in value.items())
+    return isinstance(value, list) and any(has_nul(one) for one in value)
 
 
 def decode_body(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any | Refusal:
-    """The value in `raw`, or a refusal that names the path of what is wrong.
-
-    NUL is refused in any text: Postgres cannot hold it, and nobody types it.
-    """
+    """The value in `raw`, or a refusal that names the path of what is wrong."""
     try:
         value = decoder.decode(raw)
     except msgspec.ValidationError as wrong:
@@ -66,8 +65,8 @@ def decode_body(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any | Refusal
         return Refusal("malformed", f"This is not JSON: {wrong}.")
     except (UnicodeDecodeError, RecursionError):
         return Refusal("malformed", "This is not JSON in UTF-8 of a sane depth.")
-    if b"\\u0000" in raw and _has_nul(msgspec.to_builtins(value)):
-        return Refusal("malformed", "Text may not hold the character U+0000.")
+    if b"\\u0000" in raw and has_nul(msgspec.to_builtins(value)):
+        return NUL
     return value
 
 

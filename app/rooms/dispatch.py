@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from app import clock
+from app.http.body import NUL, has_nul
 from app.person import Person, Right, Standing
 from app.refusal import Refusal
 from app.rooms.command import Command, Order
@@ -128,6 +129,8 @@ def _read_body(kind: type[msgspec.Struct], frame: dict[str, Any]) -> msgspec.Str
     unknown = frame.keys() - {field.encode_name for field in msgspec.structs.fields(kind)}
     if unknown:
         return Refusal("unknown_field", f"There is no field {min(unknown)[:40]!r} in this command.")
+    if has_nul(frame):
+        return NUL
     try:
         return msgspec.convert(frame, kind)
     except msgspec.ValidationError as error:

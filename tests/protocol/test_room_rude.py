@@ -54,6 +54,7 @@ async def test_others_go_on_while_somebody_breaks_every_rule(valkey, direct):
         ({"op": "echo", "id": "1", "text": "x", "times": "2"}, "malformed"),
         ({"op": "echo", "id": "1", "text": "x", "times": 2.5}, "malformed"),
         ({"op": "echo", "id": "1", "text": "x", "times": True}, "malformed"),
+        ({"op": "echo", "id": "1", "text": "x\0y"}, "malformed"),
         ({"op": "echo", "id": "1", "text": "x", "price_minor": 1}, "unknown_field"),
         ({"op": "echo.staff", "id": "1", "text": "x"}, "sign_in"),
     ],
