@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Base
 
 from app.http import request_protocol
 from app.http.request_protocol import BoundedRequests
+from tests.waiting import eventually_true
 
 GUARD_S = 20
 METHODS = {
@@ -37,9 +38,7 @@ async def served():
     config = uvicorn.Config(hello, port=0, http=BoundedRequests, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(GUARD_S):
-        while not server.started:
-            await asyncio.sleep(0.01)
+    await eventually_true(lambda: server.started, GUARD_S, "a started server")
     try:
         yield server.servers[0].sockets[0].getsockname()[1]
     finally:
