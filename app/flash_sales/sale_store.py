@@ -44,7 +44,9 @@ class Sale(msgspec.Struct, frozen=True):
 
 
 class SaleRow(msgspec.Struct, frozen=True):
-    """A sale with what decides about it. `allotment` shrinks to `sold` once its pool is closed."""
+    """A sale with what decides about it. `allotment` shrinks to what is held and sold when
+    the sale is over, and to `sold` once its pool is closed.
+    """
 
     view: Sale
     sold: int
@@ -129,6 +131,10 @@ _CHANGE: Final = """
 
 _LOCK_BOTH: Final = "SELECT id, epoch, closed_at FROM pools WHERE id = ANY($1) ORDER BY id FOR UPDATE"
 
+_MOVE_UNITS: Final = """
+    WITH taken AS (UPDATE pools SET allotment = allotment - $3 WHERE id = $1 AND allotment - sold >= $3 RETURNING id)
+    UPDATE pools SET allotment = allotment + $3 WHERE id = $2 AND EXISTS (SELECT FROM taken) RETURNING id"""
+
 _PAYMENT_OPEN: Final = """
     SELECT EXISTS (SELECT FROM payment_attempts WHERE pool_id = $1 AND state IN ('started', 'authorised'))"""
 
@@ -210,6 +216,11 @@ async def lock_pools(connection: Any, pools: list[str]) -> dict[str, Any]:
 async def payment_open(connection: Any, pool: str) -> bool:
     """True while a payment on this pool may still become an order."""
     return bool(await connection.fetchval(_PAYMENT_OPEN, pool))
+
+
+async def move_units(connection: Any, pool: str, ordinary_pool: str, units: int) -> bool:
+    """Moves unsold units back; False when there are not that many. Both pools are locked."""
+    return await connection.fetchval(_MOVE_UNITS, pool, ordinary_pool, units) is not None
 
 
 async def return_units(connection: Any, pool: str, ordinary_pool: str) -> None:

@@ -163,7 +163,7 @@ async def wind_up(sales: FlashSales, row: SaleRow, *, cancelled: bool) -> None:
 async def give_units_back(sales: FlashSales, row: SaleRow) -> bool:
     """Moves the unsold units of a sale that is over to ordinary stock, once no hold and no payment is open on it."""
     pool, ordinary_pool = row.view.pool, row.ordinary_pool
-    await sales.gate.look(pool)  # lets go of what is overdue, rebuilds what is missing
+    await _give_free_units_back(sales, row)
     async with sales.pg.acquire() as connection, connection.transaction():
         locked = await sale_store.lock_pools(connection, [pool, ordinary_pool])
         if locked[pool]["closed_at"] is not None:
@@ -178,6 +178,27 @@ async def give_units_back(sales: FlashSales, row: SaleRow) -> bool:
     for key in gate_keys(pool):
         await sales.valkey.expire(key, GATE_KEPT_S)
     return True
+
+
+async def _give_free_units_back(sales: FlashSales, row: SaleRow) -> None:
+    """What nobody holds need not wait for who does: one open hold would keep the rest of the sale from the shelf."""
+    pool, ordinary_pool = row.view.pool, row.ordinary_pool
+    looked = (await sales.gate.look(pool)).result  # lets go of what is overdue, rebuilds what is missing
+    if looked is None or looked.left < 1 or looked.held < 1:
+        return  # nothing is free, or everything is: then the pool can be closed at once
+    try:
+        async with sales.pg.acquire() as connection, connection.transaction():
+            locked = await sale_store.lock_pools(connection, [pool, ordinary_pool])
+            if locked[pool]["closed_at"] is not None:
+                return
+            if await shrink_gate(sales.valkey, pool, locked[pool]["epoch"], looked.left) != "done":
+                return
+            # Postgres has the last word: what it knows to be sold does not move.
+            await sale_store.move_units(connection, pool, ordinary_pool, looked.left)
+    finally:
+        # Also when the transaction failed after the gate had shrunk: the gate then gets its units back.
+        await unless_away("gate of a sale that is over", sales.gate.sync(pool))
+        await unless_away("ordinary gate", sales.gate.sync(ordinary_pool))
 
 
 async def announce(sales: FlashSales, show: str, sale: str) -> Sale:

@@ -67,7 +67,8 @@ async def test_a_sale_counts_down_runs_sells_out_and_ends(pg, valkey):
         assert (row["allotment"], row["sold"]) == (3, 0)
 
 
-async def test_an_ended_sale_gives_units_back_once_no_hold_is_open_on_it(pg, valkey):
+async def test_an_ended_sale_gives_units_back_free_ones_at_once_and_held_ones_when_their_hold_ends(pg, valkey):
+    """One open hold kept all that was left of a sale from the shelf: the page said "sold out" for two minutes."""
     async with open_world(pg, valkey) as world:
         variant, ordinary = await world.variant(5)
         sale = (await create(world, variant=variant)).json()
@@ -76,7 +77,11 @@ async def test_an_ended_sale_gives_units_back_once_no_hold_is_open_on_it(pg, val
         paid, left_open = await world.held(first, pool), await world.held(second, pool)
         ended = await world.host.post(path(world, sale["id"], "end"))
         assert ended.json()["state"] == "ended"
-        assert (await world.pool_row(ordinary))["allotment"] == 2
+        assert (await world.pool_row(ordinary))["allotment"] == 3
+        assert (await world.gate(ordinary)).left == 3
+        assert ((await world.gate(pool)).left, (await world.gate(pool)).held) == (0, 2)
+        third = await world.buyer()
+        assert problem(await world.take(third, pool)) == (409, "ended")
         assert (await world.order(first, paid)).status_code == 201
         await rounds.move_sales(world.sales)
         assert (await world.pool_row(pool))["closed_at"] is None
