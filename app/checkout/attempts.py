@@ -73,13 +73,13 @@ GIVE_UP: Final = """
     UPDATE idempotency_keys k SET status = $3, answer = $4
       FROM given_up g WHERE k.account_id = g.account_id AND k.key = g.idempotency_key"""
 
-# Those that the clock of Postgres calls old: no process's own clock matters.
+# Those that the clock of Postgres calls old: no process's own clock matters. Those after $4, in the order of their ids.
 _FIND_OPEN: Final = """
     SELECT id, hold_id, pool_id, account_id, show_id, quantity, unit_price_minor,
            created_at < now() - make_interval(secs => $2) AS hopeless
       FROM payment_attempts
-     WHERE state IN ('started', 'authorised') AND updated_at < now() - make_interval(secs => $1)
-     ORDER BY updated_at LIMIT $3"""
+     WHERE state IN ('started', 'authorised') AND updated_at < now() - make_interval(secs => $1) AND id > $4
+     ORDER BY id LIMIT $3"""
 
 # The payment goes on with another hold. The pool's lock as in _INSERT.
 _REPLACE_HOLD: Final = """
@@ -218,9 +218,13 @@ async def replace_hold(pg: asyncpg.Pool, attempt: OpenAttempt, *, hold: str, exp
     return await pg.fetchval(_REPLACE_HOLD, attempt.id, hold, moment, attempt.pool, epoch) is not None
 
 
-async def find_open(pg: asyncpg.Pool, *, untouched_s: float, hopeless_s: float, count_max: int) -> list[OpenAttempt]:
-    """Attempts that nobody has touched for so long, oldest first; hopeless once begun longer ago than that."""
-    rows = await pg.fetch(_FIND_OPEN, untouched_s, hopeless_s, count_max)
+async def find_open(
+    pg: asyncpg.Pool, *, untouched_s: float, hopeless_s: float, count_max: int, after: str = ""
+) -> list[OpenAttempt]:
+    """Attempts that nobody has touched for so long, those whose ids follow `after`, in the order of their ids;
+    hopeless once begun longer ago than that.
+    """
+    rows = await pg.fetch(_FIND_OPEN, untouched_s, hopeless_s, count_max, after)
     return [
         OpenAttempt(
             id=row["id"],

@@ -27,16 +27,25 @@ _FORGET_KEYS: Final = """
 
 
 async def settle(checkout: Checkout) -> None:
-    """One round."""
+    """One round over all of them: those on which the provider is silent keep nobody else waiting."""
+    after: str | None = ""
+    while after is not None:
+        after = await _settle_some(checkout, after)
+
+
+async def _settle_some(checkout: Checkout, after: str) -> str | None:
+    """Settles the next BATCH_MAX; answers after which to go on, None when these were the last."""
     settings = checkout.settings
     attempts = await find_open(
         checkout.pg,
         untouched_s=settings.settle_after_s,
         hopeless_s=settings.hold_extended_max_s,
         count_max=BATCH_MAX,
+        after=after,
     )
     for attempt in attempts:
         await _settle_one(checkout, attempt)
+    return attempts[-1].id if len(attempts) == BATCH_MAX else None
 
 
 async def _settle_one(checkout: Checkout, attempt: OpenAttempt) -> None:

@@ -117,6 +117,30 @@ async def test_a_silent_provider_is_given_up_in_the_end_and_can_never_charge(pg,
         assert (await world.gate(pool)).left == 1
 
 
+async def test_payments_that_hang_keep_no_other_from_being_settled(pg, valkey, monkeypatch):
+    """The hundred oldest were asked about again and again; who came after them waited until those were given up."""
+    monkeypatch.setattr("app.checkout.settle.BATCH_MAX", 2)
+    async with open_world(pg, valkey, payment_timeout_s=0.05, **AT_ONCE) as world:
+        pool = (await world.sale(6))["pool"]
+        buyers = await world.buyers(6)
+        holds = [await world.held(buyer, pool) for buyer in buyers]
+        for buyer, hold in zip(buyers, holds, strict=True):
+            assert problem(await world.order(buyer, hold, "hangs")) == (504, "payment_pending")
+        silent = "UPDATE simulated_payments SET answers_at = now() + $1 * interval '1 hour' WHERE attempt_id = ANY($2)"
+        attempts = "SELECT id FROM payment_attempts WHERE pool_id = $1 ORDER BY updated_at"
+        ids = [row["id"] for row in await pg.fetch(attempts, pool)]
+        await pg.execute(silent, 1, ids[:-1])
+        await pg.execute(silent, -1, ids[-1:])
+        await settle(world.checkout)
+        states = [await attempt_state(world, hold) for hold in holds]
+        assert states[:-1] == ["started"] * 5
+        assert states[-1] in {"committed", "captured"}
+        await pg.execute(silent, -1, ids)
+        await settle(world.checkout)
+        await world.settle_all()
+        await world.check(pool)
+
+
 @pytest.mark.parametrize("after", [True, False])
 async def test_a_crash_around_authorisation_is_settled(pg, valkey, after):
     async with open_world(pg, valkey, provider=DyingProvider(pg, after=after), **AT_ONCE) as world:
