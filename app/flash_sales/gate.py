@@ -68,7 +68,7 @@ class Gate:
     async def take(
         self, pool: str, *, hold: str, person: str, key: str, body: str, quantity: int, show: str, ttl_ms: int
     ) -> Decided:
-        """Granted · same · mismatch · all_held · sold_out · over_limit · not_started · ended."""
+        """Granted · same · mismatch · all_held · stock_short · sold_out · over_limit · not_started · ended."""
         return await self._ask(pool, ("take", hold, person, key, body, quantity, show, ttl_ms))
 
     async def release(self, hold: str, person: str = "") -> Decided:

@@ -127,8 +127,11 @@ function act.take(op)
     if limit > 0 and tonumber(redis.call('HGET', buyers_key, person) or 0) + quantity > limit then
         return {'over_limit', false, 0, ''}
     end
-    if left < quantity then
+    if left <= 0 then
         return {'all_held', false, 0, ''}
+    end
+    if left < quantity then
+        return {'stock_short', false, 0, ''}
     end
     local expires = now + op[8]
     local hold = {'held', person, quantity, price, expires, expires, now, key, body, op[7], ''}

@@ -44,6 +44,7 @@ NOT_SOLD_HERE: Final = Refusal("not_found", "There is no such item in this show.
 PAYING: Final = Refusal("in_progress", "A payment for this hold is under way; it cannot be given back now.", 1000)
 _REFUSALS: Final = {
     "all_held": ("Every unit is in somebody's basket just now; some may come back.", ALL_HELD_RETRY_MS),
+    "stock_short": ("Fewer units are free than that; take fewer.", None),
     "sold_out": ("All units are sold.", None),
     "over_limit": ("This would be more than one person may buy.", None),
     "ended": ("The sale has ended.", None),

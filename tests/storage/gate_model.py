@@ -84,8 +84,10 @@ class ModelPool:
             refusal = "sold_out"
         elif self.limit and self.of(person) + quantity > self.limit:
             refusal = "over_limit"
-        elif self.left < quantity:
+        elif self.left <= 0:
             refusal = "all_held"
+        elif self.left < quantity:
+            refusal = "stock_short"
         if refusal:
             return (refusal, "")
         self.holds[name] = ModelHold(

@@ -146,6 +146,18 @@ async def test_a_declined_payment_leaves_the_hold_for_another_method(pg, valkey)
         await world.check(pool)
 
 
+async def test_who_wants_more_than_is_free_is_told_so(pg, valkey):
+    """They were told that every unit was in somebody's basket, with one free and nobody holding any."""
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(2))["pool"]
+        buyer, other = await world.buyers(2)
+        assert problem(await world.take(buyer, pool, 3)) == (409, "stock_short")
+        await world.held(other, pool)
+        assert problem(await world.take(buyer, pool, 2)) == (409, "stock_short")
+        await world.held(other, pool)
+        assert problem(await world.take(buyer, pool, 1)) == (409, "all_held")
+
+
 async def test_a_total_that_no_order_may_have_is_refused_and_leaves_the_hold_to_its_owner(pg, valkey):
     """The hold stayed extended and "being paid": it could neither be paid nor given back."""
     async with open_world(pg, valkey) as world:
