@@ -1,7 +1,7 @@
-"""Where to look for holds: a person's own, and the pools that have one overdue. In Valkey, beside the gates.
+"""Where to look for holds: a person's own, the pool of an idempotency key, the pools that have a hold overdue.
 
-Only an index: it is written after the grant, and losing it loses no hold. All notes that arrive while the last are
-being written go in one pipeline.
+In Valkey, beside the gates. Only an index: losing it loses no hold. All that arrives while the last is being written
+goes in one pipeline.
 """
 
 from typing import Any, Final
@@ -13,16 +13,35 @@ HELD_POOLS_KEY: Final = "pools:held"
 """Sorted set: pool -> when its first hold is overdue, as far as known."""
 HOLDS_OF_PERSON_MAX: Final = 50
 KEPT_MS: Final = 7_200_000  # longer than any hold can be extended
+CLAIM_MS: Final = 60_000  # of a key whose hold is not granted, or not yet
 
 
 class HoldNote(msgspec.Struct, frozen=True):
     """A hold that was granted. Times in Unix milliseconds of Valkey's clock."""
 
     person: str
+    key: str
     pool: str
     hold: str
     granted_at_ms: int
     expires_at_ms: int
+
+
+class KeyClaim(msgspec.Struct, frozen=True):
+    """A person's idempotency key that is to take from this pool and no other."""
+
+    person: str
+    key: str
+    pool: str
+
+
+async def claim_keys(valkey: Redis, claims: list[KeyClaim]) -> list[bool]:
+    """Claims a batch; False for a key that took from another pool before."""
+    async with valkey.pipeline(transaction=False) as pipe:
+        for claim in claims:
+            pipe.set(_pool_key(claim.person, claim.key), claim.pool, nx=True, get=True, px=CLAIM_MS)
+        before: list[bytes | None] = await pipe.execute()
+    return [pool is None or pool.decode() == claim.pool for claim, pool in zip(claims, before, strict=True)]
 
 
 async def note_holds(valkey: Redis, notes: list[HoldNote]) -> list[None]:
@@ -34,6 +53,7 @@ async def note_holds(valkey: Redis, notes: list[HoldNote]) -> list[None]:
             pipe.zadd(key, {note.hold: note.granted_at_ms})
             pipe.zremrangebyrank(key, 0, -HOLDS_OF_PERSON_MAX - 1)
             pipe.pexpire(key, KEPT_MS)
+            pipe.set(_pool_key(note.person, note.key), note.pool, px=KEPT_MS)
             first[note.pool] = min(note.expires_at_ms, first.get(note.pool, note.expires_at_ms))
         pipe.zadd(HELD_POOLS_KEY, first, lt=True)
         await pipe.execute()
@@ -48,3 +68,7 @@ async def noted_holds(valkey: Redis, person: str) -> list[str]:
 
 def _key(person: str) -> str:
     return f"person:{person}:holds"
+
+
+def _pool_key(person: str, key: str) -> str:
+    return f"person:{person}:pool:{key}"

@@ -8,7 +8,7 @@ import msgspec
 from app import clock
 from app.flash_sales.gate import Decided
 from app.flash_sales.gate_wire import HoldRecord, PoolLabel, hold_id, pool_of
-from app.flash_sales.hold_index import HoldNote, noted_holds
+from app.flash_sales.hold_index import HoldNote, KeyClaim, noted_holds
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.voice import HoldReleased
 from app.refusal import Refusal
@@ -41,6 +41,7 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 NOT_SOLD_HERE: Final = Refusal("not_found", "There is no such item in this show.")
+MISMATCH: Final = Refusal("idempotency_mismatch", "This Idempotency-Key was used with another request.")
 PAYING: Final = Refusal("in_progress", "A payment for this hold is under way; it cannot be given back now.", 1000)
 _REFUSALS: Final = {
     "all_held": ("Every unit is in somebody's basket just now; some may come back.", ALL_HELD_RETRY_MS),
@@ -51,14 +52,15 @@ _REFUSALS: Final = {
     "not_started": ("The sale has not begun.", None),
     "rebuilding": ("The stock is being counted; try again in a moment.", REBUILDING_RETRY_MS),
     "not_found": ("There is no such item.", None),
-    "mismatch": ("This Idempotency-Key was used with another request.", None),
     "paying": ("A payment for this hold is under way.", ALL_HELD_RETRY_MS),
 }
-_CODES: Final = {"mismatch": "idempotency_mismatch", "paying": "payment_pending"}
+_CODES: Final = {"paying": "payment_pending"}
 
 
 def refuse(decided: Decided) -> Refusal:
     """The refusal in a gate's answer."""
+    if decided.code == "mismatch":
+        return MISMATCH
     message, retry_ms = _REFUSALS[decided.code]
     code = _CODES.get(decided.code, decided.code)
     return Refusal(code, message, decided.wait_ms if decided.code == "not_started" else retry_ms)
@@ -88,10 +90,12 @@ def view_hold(hold: str, record: HoldRecord, label: PoolLabel, now_ms: int) -> H
 async def take_hold(sales: FlashSales, *, person: str, key: str, pool: str, quantity: int, show: str) -> Hold | Refusal:
     """Takes `quantity` units for the person, at the gate's price and until the gate's expiry. Idempotent by `key`.
 
-    `show` is where the person watches, "" for nowhere. The key belongs to the person and the pool.
+    `show` is where the person watches, "" for nowhere. The key is the person's own, for this body alone.
     """
     if show and not await sales.sells(show, pool):
         return NOT_SOLD_HERE
+    if not await sales.claims.submit(KeyClaim(person, key, pool)):
+        return MISMATCH
     decided = await sales.gate.take(
         pool,
         hold=hold_id(pool, clock.new_id()),
@@ -107,7 +111,7 @@ async def take_hold(sales: FlashSales, *, person: str, key: str, pool: str, quan
     assert decided.hold is not None
     assert decided.label is not None
     # The grant stands, and the buyer gets its id, also without the note.
-    note = HoldNote(person, pool, decided.id, decided.hold.granted_at_ms, decided.hold.expires_at_ms)
+    note = HoldNote(person, key, pool, decided.id, decided.hold.granted_at_ms, decided.hold.expires_at_ms)
     await unless_away("hold", sales.notes.submit(note))
     return view_hold(decided.id, decided.hold, decided.label, decided.now_ms)
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from app import clock
 from app.flash_sales.gate import Gate
-from app.flash_sales.hold_index import HoldNote, note_holds
+from app.flash_sales.hold_index import HoldNote, KeyClaim, claim_keys, note_holds
 from app.flash_sales.voice import Voice
 from app.rooms.bus import Rooms
 from app.settings import Settings
@@ -42,11 +42,13 @@ class FlashSales:
     settings: Settings
     gate: Gate
     voice: Voice
+    claims: GroupCommit[KeyClaim, bool]
     notes: GroupCommit[HoldNote, None]
     sells: Callable[[str, str], Awaitable[bool]]  # (show, pool)
 
     async def close(self) -> None:
         """Answers what was asked and says what was heard. Postgres and Valkey must still be open."""
+        await self.claims.drain()
         await self.gate.drain()
         await self.notes.drain()
         await self.voice.drain()
@@ -100,5 +102,6 @@ def open_flash_sales(pg: asyncpg.Pool, valkey: Redis, rooms: Rooms, settings: Se
         gate=Gate(pg, valkey, voice),
         voice=voice,
         sells=_Sells(pg),
+        claims=GroupCommit(partial(claim_keys, valkey)),
         notes=GroupCommit(partial(note_holds, valkey)),
     )

@@ -146,6 +146,21 @@ async def test_a_declined_payment_leaves_the_hold_for_another_method(pg, valkey)
         await world.check(pool)
 
 
+async def test_a_key_that_took_from_one_pool_takes_from_no_other(pg, valkey):
+    """The same key with another pool in the body held units of both."""
+    async with open_world(pg, valkey) as world:
+        (_, one), (_, other) = await world.variant(3), await world.variant(3)
+        buyer, second = await world.buyers(2)
+        first = await world.take(buyer, one, key="k")
+        assert problem(await world.take(buyer, other, key="k")) == (422, "idempotency_mismatch")
+        assert (await world.gate(other)).left == 3
+        assert (await world.take(buyer, one, key="k")).json()["id"] == first.json()["id"]
+        assert (await world.take(second, other, key="k")).status_code == 201
+        answers = await asyncio.gather(*(world.take(buyer, pool, key="at once") for pool in [one, other] * 4))
+        assert Counter(answer.status_code for answer in answers) == {201: 4, 422: 4}
+        assert len({answer.json()["id"] for answer in answers if answer.status_code == 201}) == 1
+
+
 async def test_who_wants_more_than_is_free_is_told_so(pg, valkey):
     """They were told that every unit was in somebody's basket, with one free and nobody holding any."""
     async with open_world(pg, valkey) as world:
