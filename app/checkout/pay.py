@@ -205,7 +205,8 @@ async def finish(
 async def _hold_again(checkout: Checkout, attempt: OpenAttempt) -> str | Refusal:
     """The hold that the payment stands on: its own if it is alive, else a new one of the buyer at the same price."""
     own = await checkout.gate.read(attempt.hold)
-    if own.hold is not None and own.hold.state == "held" and own.hold.attempt == attempt.id:
+    # Whatever attempt the gate has noted on it: Postgres lets only one be open on a hold, and that is this one.
+    if own.hold is not None and own.hold.state == "held":
         return attempt.hold
     if own.code == "rebuilding":
         return refuse(own)

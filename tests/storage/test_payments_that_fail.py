@@ -226,6 +226,26 @@ async def test_a_payment_that_outlives_its_hold_is_honoured_only_through_a_new_o
         await world.check(pool)
 
 
+async def test_a_second_click_takes_nothing_from_the_payment_that_was_first(pg, valkey):
+    """The second had put its name on the hold before it saw that the first was written; the settler then took the
+    first one's hold for somebody else's, found no other unit and voided the payment.
+    """
+    async with open_world(pg, valkey, payment_timeout_s=0.05, **AT_ONCE) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        hold, key = await world.held(buyer, pool), clock.new_id()
+        await pending_payment(world, buyer, hold, key)
+        second = await world.sales.gate.extend(
+            hold, person=buyer.account, attempt="second", for_ms=60_000, total_max_ms=300_000, force=True
+        )
+        assert second.code == "extended"
+        await settle(world.checkout)
+        answer = await world.order(buyer, hold, "hangs", key)
+        assert answer.status_code == 201, answer.text
+        await world.settle_all()
+        await world.check(pool)
+
+
 async def test_a_late_payment_at_yesterdays_price_is_voided(pg, valkey):
     async with open_world(pg, valkey, payment_timeout_s=0.05, **AT_ONCE) as world:
         variant, pool = await world.variant(5, price_minor=1000)
