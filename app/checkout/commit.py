@@ -28,6 +28,7 @@ from app.checkout.order_rules import (
     states_before,
 )
 from app.checkout.views import OrderLine, OrderView
+from app.flash_sales.pool_store import pool_title
 from app.outage import EXTERNAL, is_outage
 from app.refusal import Refusal
 from app.storage.loops import backoff_s
@@ -192,7 +193,7 @@ async def _read_stock(connection: Any, rows: Any) -> tuple[dict[str, PoolRow], d
 
 
 def _title(row: Any) -> str:
-    return f"{row['product_title']}, {row['variant_title']}" if row["variant_title"] else str(row["product_title"])
+    return pool_title(row["product_title"], row["variant_title"])
 
 
 def _view(row: Any, one: Commitment) -> OrderView:
