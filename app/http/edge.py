@@ -23,6 +23,7 @@ from app.http.body import content_type_refused, decode_body, read_body, strict_d
 from app.http.credentials import by_cookie, csrf_holds
 from app.http.endpoint import Call, Endpoint, Gatekeeper, Reply
 from app.http.origin_rules import client_address, client_scheme, networks, origin_allowed
+from app.http.pages import lost_page
 from app.http.problems import problem_response
 from app.outage import is_outage
 from app.person import Person, Right
@@ -227,11 +228,11 @@ Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
 def build_asgi(routes: Sequence[BaseRoute], lifespan: Lifespan | None = None) -> Starlette:
-    """The application over the routes: an unknown path is a problem document, and no slash is ever redirected."""
+    """The application over the routes: an unknown path is a problem or a page, and no slash is ever redirected."""
 
     async def not_found(request: Request, failure: Exception) -> Response:
-        del request, failure
-        return problem_response(_NOT_FOUND)
+        del failure
+        return await lost_page(request) or problem_response(_NOT_FOUND)
 
     async def wrong(request: Request, failure: Exception) -> Response:
         return problem_response(_failed(request, failure))

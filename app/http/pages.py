@@ -87,6 +87,17 @@ class Pages:
         return Response(file.body, headers=headers, media_type=_TYPES[Path(name).suffix])
 
 
+_ours = Pages(PAGES)
+
+
+async def lost_page(request: Request) -> Response | None:
+    """The page for an address without one, for somebody who looks at it; None for a program, which gets a problem."""
+    if request.method not in {"GET", "HEAD"} or "text/html" not in request.headers.get("accept", ""):
+        return None
+    page = await _ours.serve(request, "lost/index.html")
+    return Response(page.body, 404, media_type=_TYPES[".html"])
+
+
 def page_routes(root: Path = PAGES) -> list[Route]:
     """The routes of all pages and of /static; the file of page `x` is x/index.html."""
     pages = Pages(root)

@@ -82,3 +82,11 @@ async def test_a_browser_asks_again_and_gets_it_only_when_it_changed(caller, fol
 )
 async def test_nothing_else_is_served(caller, path):
     assert problem(await caller.get(f"/static/{path}")) == (404, "not_found")
+
+
+async def test_a_person_at_a_wrong_address_sees_a_page_and_a_program_a_problem(caller):
+    """A person saw the problem document's JSON."""
+    looking = await caller.get("/watch/demo/", headers={"Accept": "text/html,application/xhtml+xml"})
+    assert (looking.status_code, looking.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert 'href="/"' in looking.text
+    assert problem(await caller.get("/watch/demo/")) == (404, "not_found")
