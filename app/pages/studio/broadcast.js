@@ -41,8 +41,8 @@ export class Broadcast {
     fill(host, el("header", { class: "panel-head" }, el("h2", {}, "On air"), this.word),
       el("div", { class: "preview-host" }, this.preview, this.monitor), this.figures,
       secureEnough() ? null : el("p", { class: "error" }, "Browsers give the camera only to https pages: run make run-lan."),
-      el("div", { class: "row" }, this.camera, this.screen, this.go, this.stop),
-      el("details", { class: "encoder" }, el("summary", {}, "Stream with OBS or another encoder"), this.key));
+      this.tools = el("div", { class: "row" }, this.camera, this.screen, this.go, this.stop),
+      this.encoder = el("details", { class: "encoder" }, el("summary", {}, "Stream with OBS or another encoder"), this.key));
     this.say("What viewers see");
     setInterval(() => this.measure(), STATS_MS);
   }
@@ -130,8 +130,14 @@ export class Broadcast {
 
   hear(key, value) {
     this.stage.hear(key, value);
-    const over = key === "show" && value?.state === "ended";
-    if (over && this.publisher.state !== "idle") this.publisher.stop().then(() => this.publisher.close());
+    if (key === "show" && value?.state === "ended" && !this.tools.hidden) this.close();
+  }
+
+  /** The show is over: nobody can go on air any more. */
+  async close() {
+    for (const part of [this.tools, this.encoder]) show(part, false);
+    await this.leave();
+    this.say("The show is over");
   }
 
   drawKey(address, key) {

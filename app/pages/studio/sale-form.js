@@ -12,6 +12,8 @@ const DURATIONS = [[30, "30 s"], [60, "1 min"], [120, "2 min"], [300, "5 min"], 
 const COUNTDOWNS = [[0, "At once"], [5, "In 5 s"], [10, "In 10 s"], [30, "In 30 s"], [60, "In 1 min"], [300, "In 5 min"]];
 
 const isPercent = (value) => Number.isInteger(value) && value >= 1 && value <= 99;
+const ALLOTMENT_FIRST = 10;
+
 const field = (label, ...controls) => el("label", { class: "field" }, el("span", {}, label), controls);
 const choice = (name, options, chosen) => el("select", { class: "input", name },
   options.map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
@@ -56,6 +58,7 @@ class SaleForm {
     });
     for (const control of [this.variant, this.amount]) control.addEventListener("input", () => this.redraw());
     this.sheet = openDialog({ title: "Flash sale", body: form });
+    this.allotment.value = String(Math.max(1, Math.min(ALLOTMENT_FIRST, this.left)));
     this.redraw();
   }
 
@@ -63,12 +66,16 @@ class SaleForm {
     return this.product.variants.find((one) => one.id === this.variant.value);
   }
 
+  get left() {
+    return ordinaryOffer(this.chosen, this.state).left;
+  }
+
   get byPercent() {
     return this.kind.value === "percent";
   }
 
   redraw() {
-    say(this.stock, `${ordinaryOffer(this.chosen, this.state).left} on hand`);
+    say(this.stock, `${this.left} on hand`);
     const percent = Number(this.amount.value);
     const price = Math.round((this.chosen.price_minor * (100 - percent)) / 100);
     say(this.preview, this.byPercent && isPercent(percent) ? `about ${money(price, this.currency)}` : "");
