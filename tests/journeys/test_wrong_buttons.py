@@ -240,3 +240,27 @@ async def test_no_page_is_wider_than_a_phone(hawker, browser: Browser) -> None:
         )
         assert not wide, f"{path}: {wide}"
     window.check(BEFORE_THE_STREAM)
+
+
+async def test_a_hold_taken_in_one_window_stands_in_the_other_and_goes_from_both(hawker, browser: Browser) -> None:
+    """The other window did not know of it until it was loaded again."""
+    window = await open_window(browser, "buyer", hawker.base_url)
+    here = Viewer(window)
+    await here.enter("demo")
+    there = await window.context.new_page()
+    await there.goto("/watch/demo")
+    await expect(there.locator("body")).to_have_attribute("data-room", "open")
+    await here.hold()
+    await expect(there.get_by_text("is held for you")).to_be_visible()
+    await here.sheet.get_by_role("button", name="Let it go").click()
+    await expect(there.get_by_text("is held for you")).to_have_count(0)
+    window.check(BEFORE_THE_STREAM)
+
+
+async def test_a_wrong_address_leads_back_to_the_shows(hawker, browser: Browser) -> None:
+    """It was a line of JSON."""
+    window = await open_window(browser, "lost", hawker.base_url)
+    await window.page.goto("/watch/demo/")
+    await window.page.get_by_role("link", name="To all shows").click()
+    await expect(window.page.locator(".show-card").first).to_be_visible()
+    window.check(r"404 GET /watch/demo/")

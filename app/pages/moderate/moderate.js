@@ -79,5 +79,6 @@ try {
   }
 } catch (error) {
   if (error.name !== "Problem") throw error;
-  closedDoor(error.status === 404 ? "There is no such show" : "Hawker does not answer", error.message, el("a", { class: "button", href: "/" }, "To all shows"));
+  const none = error.status === 404;
+  closedDoor(none ? "There is no such show" : "Hawker does not answer", none ? "The link may be mistyped or out of date." : error.message, el("a", { class: "button", href: "/" }, "To all shows"));
 }

@@ -5,6 +5,7 @@ import { el, fill, say, show } from "./dom.js";
 import { icon } from "./icons.js";
 import { Player } from "./player.js";
 
+const WITH_PICTURE = new Set(["live", "paused"]);
 const WORDS = {
   scheduled: "The show has not started yet",
   rehearsal: "The show has not started yet",
@@ -44,7 +45,7 @@ export class Stage {
   }
 
   start() {
-    this.player.start();
+    if (this.showState !== "ended") this.player.start();
   }
 
   toggleSound() {
@@ -94,7 +95,7 @@ export class Stage {
   }
 
   redrawSound() {
-    for (const control of [this.sound, this.full]) show(control, this.showState !== "ended");
+    for (const control of [this.sound, this.full]) show(control, WITH_PICTURE.has(this.showState));
     const muted = this.player.muted;
     const word = muted ? "Tap for sound" : "Mute";
     if (this.sound.dataset.word !== word) {

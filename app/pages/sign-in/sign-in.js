@@ -12,6 +12,7 @@ function nextPage() {
   return url.origin === location.origin ? url.pathname : "/";
 }
 
+const PASSWORD_MIN = 10;
 let creating = false;
 
 function choose(create) {
@@ -22,6 +23,7 @@ function choose(create) {
   say(byId("submit"), create ? "Create account" : "Sign in");
   show(byId("name-field"), create);
   byId("name").disabled = !create;
+  byId("password").minLength = create ? PASSWORD_MIN : 0;
   byId("password").autocomplete = create ? "new-password" : "current-password";
   show(byId("error"), false);
 }

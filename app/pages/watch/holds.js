@@ -1,5 +1,5 @@
 // What this person holds in this show: taken, counted down, released, paid, expired.
-// Owns the calls to /api/holds and /api/orders; the server alone decides every one of them.
+// Owns the calls to /api/holds and /api/orders and the word of them between windows; the server alone decides every one of them.
 
 import { newKey, post, remove, segment } from "../shared/api.js";
 import { serverNow, syncServerClock } from "../shared/clock.js";
@@ -9,12 +9,19 @@ const PENDING_MAX_MS = 180_000;
 const UNSETTLED = new Set(["payment_pending", "in_progress", "offline"]);
 
 export class Holds {
-  /** `changed()` is called after every change. */
-  constructor(show, changed) {
+  /** `me` is who holds, null for a guest; `changed()` is called after every change. */
+  constructor(show, me, changed) {
     this.show = show;
     this.changed = changed;
     this.live = new Map();
     this.lastKey = null;
+    // This person's other windows in this browser; those elsewhere learn it with their next join.
+    this.windows = new BroadcastChannel(`hawker-holds-${show}-${me?.id}`);
+    this.windows.onmessage = ({ data }) => {
+      if (data.taken) this.keep(data.taken);
+      else this.live.delete(data.gone);
+      this.changed();
+    };
   }
 
   /** The live holds of this show, oldest first. */
@@ -42,7 +49,9 @@ export class Holds {
   }
 
   forget(id) {
-    if (this.live.delete(id)) this.changed();
+    if (!this.live.delete(id)) return;
+    this.windows.postMessage({ gone: id });
+    this.changed();
   }
 
   /** Takes `quantity` units. The key stays the same until the server has answered this very wish. */
@@ -50,7 +59,9 @@ export class Holds {
     const wish = `${pool}/${quantity}`;
     if (this.lastKey?.wish !== wish) this.lastKey = { wish, key: newKey() };
     try {
-      const hold = this.keep(await post("/api/holds", { pool, quantity, show: this.show }, this.lastKey.key));
+      const taken = await post("/api/holds", { pool, quantity, show: this.show }, this.lastKey.key);
+      const hold = this.keep(taken);
+      this.windows.postMessage({ taken });
       this.lastKey = null;
       this.changed();
       return hold;

@@ -37,7 +37,7 @@ class WatchPage {
     });
     this.feed = new ChatFeed(byId("feed"), { me: () => this.me });
     this.composer = new Composer(byId("composer"), { signedIn: this.me !== null, room: this.room });
-    this.holds = new Holds(showId, () => this.drawHolds());
+    this.holds = new Holds(showId, this.me, () => this.drawHolds());
     this.sheet = new BuySheet({ holds: this.holds, state: this.room.state, signedIn: this.me !== null });
     this.buy = (product, variantId, ordinary) => this.sheet.choose(product, variantId, ordinary);
     this.lineUp = new LineUp(byId("lineup"), { state: this.room.state, buy: this.buy });
@@ -199,6 +199,7 @@ try {
   await new WatchPage(session, stage).start();
 } catch (error) {
   if (error.name !== "Problem") throw error;
-  fill(byId("main"), el("div", { class: "page" }, el("h1", {}, error.status === 404 ? "There is no such show" : "Hawker does not answer"),
-    el("p", { class: "soft" }, error.message), el("p", {}, el("a", { class: "button", href: "/" }, "To all shows"))));
+  const none = error.status === 404;
+  fill(byId("main"), el("div", { class: "page stack" }, el("h1", {}, none ? "There is no such show" : "Hawker does not answer"),
+    el("p", { class: "soft" }, none ? "The link may be mistyped or out of date." : error.message), el("p", {}, el("a", { class: "button", href: "/" }, "To all shows"))));
 }
