@@ -1,9 +1,13 @@
 """The bundled Valkey: its data folder, its start, its address. Never opens a lasting connection of its own.
 
-It listens on a unix socket in a closed folder and on no port, and keeps an append-only file.
+It listens on a unix socket in a closed folder and on no port, and keeps an append-only file. The file reaches the disk
+once a second: it outlives a killed process, but after the machine itself went down its last second may be missing, and
+nothing tells. A Valkey that is a second old gives offsets out twice and forgets sanctions, so after a boot it starts
+empty and is filled from Postgres, which is certain.
 """
 
 import contextlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,6 +19,15 @@ from app.embedded.child import spawn
 from app.embedded.postgres import ServerFailedError
 
 MAX_CLIENTS: Final = 2000
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")  # random(4); only Linux has it
+
+
+def this_boot() -> str:
+    """What tells this run of the machine from others; empty where the system has no such thing."""
+    try:
+        return BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 class EmbeddedValkey:
@@ -22,7 +35,8 @@ class EmbeddedValkey:
 
     end_signal: Final = signal.SIGTERM  # writes out the append-only file first
 
-    def __init__(self, folder: Path, sockets: Path) -> None:
+    def __init__(self, folder: Path, sockets: Path, boot: str | None = None) -> None:
+        self._boot = this_boot() if boot is None else boot
         self.files = folder / "valkey"
         self.log = folder / "valkey.log"
         self._socket = sockets / "valkey.sock"
@@ -33,8 +47,12 @@ class EmbeddedValkey:
         return f"unix://{self._socket}"
 
     def prepare(self) -> None:
-        """Makes the folder."""
+        """Makes the folder, and empties one that another boot of the machine has written."""
+        written_under = self.files / "boot"
+        if self.files.exists() and (not written_under.exists() or written_under.read_text() != self._boot):
+            shutil.rmtree(self.files)
         self.files.mkdir(mode=0o700, exist_ok=True)
+        written_under.write_text(self._boot, encoding="ascii")
 
     def start(self) -> subprocess.Popen[bytes]:
         """Starts the server; it is ready when `is_ready` says so."""
