@@ -19,12 +19,16 @@ from aiortc.rtcdtlstransport import (
     SRTPProtectionProfile,
     State,
 )
+from cryptography.x509 import InvalidVersion
 from OpenSSL import SSL
 
 from app.streams.relay.limits import HANDSHAKE_QUEUE_MAX
 
 # As the passive side we pick, and AES-128-GCM is the quickest by far where the processor knows AES.
 PROFILES: Final = [SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80]
+
+# What a peer can make the handshake raise. OpenSSL takes certificates that `cryptography` then refuses to read.
+_PEER_FAILURES: Final = (SSL.Error, pylibsrtp.Error, InvalidVersion, ValueError)
 
 
 class Certificate(RTCCertificate):
@@ -95,7 +99,7 @@ class Handshake:
         """Shakes hands; True when the peer proved the offer's fingerprint and both sides have keys."""
         try:
             await self._transport.start(self._theirs)
-        except (SSL.Error, pylibsrtp.Error):
+        except _PEER_FAILURES:
             return False
         if self._transport.state != "connected":
             return False

@@ -1,0 +1,69 @@
+"""One session's DTLS against a client of OpenSSL's own, which shows certificates that no browser would."""
+
+import asyncio
+import contextlib
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from OpenSSL import SSL, crypto
+
+from app.streams.relay.dtls import Certificate, Handshake
+
+VERSION_3 = bytes.fromhex("a003020102")  # as DER has it: [0] { INTEGER 2 }
+
+
+def certificate_of_version(number: int) -> tuple[ec.EllipticCurvePrivateKey, bytes]:
+    """A key, and its certificate in DER that claims the version field `number` (a sane one has 2)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "peer")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+    der = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    assert der.count(VERSION_3) == 1
+    return key, der.replace(VERSION_3, VERSION_3[:-1] + bytes([number]))
+
+
+def client_of(key: ec.EllipticCurvePrivateKey, der: bytes) -> SSL.Connection:
+    context = SSL.Context(SSL.DTLS_METHOD)
+    context.use_certificate(crypto.load_certificate(crypto.FILETYPE_ASN1, der))
+    context.use_privatekey(crypto.PKey.from_cryptography_key(key))
+    context.set_verify(SSL.VERIFY_PEER, lambda *_: True)
+    context.set_tlsext_use_srtp(b"SRTP_AEAD_AES_128_GCM")
+    client = SSL.Connection(context)
+    client.set_connect_state()
+    return client
+
+
+async def shake_hands(client: SSL.Connection, handshake: Handshake, answers: asyncio.Queue[bytes]) -> None:
+    """The client's half, for as long as it is not cancelled."""
+    while True:
+        with contextlib.suppress(SSL.WantReadError):
+            client.do_handshake()
+        with contextlib.suppress(SSL.WantReadError):
+            while True:
+                handshake.feed(client.bio_read(1500))
+        client.bio_write(await answers.get())
+
+
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")  # the only way in for such a certificate
+@pytest.mark.parametrize(("version", "connects"), [(2, True), (0, False), (1, False), (5, False)])
+async def test_a_certificate_that_cannot_be_read_fails_its_own_session_alone(version: int, connects: bool):
+    """Such a certificate raised out of the session's task, and the whole relay ended with it."""
+    key, der = certificate_of_version(version)
+    answers: asyncio.Queue[bytes] = asyncio.Queue()
+    fingerprint = hashlib.sha256(der).digest().hex(":").upper()
+    handshake = Handshake(
+        Certificate.generateCertificate(), (("sha-256", fingerprint),), answers.put_nowait, begins=False
+    )
+    client = asyncio.create_task(shake_hands(client_of(key, der), handshake, answers))
+    try:
+        async with asyncio.timeout(10):
+            assert await handshake.run() is connects
+    finally:
+        client.cancel()
+        await handshake.stop()
