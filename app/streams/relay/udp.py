@@ -13,7 +13,12 @@ from typing import Final
 from app.streams.relay.limits import DATAGRAM_BYTES_MAX, PACKETS_PER_TURN_MAX, SEND_QUEUE_MAX
 
 _BUFFER_BYTES: Final = 4 * 1024 * 1024
-_GONE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EPERM, errno.EINVAL, errno.ECONNREFUSED})
+_GONE: Final = frozenset(
+    {
+        *(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EADDRNOTAVAIL),
+        *(errno.EPERM, errno.EACCES, errno.EINVAL, errno.EMSGSIZE, errno.ECONNREFUSED),
+    }
+)
 
 Address = tuple[str, int]
 
