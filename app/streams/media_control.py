@@ -71,9 +71,9 @@ class MediaControl:
         outcome = await self._send("DELETE", f"/sessions/{session}")
         return outcome if isinstance(outcome, Refusal) else None
 
-    async def end_sessions(self, show: str, person: str | None = None) -> int | Refusal:
-        """Ends all media sessions of a show, or one person's in it; how many there were."""
-        outcome = await self._ask("POST", f"/shows/{show}/end", Ended, EndSessions(person))
+    async def end_sessions(self, show: str, person: str | None = None, owner: str | None = None) -> int | Refusal:
+        """Ends all media sessions of a show, or in it one person's, or one publisher's hands'; how many there were."""
+        outcome = await self._ask("POST", f"/shows/{show}/end", Ended, EndSessions(person, owner))
         return outcome if isinstance(outcome, Refusal) else outcome.ended
 
     async def show(self, show: str) -> ShowFigures | Refusal:

@@ -1,6 +1,7 @@
 """Stream keys: what an encoder shows to publish in a show. Only the hash is kept; the key is shown once.
 
-Owns making and replacing them; WHIP looks the hash of what it is shown up. A new key makes the old one worthless.
+Owns making and replacing them; WHIP looks the hash of what it is shown up. A new key makes the old one worthless, and
+takes off air who published with it.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from app.http.edge import Surroundings
 from app.http.endpoint import Call, Reply
 from app.refusal import Refusal
 from app.streams.parts import Streams
+from app.streams.relay.publish_rules import STREAM_KEY
 from app.streams.shows import NO_SHOW
 from app.streams.views import NewStreamKey, StreamKeyHint
 
@@ -33,11 +35,13 @@ def _whip_url(streams: Streams, call: Call) -> str:
 
 
 async def rotate_stream_key(streams: Streams, call: Call) -> Reply | Refusal:
-    """Makes a new key and shows it this once."""
+    """Makes a new key and shows it this once. Whoever had the old one may be the reason: they go off air."""
     key = clock.new_secret()
     hint = key[-4:]
     if await streams.pg.fetchval(_ROTATE, call.path["show"], _hash(key), hint) is None:
         return NO_SHOW
+    if streams.media is not None:
+        await streams.media.end_sessions(call.path["show"], owner=STREAM_KEY)
     return Reply(NewStreamKey(_whip_url(streams, call), key, hint), status=201)
 
 

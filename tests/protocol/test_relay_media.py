@@ -182,7 +182,10 @@ async def test_ending_a_show_ends_everybody_and_ending_a_person_ends_one(site: M
             await viewer.watch(show)
             await viewer.see(2)
         assert await site.control.end_sessions(show, "somebody else") == 0
-        assert await site.control.end_sessions(show) == 3
+        assert await site.control.end_sessions(show, owner="account:somebody") == 0
+        assert await site.control.end_sessions(show, owner="key") == 1
+        await publishing(site, show, wanted=False)
+        assert await site.control.end_sessions(show) == 2
         for client in (publisher, first, second):
             assert (await site.http.get(client.session)).status_code == 404
         await eventually(lambda: closed(first), what="the viewer to hear goodbye")

@@ -32,13 +32,17 @@ class Ends:
     def __init__(self):
         self.sales: list[str] = []
         self.media: list[str] = []
+        self.off_air: list[tuple[str, str]] = []
 
     async def show_ended(self, show):
         self.sales.append(show)
 
-    async def end_sessions(self, show, person=None):
+    async def end_sessions(self, show, person=None, owner=None):
         assert person is None
-        self.media.append(show)
+        if owner is None:
+            self.media.append(show)
+        else:
+            self.off_air.append((show, owner))
 
 
 class Stage:
@@ -292,6 +296,14 @@ async def test_a_stream_key_is_shown_once_kept_as_a_hash_and_worthless_after_the
     second = (await stage.host.post(path)).json()
     assert await kept() == hashlib.sha256(second["key"].encode()).digest()
     assert second["key"] != first["key"]
+
+
+async def test_who_publishes_with_a_key_goes_off_air_when_it_is_replaced(stage):
+    """A stolen key was replaced, and whoever had it went on publishing for as long as they liked."""
+    show = await stage.show("start")
+    assert (await stage.host.post(f"/api/shows/{show}/stream-key")).status_code == 201
+    assert stage.ends.off_air == [(show, "key")]
+    assert stage.ends.media == []
 
 
 async def test_a_moderator_is_appointed_by_name_and_dismissed_and_the_staff_hear_it(stage, pg):

@@ -193,10 +193,12 @@ class Relay:
             self._end(seat, "deleted")
         return seat is not None
 
-    def end_sessions(self, show: str, person: str | None) -> int:
-        """Ends all sessions of a show, or one person's in it; how many there were."""
+    def end_sessions(self, show: str, person: str | None, owner: str | None) -> int:
+        """Ends all sessions of a show, or in it one person's, or one publisher's hands'; how many there were."""
         ending = [
-            seat for seat in self._seats.values() if seat.show == show and (person is None or seat.person == person)
+            seat
+            for seat in self._seats.values()
+            if seat.show == show and person in {None, seat.person} and owner in {None, seat.owner}
         ]
         for seat in ending:
             self._end(seat, "ended_by_show")

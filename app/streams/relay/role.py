@@ -116,7 +116,7 @@ def inner_app(relay: Relay) -> Starlette:
         return Response(status_code=204)
 
     def end_sessions(request: Request, body: EndSessions) -> Response:
-        return _answer({"ended": relay.end_sessions(request.path_params["show"], body.person)})
+        return _answer({"ended": relay.end_sessions(request.path_params["show"], body.person, body.owner)})
 
     async def show(request: Request) -> Response:
         return _answer(relay.show_figures(request.path_params["show"]))

@@ -58,9 +58,10 @@ class SessionSeen(msgspec.Struct, frozen=True):
 
 
 class EndSessions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """POST /shows/{show}/end: of one person, or all when `person` is None."""
+    """POST /shows/{show}/end: of one person, of one publisher's hands (publish_rules); all when both are None."""
 
     person: str | None = None
+    owner: str | None = None
 
 
 class ShowFigures(msgspec.Struct, frozen=True):
