@@ -22,7 +22,7 @@ from app import clock
 from app.http.body import content_type_refused, decode_body, read_body, strict_decoder
 from app.http.credentials import by_cookie, csrf_holds
 from app.http.endpoint import Call, Endpoint, Gatekeeper, Reply
-from app.http.origin_rules import client_address, client_scheme, networks, origin_allowed
+from app.http.origin_rules import client_address, client_scheme, host_believable, networks, origin_allowed
 from app.http.pages import lost_page
 from app.http.problems import problem_response
 from app.outage import is_outage
@@ -65,10 +65,11 @@ class Surroundings:
 
     def origin_allowed(self, request: HTTPConnection) -> bool:
         """Whether the Origin, when present, is our own or on the list."""
+        host = request.headers.get("host", "")
         return origin_allowed(
             request.headers.get("origin"),
             scheme=self.scheme(request),
-            host=request.headers.get("host", ""),
+            host=host if host_believable(host, self._peer(request), self._trusted) else "",
             allowed=self._allowed,
         )
 

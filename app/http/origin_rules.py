@@ -44,6 +44,23 @@ def origin_allowed(origin: str | None, *, scheme: str, host: str, allowed: Seque
     return theirs == (scheme, ours.group(1), ours.group(2) or _DEFAULT_PORT[scheme])
 
 
+def host_believable(host: str, peer: str, trusted: Sequence[Network]) -> bool:
+    """Whether the Host header may stand for our own origin.
+
+    Who reaches us over loopback directly calls us by a loopback name. Any other name there is a stranger's, made to
+    resolve to this machine, and its page would pass for ours (DNS rebinding). A trusted proxy tells the public name.
+    """
+    address = _address(peer)
+    if address is None or not address.is_loopback or _is_trusted(peer, trusted):
+        return True
+    match = _HOST.fullmatch(host.lower())
+    if match is None:
+        return False
+    name = match.group(1).removesuffix(".")
+    own = _address(name)
+    return own.is_loopback if own is not None else name == "localhost" or name.endswith(".localhost")
+
+
 def networks(trusted: Sequence[str]) -> tuple[Network, ...]:
     """The trusted proxies as networks. ValueError names what is neither an address nor a network."""
     return tuple(ip_network(one, strict=False) for one in trusted)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.http.origin_rules import client_address, client_scheme, networks, origin_allowed
+from app.http.origin_rules import client_address, client_scheme, host_believable, networks, origin_allowed
 
 OWN = {"scheme": "https", "host": "shop.example"}
 
@@ -83,3 +83,28 @@ def test_only_trusted_proxies_may_say_https():
     assert client_scheme("http", "https", "203.0.113.9", trusted) == "http"
     assert client_scheme("https", None, "203.0.113.9", trusted) == "https"
     assert client_scheme("http", "gopher", "10.0.0.1", trusted) == "http"
+
+
+@pytest.mark.parametrize(
+    ("host", "peer", "believable"),
+    [
+        ("127.0.0.1:8000", "127.0.0.1", True),
+        ("localhost:8000", "127.0.0.1", True),
+        ("shop.localhost", "127.0.0.1", True),
+        ("[::1]:8000", "::1", True),
+        ("127.0.0.2", "127.0.0.1", True),
+        ("evil.test", "127.0.0.1", False),
+        ("evil.test", "::1", False),
+        ("localhost.evil.test", "127.0.0.1", False),
+        ("notlocalhost", "127.0.0.1", False),
+        ("192.168.1.5", "127.0.0.1", False),
+        ("", "127.0.0.1", False),
+        ("192.168.1.5:8000", "192.168.1.9", True),
+        ("shop.example", "10.0.0.7", True),  # a proxy, trusted or not: it has its own name for us
+        ("shop.example", "127.0.0.9", True),  # a trusted proxy on this machine
+        ("shop.example", "", True),  # a unix socket has no address: only a proxy of ours opens it
+    ],
+)
+def test_a_foreign_name_for_this_machine_does_not_stand_for_us(host, peer, believable):
+    """A page of evil.test, made to resolve to 127.0.0.1, signed in as the demo's host."""
+    assert host_believable(host, peer, networks(["127.0.0.9"])) is believable
