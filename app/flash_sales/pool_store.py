@@ -1,5 +1,6 @@
 """Pools in Postgres: what the gate must know of one, read under its row's lock. Never talks to Valkey."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from app.flash_sales.gate_wire import HoldRecord, PoolConfig, PoolLabel
@@ -50,6 +51,13 @@ _LIVE_POOLS: Final = """
             WHERE ($2::text IS NULL AND s.state IN ('rehearsal', 'live', 'paused') OR s.id = $2)
               AND (s.id = f.show_id OR f.id IS NULL AND l.product_id = v.product_id))
      ORDER BY p.id LIMIT $1"""
+
+# What can be bought of these products at their ordinary price.
+_POOLS_OF_PRODUCTS: Final = """
+    SELECT p.id FROM pools p JOIN variants v ON v.id = p.variant_id
+     WHERE v.product_id = ANY($1::text[]) AND v.archived_at IS NULL
+       AND p.flash_sale_id IS NULL AND p.closed_at IS NULL
+     ORDER BY p.id LIMIT $2"""
 
 
 def pool_title(product: str, variant: str) -> str:
@@ -151,3 +159,8 @@ async def live_pools(pg: Any) -> list[str]:
 async def live_pools_of(pg: Any, show: str) -> list[str]:
     """Pools that can be bought from in this show: its sales', and the ordinary ones of its line-up."""
     return [row["id"] for row in await pg.fetch(_LIVE_POOLS, LIVE_POOLS_MAX, show)]
+
+
+async def pools_of_products(pg: Any, products: Sequence[str]) -> list[str]:
+    """The ordinary pools of the products' variants."""
+    return [row["id"] for row in await pg.fetch(_POOLS_OF_PRODUCTS, list(products), LIVE_POOLS_MAX)]

@@ -9,7 +9,7 @@ from app.flash_sales import sale_store
 from app.flash_sales.holds import holds_of
 from app.flash_sales.moment import valkey_now_ms
 from app.flash_sales.parts import FlashSales
-from app.flash_sales.pool_store import live_pools_of
+from app.flash_sales.pool_store import live_pools_of, pools_of_products
 from app.flash_sales.sale_rules import OPEN_STATES, SaleEvent, SaleState
 from app.flash_sales.sales import change
 from app.flash_sales.voice import pool_state
@@ -42,6 +42,14 @@ class SaleSource:
         """Tells the gates what Postgres says now. What fails here is mended by the worker's round."""
         for pool in pools:
             await self._sales.gate.sync(pool)
+
+    async def products_joined(self, show: str, products: Sequence[str]) -> None:
+        """Says what is left of the products in the show's room: nothing else would before their stock changes."""
+        for pool in await pools_of_products(self._sales.pg, products):
+            looked = await self._sales.gate.look(pool)
+            if looked.result is not None:
+                state = pool_state(pool, looked.result)
+                await self._sales.rooms.set_state(show, f"pool:{pool}", looked.result.version, state)
 
     async def show_ended(self, show: str) -> None:
         """Ends the show's sales that are on and cancels those to come. Harmless when repeated."""

@@ -1,7 +1,10 @@
 """The line-up of a show: which products come, in which order."""
 
+from collections.abc import Sequence
+
 from app.http.endpoint import Call, Reply
 from app.refusal import Refusal
+from app.storage.away import unless_away
 from app.streams.parts import Streams
 from app.streams.show_rules import ShowState
 from app.streams.show_store import lock_show, set_lineup, titles_in_shop
@@ -23,5 +26,14 @@ async def order_lineup(streams: Streams, call: Call) -> Reply | Refusal:
             return ENDED
         if len(await titles_in_shop(connection, lineup.products, locked.shop)) < len(lineup.products):
             return Refusal("unknown_product", "The line-up names a product that the shop does not have.")
-        await set_lineup(connection, show, lineup.products)
+        joined = await set_lineup(connection, show, lineup.products)
+    await say_stock(streams, show, joined)
     return await view_show(streams, show, call.signed_in.id)
+
+
+async def say_stock(streams: Streams, show: str, joined: Sequence[str]) -> None:
+    """The room learns what is left of products that joined, before anybody buys one. The worker's round makes up for
+    it when Valkey is away.
+    """
+    if joined and streams.sales is not None:
+        await unless_away("stock", streams.sales.products_joined(show, joined))

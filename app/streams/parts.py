@@ -1,5 +1,6 @@
 """What the actions on shows need, put together once, and what they ask of others."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +17,9 @@ class ShowSales(Protocol):
 
     async def show_ended(self, show: str) -> None:
         """The show is over in Postgres: end its sales. Called again until it returns."""
+
+    async def products_joined(self, show: str, products: Sequence[str]) -> None:
+        """These products are in the show's line-up from now on: say in its room what is left of them."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from app.http.endpoint import Call, Reply
 from app.refusal import Refusal
 from app.streams.announce import announce
+from app.streams.lineup import say_stock
 from app.streams.parts import Streams
 from app.streams.show_rules import ShowState
 from app.streams.show_store import lock_show, set_pin, titles_in_shop
@@ -27,6 +28,7 @@ async def pin_product(streams: Streams, call: Call) -> Reply | Refusal:
             return Reply()
         await set_pin(connection, show, pin.product)
     await announce(streams, show, PinEvent(PinnedProduct(pin.product, titles[pin.product]), call.now_ms))
+    await say_stock(streams, show, [pin.product])
     return Reply()
 
 

@@ -55,7 +55,7 @@ _TOUCH_PINS: Final = "UPDATE shows SET version = version + 1 WHERE pinned_produc
 _IN_SHOP: Final = """
 SELECT id, title FROM products WHERE id = ANY($1::text[]) AND shop_id = $2 AND archived_at IS NULL
 """
-_CLEAR_LINEUP: Final = "DELETE FROM lineup WHERE show_id = $1"
+_CLEAR_LINEUP: Final = "DELETE FROM lineup WHERE show_id = $1 RETURNING product_id"
 _FILL_LINEUP: Final = """
 INSERT INTO lineup (show_id, product_id, position)
 SELECT $1, one.id, one.n FROM unnest($2::text[]) WITH ORDINALITY AS one (id, n)
@@ -175,7 +175,8 @@ async def titles_in_shop(connection: Any, products: Sequence[str], shop: str) ->
     return {row["id"]: row["title"] for row in await connection.fetch(_IN_SHOP, list(products), shop)}
 
 
-async def set_lineup(connection: Any, show: str, products: Sequence[str]) -> None:
-    """Replaces the line-up of a locked show."""
-    await connection.execute(_CLEAR_LINEUP, show)
+async def set_lineup(connection: Any, show: str, products: Sequence[str]) -> list[str]:
+    """Replaces the line-up of a locked show; the products that were not in the old one."""
+    before = {row["product_id"] for row in await connection.fetch(_CLEAR_LINEUP, show)}
     await connection.execute(_FILL_LINEUP, show, list(products))
+    return [product for product in products if product not in before]

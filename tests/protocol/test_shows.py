@@ -33,9 +33,13 @@ class Ends:
         self.sales: list[str] = []
         self.media: list[str] = []
         self.off_air: list[tuple[str, str]] = []
+        self.joined: list[tuple[str, list[str]]] = []
 
     async def show_ended(self, show):
         self.sales.append(show)
+
+    async def products_joined(self, show, products):
+        self.joined.append((show, list(products)))
 
     async def end_sessions(self, show, person=None, owner=None):
         assert person is None
@@ -277,6 +281,25 @@ async def test_the_end_of_a_show_ends_its_sales_and_brings_their_units_back(stag
     assert sorted(row.view.state for row in await sale_store.sales_of(stage.pg, show)) == ["cancelled", "ended"]
     product = (await stage.host.get(f"/api/products/{stage.tea['id']}")).json()
     assert product["variants"][0]["on_hand"] == 3
+    await sales.close()
+
+
+async def test_what_is_left_of_a_product_is_said_when_it_joins_the_line_up_or_is_pinned(stage):
+    """The room had no stock of a product that joined until it changed or the worker came round, seconds later."""
+    show, (tea, cup) = await stage.show("start"), (stage.tea["id"], stage.cup["id"])
+    for products in ([tea], [cup, tea], [tea, cup]):
+        assert (await stage.host.ask("PUT", f"/api/shows/{show}/lineup", {"products": products})).status_code == 200
+    assert (await stage.host.ask("PUT", f"/api/shows/{show}/pins", {"product": tea})).status_code == 204
+    assert stage.ends.joined == [(show, [tea]), (show, [cup]), (show, [tea])]
+
+
+async def test_the_room_of_a_show_hears_the_stock_of_products_that_join(stage, valkey):
+    show = await stage.show("start")
+    sales = open_flash_sales(stage.pg, valkey, stage.rooms, stage.accounts.settings)
+    await SaleSource(sales).products_joined(show, [stage.tea["id"]])
+    pool = stage.tea["variants"][0]["pool"]
+    _, keys = await stage.told(show)
+    assert keys[f"pool:{pool}"][1] == {"pool": pool, "left": 3, "held": 0, "sold": 0, "status": "open"}
     await sales.close()
 
 
