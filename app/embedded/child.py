@@ -2,7 +2,7 @@
 
 A child gets a session of its own, so that Ctrl-C reaches the parent alone and children end in the written order. On
 Linux the kernel signals it when the parent is gone, however it went; elsewhere the next start ends what was left
-(app/embedded/leftovers.py).
+(app/embedded/folder.py).
 """
 
 import ctypes

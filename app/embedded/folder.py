@@ -6,6 +6,7 @@ Never looks inside what the servers keep there.
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -16,6 +17,7 @@ from app.embedded.processes import birth_of, end_stranger
 
 SOCKET_PATH_BYTES_MAX: Final = 103  # 107 on Linux and 103 on macOS, without the closing zero
 LONGEST_SOCKET_NAME: Final = "/.s.PGSQL.5432.lock"
+_RECORD: Final = re.compile(r"(?P<pid>[0-9]{1,9}) (?P<polite>[0-9]{1,2}) (?P<birth>.+)")
 
 
 class FolderBusyError(RuntimeError):
@@ -88,9 +90,10 @@ class DataFolder:
         """Ends what an earlier owner started and could not end. Answers with the names of those that still ran."""
         ended = []
         for record in sorted(self._records.iterdir()):
-            pid, polite, birth = record.read_text(encoding="ascii").split(" ", 2)
-            if birth_of(int(pid)) == birth:
-                end_stranger(int(pid), signal.Signals(int(polite)))
+            noted = _RECORD.fullmatch(record.read_text(encoding="ascii", errors="replace"))
+            # A machine that lost its power may leave an empty note; nothing of that time still runs.
+            if noted is not None and birth_of(int(noted["pid"])) == noted["birth"]:
+                end_stranger(int(noted["pid"]), signal.Signals(int(noted["polite"])))
                 ended.append(record.name)
             record.unlink()
         return ended

@@ -39,7 +39,7 @@ class ServerFailedError(RuntimeError):
 
 
 class EmbeddedPostgres:
-    """One cluster in `folder`/postgres, with its socket in `sockets`. One owner at a time (app/embedded/lock.py)."""
+    """One cluster in `folder`/postgres, with its socket in `sockets`. One owner at a time (app/embedded/folder.py)."""
 
     end_signal: Final = signal.SIGINT  # "fast" shutdown: open transactions are rolled back, then a checkpoint
 

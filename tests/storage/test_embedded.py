@@ -133,6 +133,16 @@ def test_what_an_earlier_owner_left_running_is_ended_and_a_stranger_is_not(tmp_p
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next start ends what was left")
+@pytest.mark.parametrize("words", ["", "123", "x y z", "\0\0\0", "99999 15"])
+def test_a_broken_note_of_a_child_is_thrown_away(tmp_path, words):
+    """After a power cut an empty note could be there, and no start succeeded until somebody deleted it."""
+    DataFolder(tmp_path / "d").close()
+    (tmp_path / "d" / "children" / "web").write_text(words)
+    folder = DataFolder(tmp_path / "d")
+    assert list((tmp_path / "d" / "children").iterdir()) == []
+    folder.close()
+
+
 def test_children_die_when_their_parent_is_killed(short_folder):
     data = short_folder / "orphan"
     data.mkdir()
