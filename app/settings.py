@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 
 import msgspec
@@ -84,6 +85,9 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
     )
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise SettingError("TLS_CERT and TLS_KEY go together: set both or none")
+    _check_files(settings)
+    _check_addresses(settings)
+    _check_scheme("MEDIA_CONTROL_URL", settings.media_control_url, "http://", "unix:")
     _check_scheme("DATABASE_URL", settings.database_url, "postgresql://", "postgres://")
     _check_scheme("REDIS_URL", settings.redis_url, "redis://", "rediss://", "unix://")
     return settings
@@ -92,6 +96,25 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
 def _check_scheme(name: str, url: str, *schemes: str) -> None:
     if url and not url.startswith(schemes):
         raise SettingError(f"{name} should begin with {' or '.join(schemes)}")
+
+
+def _check_files(settings: Settings) -> None:
+    for name, path in (("TLS_CERT", settings.tls_cert), ("TLS_KEY", settings.tls_key)):
+        if path and not os.access(path, os.R_OK):
+            raise SettingError(f"{name} is {path}, which cannot be read")
+
+
+def _check_addresses(settings: Settings) -> None:
+    try:
+        for one in settings.media_address.split(",") if settings.media_address else ():
+            IPv4Address(one.strip())
+    except ValueError as error:
+        raise SettingError(f"MEDIA_ADDRESS should be an IPv4 address, or several with commas: {error}") from error
+    try:
+        for one in settings.trusted_proxies:
+            ip_network(one, strict=False)
+    except ValueError as error:
+        raise SettingError(f"TRUSTED_PROXIES should be addresses or networks: {error}") from error
 
 
 def child_environment(settings: Settings, **changes: str) -> dict[str, str]:

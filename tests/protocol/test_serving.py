@@ -106,6 +106,10 @@ def test_a_role_alone_without_servers_says_what_it_needs():
         ({"HAWKER_DATA": "/dev/null/below"}, "Cannot keep data in /dev/null/below"),
         ({"DATABASE_URL": "nonsense"}, "DATABASE_URL should begin with postgresql://"),
         ({"REDIS_URL": "localhost:6379"}, "REDIS_URL should begin with redis://"),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8 caddy"}, "TRUSTED_PROXIES should be addresses or networks: 'caddy'"),
+        ({"MEDIA_ADDRESS": "shop.example"}, "MEDIA_ADDRESS should be an IPv4 address"),
+        ({"MEDIA_CONTROL_URL": "media:8001"}, "MEDIA_CONTROL_URL should begin with http://"),
+        ({"TLS_CERT": "/none/cert.pem", "TLS_KEY": "/none/key.pem"}, "TLS_CERT is /none/cert.pem, which cannot"),
     ],
 )
 def test_a_start_that_cannot_be_says_so_in_one_line(setting, words, tmp_path):
