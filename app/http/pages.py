@@ -27,6 +27,7 @@ PAGE_OF: Final = {
     "/sign-in": "sign-in",
 }
 FILE_BYTES_MAX: Final = 4 * 1024 * 1024
+NAME_BYTES_MAX: Final = 200  # file systems take 255 at most, and call a longer name a failure
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -76,7 +77,7 @@ class Pages:
 
     async def serve(self, request: Request, name: str) -> Response:
         """The answer for one file: 304 when the browser already has it."""
-        if "\x00" in name or len(name) > 200:
+        if "\x00" in name or len(name.encode()) > NAME_BYTES_MAX:
             return problem_response(_NOT_FOUND)
         file = await asyncio.to_thread(self._read, name)
         if file is None:

@@ -76,6 +76,7 @@ async def test_a_browser_asks_again_and_gets_it_only_when_it_changed(caller, fol
         "/etc/passwd",
         "%00.js",
         "x" * 300 + ".js",
+        "%C3%BC" * 150 + ".js",
         "shared/room.js/x.js",
         "caf%C3%A9%FF.js",
     ],
