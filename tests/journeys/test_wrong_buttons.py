@@ -42,6 +42,14 @@ async def test_somebody_without_a_name_watches_and_signs_up_to_take_part(hawker,
     viewer.window.check(BEFORE_THE_STREAM)
 
 
+async def test_the_sign_in_page_leads_back_to_this_site_only(hawker, browser: Browser) -> None:
+    """`/.//elsewhere` is an address of this site whose path, taken alone, named another."""
+    page = (await open_window(browser, "led astray", hawker.base_url)).page
+    await page.goto("/sign-in?next=/.//127.0.0.1:9/astray")
+    await page.locator("#demo button[data-demo=viewer]").click()
+    await page.wait_for_url(f"{hawker.base_url}//127.0.0.1:9/astray")
+
+
 async def test_a_wrong_password_and_a_taken_name_are_told_and_nothing_typed_is_lost(hawker, browser: Browser) -> None:
     """The form says what is wrong in a sentence and keeps its fields."""
     window = await open_window(browser, "forgetful", hawker.base_url)

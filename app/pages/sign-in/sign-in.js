@@ -9,7 +9,8 @@ import { createAccount, openSession, secureEnough, signIn } from "../shared/sess
 function nextPage() {
   const asked = new URLSearchParams(location.search).get("next") ?? "/";
   const url = new URL(asked, location.origin);
-  return url.origin === location.origin ? url.pathname : "/";
+  // With the origin before it: a path may begin with two slashes ("/.//elsewhere"), which alone names another site.
+  return location.origin + (url.origin === location.origin ? url.pathname : "/");
 }
 
 const PASSWORD_MIN = 10;
