@@ -33,16 +33,6 @@ _OF_SHOW: Final = (
     _PRODUCTS
     + "JOIN lineup l ON l.product_id = p.id WHERE l.show_id = $1 AND p.archived_at IS NULL ORDER BY l.position"
 )
-# A variant with all that a buyer's line says about it.
-_FACTS: Final = """
-SELECT v.id, v.product_id AS product, p.title AS product_title, v.title, v.price_minor, s.currency,
-       p.shop_id AS shop, o.id AS pool, '/photos/' || p.photo_id AS photo
-FROM variants v
-JOIN products p ON p.id = v.product_id
-JOIN shops s ON s.id = p.shop_id
-JOIN pools o ON o.variant_id = v.id AND o.flash_sale_id IS NULL
-WHERE v.id = $1 AND v.archived_at IS NULL AND p.archived_at IS NULL
-"""
 # The shop's row, locked: two new products cannot both be the last one that fits.
 _LOCK_SHOP: Final = "SELECT id FROM shops WHERE id = $1 FOR UPDATE"
 _COUNT: Final = "SELECT count(*) FROM products WHERE shop_id = $1"
@@ -70,25 +60,6 @@ ORDER BY o.id FOR UPDATE OF o
 _RAISE_POOL: Final = "UPDATE pools SET allotment = allotment + $2 WHERE id = $1"
 
 
-class VariantFacts(msgspec.Struct, frozen=True):
-    """What sales and orders need to know of a variant. `pool` is its ordinary pool, `photo` a path or None."""
-
-    id: str
-    product: str
-    product_title: str
-    title: str
-    price_minor: int
-    currency: str
-    shop: str
-    pool: str
-    photo: str | None
-
-    @property
-    def full_title(self) -> str:
-        """The product's title, with the variant's where it has one."""
-        return f"{self.product_title}, {self.title}" if self.title else self.product_title
-
-
 def _products(rows: Sequence[Mapping[str, Any]]) -> list[Product]:
     return msgspec.convert([dict(row) for row in rows], list[Product])
 
@@ -107,12 +78,6 @@ async def products_of_shop(pg: asyncpg.Pool, shop: str) -> list[Product]:
 async def products_of_lineup(pg: asyncpg.Pool, show: str) -> list[Product]:
     """The products of a show's line-up, in its order."""
     return _products(await pg.fetch(_OF_SHOW, show))
-
-
-async def variant_facts(pg: asyncpg.Pool, variant: str) -> VariantFacts | None:
-    """A variant by its id."""
-    row = await pg.fetchrow(_FACTS, variant)
-    return None if row is None else VariantFacts(**row)
 
 
 async def insert_product(pg: asyncpg.Pool, new: NewProduct) -> Product | Refusal:

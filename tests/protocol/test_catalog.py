@@ -14,7 +14,6 @@ from app.accounts.gatekeeper import AccountsGatekeeper
 from app.accounts.register import create_shop
 from app.catalog import edge
 from app.catalog.parts import Catalog
-from app.catalog.products import variant_facts
 from app.http.edge import build_asgi, build_routes
 from tests.protocol.callers import Caller, accounts_over, problem, somebody
 
@@ -157,15 +156,6 @@ async def test_an_edit_stands_when_the_gate_is_away(market):
     market.ears.away = True
     product = await market.added()
     assert (await market.host.get(f"/api/products/{product['id']}")).json() == product
-
-
-async def test_variant_facts_say_what_an_order_line_needs(market, pg):
-    product = await market.added()
-    facts = await variant_facts(pg, product["variants"][0]["id"])
-    assert facts.full_title == "Tea pot, red"
-    assert (facts.price_minor, facts.currency, facts.shop) == (1990, "EUR", market.shop)
-    assert facts.pool == product["variants"][0]["pool"]
-    assert await variant_facts(pg, "nothing") is None
 
 
 @pytest.mark.parametrize(

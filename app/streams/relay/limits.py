@@ -14,7 +14,6 @@ ICE_GIVES_UP_S: Final = 10.0  # from the answer to the first authenticated bindi
 CONSENT_LOST_S: Final = 30.0  # silence after which a session ends (RFC 7675 lets an agent send for 30 s)
 PUBLISHER_SILENT_S: Final = 1.0  # no RTP for this long: the same host may publish anew without asking to take over
 SYNTHETIC_WAITS_S: Final = 5.0  # how long nobody must publish before the synthetic host comes back
-PUBLISHER_GONE_S: Final = 5.0  # a publisher whose connection stays silent this long no longer counts as publishing
 
 # Offers.
 SDP_BYTES_MAX: Final = 64 * 1024

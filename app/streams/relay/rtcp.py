@@ -11,7 +11,6 @@ from aiortc.rtp import (
     RTCP_PSFB_PLI,
     RTCP_RTPFB_NACK,
     AnyRtcpPacket,
-    RtcpByePacket,
     RtcpPacket,
     RtcpPsfbPacket,
     RtcpReceiverInfo,
@@ -94,11 +93,6 @@ def report_sending(ssrc: int, ntp: int, timestamp: int, packets: int, octets: in
     )
     named = RtcpSdesPacket(chunks=[RtcpSourceInfo(ssrc=ssrc, items=[(_CNAME_ITEM, CNAME.encode())])])
     return bytes(RtcpSrPacket(ssrc=ssrc, sender_info=info)) + bytes(named)
-
-
-def say_goodbye(ssrcs: list[int]) -> bytes:
-    """The end of a publisher's or the room's streams."""
-    return _compound(RtcpByePacket(sources=ssrcs))
 
 
 def _compound(packet: AnyRtcpPacket) -> bytes:
