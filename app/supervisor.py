@@ -32,9 +32,6 @@ SERVER_PATIENCE_S: Final = 20.0
 BACKLOG: Final = 2048
 REPOSITORY: Final = Path(__file__).parents[1]
 
-EXIT_USELESS: Final = 78
-"""A role's way to say that starting it again would not help; it has printed why."""
-
 STOP_ORDER: Final = ("synthetic-host", "web", "media", "worker", "valkey", "postgres")
 """Written once: first who speaks to people, last who keeps what they said."""
 
@@ -107,7 +104,7 @@ class Keeper:
             if self._stopping.is_set():
                 return
             deaths = 1 if clock.monotonic_s() - began > STEADY_S else deaths + 1
-            if status == EXIT_USELESS or (not was_ready and deaths >= FIRST_TRIES_MAX):
+            if not was_ready and deaths >= FIRST_TRIES_MAX:
                 raise StartError(f"{child.name} does not start (exit status {status}).")
             pause_s = 0.0 if deaths == 1 else min(RESTART_MAX_S, RESTART_MIN_S * 2**deaths)
             self._say(f"{child.name} ended ({_status_in_words(status)}); starting it again")
