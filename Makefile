@@ -34,6 +34,12 @@ bench-main:
 	@bin/setup test
 	@CHROMIUM="$$(bin/chromium)" $(PYTHON) -m bench.main
 
+# At most 15 minutes. ROUNDS=1 for a first look; needs cc, and npm for one of the peers.
+bench-rooms:
+	@bin/setup test
+	@ROUNDS="$(ROUNDS)" $(PYTHON) -m bench.rooms
+ROUNDS = 5
+
 # After a change of pyproject.toml. Needs uv.
 lock:
 	uv pip compile pyproject.toml $(LOCK) -o requirements.lock
@@ -41,4 +47,4 @@ lock:
 LOCK = -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: run run-lan test test-long lint bench-main lock
+.PHONY: run run-lan test test-long lint bench-main bench-rooms lock
