@@ -192,6 +192,7 @@ class RoomSocket:
             me = await self._me(viewer)
             if viewer.session.phase is Phase.JOINING:
                 room.join(viewer, join.epoch, join.since, me)
+                wire.settle()
                 await self._obey(viewer, receive, asker)
         finally:
             viewer.lost()

@@ -13,6 +13,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame
 from websockets.http11 import Request
 
+from app.rooms.lean import Gate, Letterbox
 from app.rooms.wire import BUFFER_HIGH_BYTES, BUFFER_LOW_BYTES, EXTENSION, Listener
 
 MESSAGE_BYTES_HARD_MAX: Final = 32 * 1024
@@ -32,7 +33,22 @@ CLOSE_TOO_LARGE: Final = 4009
 class RoomProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol, and at the same time the Wire of app/rooms/wire.py."""
 
-    listener: Listener | None = None
+    # uvicorn's attributes too: forty of them in a dict of its own would cost each socket 1.2 KiB.
+    __slots__ = (
+        "app", "app_state", "asgi_version", "client", "close_sent", "close_timeout", "close_timer", "config", "conn",
+        "connections", "curr_msg_data_type", "default_headers", "disconnected", "frames", "handshake_complete",
+        "handshake_initiated", "initial_response", "last_ping_rtt", "listener", "logger", "loop",
+        "pending_ping_payload", "ping_interval", "ping_sent_at", "ping_timeout", "ping_timer", "pong_timer", "queue",
+        "read_paused", "request", "response", "root_path", "scheme", "scope", "server", "tasks", "transport",
+        "writable",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.listener: Listener | None = None
+        self.queue: Any = Letterbox()
+        self.writable: Any = Gate()
+        self.writable.set()
 
     @property
     def stalled(self) -> bool:
@@ -47,6 +63,15 @@ class RoomProtocol(WebSocketsSansIOProtocol):
         """Writes a frame, unless the close was sent."""
         if not self.close_sent and not self.transport.is_closing():
             self.transport.write(frame)
+
+    def settle(self) -> None:
+        """Forgets the handshake, a third of a socket's memory; the application has what it needs of it."""
+        scope: Any = self.scope
+        scope["headers"].clear()  # emptied in place: the parser and the application's own objects hold on to both
+        scope.clear()
+        self.request.headers.clear()
+        self.request: Any = None
+        self.response: Any = None
 
     def close(self, code: int, reason: str) -> None:
         """Sends the close frame, and gives the peer `close_timeout` to answer and to read what is left."""

@@ -46,6 +46,9 @@ class Wire(Protocol):
     def write(self, frame: bytes) -> None:
         """Takes a finished frame, or drops it when the socket is closing. Never waits."""
 
+    def settle(self) -> None:
+        """The viewer has joined: what was only needed for that may be forgotten."""
+
     def close(self, code: int, reason: str) -> None:
         """Sends a close frame; what is written before still arrives."""
 
@@ -91,6 +94,9 @@ class TaskWire:
             self._free.clear()
             if self.listener:
                 self.listener.stalled()
+
+    def settle(self) -> None:
+        """The server's scope is the server's: nothing is forgotten."""
 
     def close(self, code: int, reason: str) -> None:
         """Queues the close."""

@@ -1,11 +1,14 @@
 """The private parts of uvicorn that app/rooms/uvicorn_protocol.py stands on. Moved, they fail here."""
 
+import asyncio
 import inspect
+import re
 
 import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol as Base
 from websockets.server import ServerProtocol
 
+from app.rooms.lean import Gate, Letterbox
 from app.rooms.uvicorn_protocol import RoomProtocol
 
 METHODS = {
@@ -30,6 +33,7 @@ ATTRIBUTES = [
     "loop",
     "queue",
     "read_paused",
+    "request",
     "response",
     "scope",
     "transport",
@@ -49,8 +53,23 @@ def test_what_is_read_is_set_by_uvicorn(name):
     assert f"self.{name}" in inspect.getsource(RoomProtocol)
 
 
+def test_every_attribute_of_uvicorns_has_a_slot():
+    set_by_uvicorn = set(re.findall(r"self\.(\w+)(?::[^=\n]+)? = ", inspect.getsource(Base)))
+    assert set_by_uvicorn - {"signatures"} <= set(RoomProtocol.__slots__)
+    assert set(RoomProtocol.__slots__) - set_by_uvicorn == {"listener"}
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(Letterbox, asyncio.Queue), (Gate, asyncio.Event)])
+def test_what_stands_in_for_asyncios_has_all_that_uvicorn_calls(ours, theirs):
+    source = inspect.getsource(Base)
+    attribute = "queue" if theirs is asyncio.Queue else "writable"
+    for called in set(re.findall(rf"self\.{attribute}\.(\w+)\(", source)):
+        assert hasattr(theirs, called)
+        assert hasattr(ours, called)
+
+
 @pytest.mark.parametrize(
-    "name", ["listener", "stalled", "writer", "write", "close", "abort", "wait_drained", "_detach"]
+    "name", ["listener", "settle", "stalled", "writer", "write", "close", "abort", "wait_drained", "_detach"]
 )
 def test_our_names_are_not_uvicorns(name):
     assert not hasattr(Base, name)
