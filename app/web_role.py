@@ -10,6 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.http.request_protocol import BoundedRequests
+from app.rooms.pauses import short_pauses
 from app.rooms.uvicorn_protocol import SERVER_OPTIONS
 from app.settings import Settings
 from app.storage.loops import run_loops
@@ -45,7 +46,8 @@ async def work(
         try:
             await _until_started(server, serving)
             await say_ready()
-            await asyncio.wait({loops, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            with short_pauses():
+                await asyncio.wait({loops, serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             server.should_exit = True
             await serving

@@ -37,8 +37,6 @@ class LocalRoom:
         self._changed: set[str] = set()
         self._timer: asyncio.Handle | None = None
         self._not_before_s = 0.0
-        self._sweeping = False
-        self._due = False  # something came while the last frame was still being written
 
     def window(self) -> Window:
         """What a viewer can be given now: everything that the live ones have."""
@@ -100,9 +98,6 @@ class LocalRoom:
     def _schedule(self) -> None:
         if self._timer is not None:
             return
-        if self._sweeping:
-            self._due = True
-            return
         loop = asyncio.get_running_loop()
         wait_s = self._not_before_s - clock.monotonic_s()
         # Even at once means after the news that arrived together with this one.
@@ -129,17 +124,8 @@ class LocalRoom:
         for write in tuple(self._live.values()):
             write(frame)
         self.frames += 1
-        self._sweeping = True
-        # uvloop hands what was written to the kernel after this turn's callbacks: only the next turn knows the cost.
-        asyncio.get_running_loop().call_soon(self._swept, started_s)
-
-    def _swept(self, started_s: float) -> None:
-        took_s = clock.monotonic_s() - started_s
+        took_s = clock.monotonic_s() - started_s  # the loop's own clock counts milliseconds
         self._not_before_s = started_s + max(TICK_S, SWEEPS_PER_TICK * took_s)
-        self._sweeping = False
-        if self._due:
-            self._due = False
-            self._schedule()
 
     def _start_afresh(self) -> None:
         self._changed.clear()

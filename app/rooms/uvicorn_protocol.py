@@ -131,6 +131,9 @@ class RoomProtocol(WebSocketsSansIOProtocol):
         """The end. The listener goes with it, so that no cycle is left for the collector."""
         self._detach()
         super().connection_lost(exc)
+        # Both hold frames that hold their owner: a generator's, and those of a traceback.
+        self.conn.parser.close()
+        self.conn.parser_exc = None
 
     def handle_ping(self) -> None:
         """Answers, unless the peer asks without reading the answers."""

@@ -162,7 +162,9 @@ def tables(rounds: list[Round]) -> list[str]:
         ("p99 ms", "p99", 1),
         ("cores used", "load", 2),
     ):
-        cells = {key: statistics.median(getattr(one, field)[key] for one in rounds) for key in getattr(rounds[0], field)}
+        cells = {
+            key: statistics.median(getattr(one, field)[key] for one in rounds) for key in getattr(rounds[0], field)
+        }
         labels = list(dict.fromkeys(label for _, label in cells))
         lines += ["", title, " " * 12 + "".join(f"{label:>12}" for label in labels)]
         for name in dict.fromkeys(name for name, _ in cells):
@@ -186,12 +188,16 @@ def main() -> int:
         for name in ("floor", "uws", "ours"):
             one.many(contenders()[name])
         rounds.append(one)
-        print(f"round {number}: {json.dumps({key: round(value, 2) for key, value in one.ratios().items()})}", flush=True)
+        print(
+            f"round {number}: {json.dumps({key: round(value, 2) for key, value in one.ratios().items()})}", flush=True
+        )
     print("\n".join(tables(rounds)))
     told = [one.ratios() for one in rounds]
     # What never may happen is added up; everything else is a median.
     result = {
-        key: sum(one[key] for one in told) if key in {"lost", "doubled"} else statistics.median(one[key] for one in told)
+        key: sum(one[key] for one in told)
+        if key in {"lost", "doubled"}
+        else statistics.median(one[key] for one in told)
         for key in TARGETS
     }
     print()

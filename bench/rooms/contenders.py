@@ -79,9 +79,7 @@ def contenders() -> dict[str, Contender]:
         Contender("ws_joined", [*ws, "joined"]),
         Contender("uws", uws),
         Contender("uws_joined", [*uws, "joined"]),
-        Contender(
-            "ours", [sys.executable, "-m", "bench.rooms.fan_out", "PORT"], "raw", "/ws/shows/bench", joins=True
-        ),
+        Contender("ours", [sys.executable, "-m", "bench.rooms.fan_out", "PORT"], "raw", "/ws/shows/bench", joins=True),
         Contender(
             "whole",
             [sys.executable, "-m", "app", "serve"],

@@ -26,6 +26,7 @@ from app.rooms.edge import routes
 from app.rooms.hub import Hub
 from app.rooms.news import Told
 from app.rooms.parts import RoomParts
+from app.rooms.pauses import short_pauses
 from app.rooms.room import LocalRoom
 from app.rooms.socket import RoomSocket
 from app.rooms.uvicorn_protocol import SERVER_OPTIONS
@@ -96,8 +97,12 @@ class Pauses:
 
     async def tell(self, _: Request) -> JSONResponse:
         told = {"worst_ms": self.worst_ms, "sum_ms": self.sum_ms}
-        self.worst_ms = self.sum_ms = 0.0
+        self.forget()
         return JSONResponse(told)
+
+    def forget(self) -> None:
+        """Begins a new count."""
+        self.worst_ms = self.sum_ms = 0.0
 
 
 async def main(port: int) -> None:
@@ -111,9 +116,9 @@ async def main(port: int) -> None:
     server = uvicorn.Server(
         uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, access_log=False, **SERVER_OPTIONS)
     )
-    gc.collect()
-    gc.freeze()
-    await server.serve(sockets=[listener])
+    with short_pauses():
+        pauses.forget()  # the first collection, before anybody is there
+        await server.serve(sockets=[listener])
 
 
 if __name__ == "__main__":

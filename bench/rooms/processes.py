@@ -19,9 +19,10 @@ GENERATOR_CORE = 1
 OPEN_FILES = 20_000
 
 
-def _on_core(core: int) -> Any:
+def _pin(process: subprocess.Popen, core: int) -> None:
+    """Before it has threads or children of its own, which get the core from it."""
     cores = sorted(os.sched_getaffinity(0))
-    return lambda: os.sched_setaffinity(0, {cores[core % len(cores)]})
+    os.sched_setaffinity(process.pid, {cores[core % len(cores)]})
 
 
 def free_ports() -> int:
@@ -63,8 +64,8 @@ class ServerProcess:
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
-            preexec_fn=_on_core(SERVER_CORE),
         )
+        _pin(self.process, SERVER_CORE)
 
     def wait_listening(self) -> None:
         """Returns when the port answers."""
@@ -108,8 +109,8 @@ class Generator:
             stdout=subprocess.PIPE,
             text=True,
             bufsize=1,
-            preexec_fn=_on_core(GENERATOR_CORE),
         )
+        _pin(self.process, GENERATOR_CORE)
 
     def do(self, command: str, *more: str) -> dict[str, Any]:
         """The answer to a command."""

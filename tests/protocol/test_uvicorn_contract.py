@@ -85,3 +85,9 @@ def test_the_scope_has_its_extensions_before_the_application_runs():
 @pytest.mark.parametrize("name", ["send_close", "data_to_send"])
 def test_the_parser_writes_frames_of_its_own(name):
     assert callable(getattr(ServerProtocol, name))
+
+
+def test_the_parser_is_a_generator_that_nobody_feeds_after_the_end():
+    assert inspect.isgenerator(ServerProtocol().parser)
+    assert ServerProtocol().parser_exc is None
+    assert "self.conn." not in inspect.getsource(Base.connection_lost)
