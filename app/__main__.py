@@ -54,14 +54,17 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 @cli.command()
 def serve(
     role: Annotated[RoleName | None, typer.Option(help="Run one role alone. Default: everything.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Web processes; each takes one core.")] = 1,
 ) -> None:
     """Run Hawker."""
     settings = _settings()
     if role is None:
         from app.serve import serve as serve_all
 
-        _run(serve_all(settings))
+        _run(serve_all(settings, workers))
         return
+    if workers != 1:
+        _fail(SettingError("A role alone is one process: start it as often as you need it."))
     if not (settings.database_url and settings.redis_url):
         _fail(SettingError("A role alone needs DATABASE_URL and REDIS_URL."))
     from app.roles import run_role

@@ -41,14 +41,16 @@ def say(words: str) -> None:
     print(f"hawker: {words}", file=sys.stderr, flush=True)  # noqa: T201 - that is what it is for
 
 
-async def serve(settings: Settings) -> None:
-    """Runs until SIGINT, SIGTERM or SIGHUP. Raises StartError or FolderBusyError when it cannot start."""
+async def serve(settings: Settings, workers: int = 1) -> None:
+    """Runs until SIGINT, SIGTERM or SIGHUP, with `workers` web processes on one listening socket. Raises StartError or
+    FolderBusyError when it cannot start.
+    """
     began = clock.monotonic_s()
     folder = DataFolder(settings.data_dir)
     try:
         listener = open_listener(settings)
         try:
-            await _run(settings, folder, listener, began)
+            await _run(settings, _Plan(settings, folder, listener, workers), folder, began)
         finally:
             listener.close()
     finally:
@@ -58,7 +60,7 @@ async def serve(settings: Settings) -> None:
 class _Plan:
     """Everything that runs on this machine, and where it finds the database."""
 
-    def __init__(self, settings: Settings, folder: DataFolder, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, folder: DataFolder, listener: socket.socket, workers: int) -> None:
         self.database_url = settings.database_url
         redis_url = settings.redis_url
         self.servers: list[Child] = []
@@ -72,18 +74,18 @@ class _Plan:
             self.servers.append(postgres_child(postgres))
         self.go = asyncio.Event()
         environment = environment_of_roles(settings, self.database_url, redis_url, folder.sockets)
+        webs = ["web", *(f"web-{number}" for number in range(2, workers + 1))]
         self.roles = [
-            RoleProcess(name, environment, self.go, listener if name == "web" else None).child()
-            for name in ("web", "media", "worker")
+            *(RoleProcess("web", environment, self.go, listener, name=name).child() for name in webs),
+            *(RoleProcess(name, environment, self.go).child() for name in ("media", "worker")),
         ]
         # Starts when the others are up, and nobody waits for it: the show is there without it.
         self.afterwards = [RoleProcess("synthetic-host", environment, self.go).child()] if settings.demo else []
 
 
-async def _run(settings: Settings, folder: DataFolder, listener: socket.socket, began: float) -> None:
+async def _run(settings: Settings, plan: _Plan, folder: DataFolder, began: float) -> None:
     keeper = Keeper(folder, say)
     stop = _stop_on_signals(keeper)
-    plan = _Plan(settings, folder, listener)
     # The roles first: they load their libraries while the servers start.
     keeping = [asyncio.create_task(keeper.keep(child), name=child.name) for child in [*plan.roles, *plan.servers]]
     starting = asyncio.create_task(_bring_up(settings, plan))

@@ -126,9 +126,9 @@ class Keeper:
     async def stop(self) -> None:
         """Ends all children in STOP_ORDER, each politely first."""
         self._stopping.set()
-        for name in STOP_ORDER:
-            if name in self._children:
-                await self._end(self._children[name])
+        for part in STOP_ORDER:
+            alike = [child for name, child in self._children.items() if name == part or name.startswith(part + "-")]
+            await asyncio.gather(*(self._end(child) for child in alike))
 
     async def _end(self, child: Child) -> None:
         process = child.process
@@ -181,9 +181,16 @@ class RoleProcess:
     """How a role's process is started and spoken to."""
 
     def __init__(
-        self, role: str, environment: Mapping[str, str], go: asyncio.Event, listener: socket.socket | None = None
+        self,
+        role: str,
+        environment: Mapping[str, str],
+        go: asyncio.Event,
+        listener: socket.socket | None = None,
+        *,
+        name: str = "",
     ) -> None:
         self._role = role
+        self._name = name or role  # its own, where several have one role
         self._environment = environment
         self._go = go
         self._listener = listener
@@ -191,7 +198,7 @@ class RoleProcess:
 
     def child(self) -> Child:
         """The role as a child."""
-        return Child(self._role, self._launch, self._wait_ready, signal.SIGTERM, ROLE_PATIENCE_S)
+        return Child(self._name, self._launch, self._wait_ready, signal.SIGTERM, ROLE_PATIENCE_S)
 
     def _launch(self) -> subprocess.Popen[bytes]:
         if self._link is not None:

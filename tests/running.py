@@ -52,12 +52,12 @@ class RunningHawker:
         """The address of its Valkey."""
         return f"unix://{sockets_folder(self.data.resolve()) / 'valkey.sock'}"
 
-    def start(self, *, wait: bool = True) -> "RunningHawker":
-        """Starts everything; returns when it says that it is up, unless told not to wait."""
+    def start(self, *arguments: str, wait: bool = True) -> "RunningHawker":
+        """Starts everything; returns when it says that it is up, unless told not to wait. `arguments` are serve's."""
         own = {"HAWKER_DATA": str(self.data), "PORT": str(self.port), "HOST": "127.0.0.1", "PYTHONUNBUFFERED": "1"}
         inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG", "TMPDIR"}}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "app", "serve"],
+            [sys.executable, "-m", "app", "serve", *arguments],
             cwd=ROOT,
             env={**inherited, **own, **self._environment},
             stdin=subprocess.DEVNULL,
