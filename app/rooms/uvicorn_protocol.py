@@ -55,9 +55,9 @@ class RoomProtocol(WebSocketsSansIOProtocol):
         """Whether the transport said stop."""
         return not self.writable.is_set()
 
-    def writer(self) -> Callable[[bytes], None]:
+    def writer(self) -> tuple[Callable[[Any, bytes], None], Any]:
         """The transport's own `write`, with nothing in between."""
-        return self.transport.write
+        return type(self.transport).write, self.transport
 
     def write(self, frame: bytes) -> None:
         """Writes a frame, unless the close was sent."""

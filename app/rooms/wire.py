@@ -40,8 +40,10 @@ class Wire(Protocol):
     def stalled(self) -> bool:
         """Whether more than BUFFER_HIGH_BYTES wait for the peer."""
 
-    def writer(self) -> Callable[[bytes], None]:
-        """What takes a finished frame for as long as the listener was not told `lost`. Never waits."""
+    def writer(self) -> tuple[Callable[[Any, bytes], None], Any]:
+        """What takes a finished frame for as long as the listener was not told `lost`, and never waits: a function that
+        many wires share, and this wire's end, its first argument.
+        """
 
     def write(self, frame: bytes) -> None:
         """Takes a finished frame, or drops it when the socket is closing. Never waits."""
@@ -78,9 +80,9 @@ class TaskWire:
         """Whether the queue is over its mark."""
         return self._stalled
 
-    def writer(self) -> Callable[[bytes], None]:
+    def writer(self) -> tuple[Callable[[Any, bytes], None], Any]:
         """The queue's own `write`."""
-        return self.write
+        return TaskWire.write, self
 
     def write(self, frame: bytes) -> None:
         """Queues a frame."""

@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 enum { VIEWERS_MAX = 12000, FEEDS_MAX = 64, CARRY = 32, MARK = '^', STAMP = 27, WINDOW = 2048, READ = 1 << 18 };
-enum { PER_ADDRESS = 5000, SMALL_BUFFER = 4096, BUCKETS = 4096, QUIET_MS = 3000, STUCK_S = 60 };
+enum { PER_ADDRESS = 5000, SMALL_BUFFER = 4096, BUCKETS = 4096, QUIET_MS = 3000, STUCK_S = 150 };
 enum phase { OFF, CONNECTING, SHAKING, JOINING, IN };
 
 struct viewer {
@@ -201,6 +201,15 @@ static void drop(struct viewer *v) {
   v->phase = OFF;
 }
 
+/* Servers drop who does not answer. 0x89 is no ASCII, and as a length it is followed by a brace. */
+static void answer_ping(struct viewer *v, const char *from, const char *end) {
+  const char *p = memchr(from, 0x89, end - from);
+  if (!p || end - p < 6 || p[1] != 4) return;
+  char pong[10] = {(char)0x8a, (char)0x84};
+  memcpy(pong + 6, p + 2, 4);
+  say(v->fd, pong, sizeof pong);
+}
+
 static void readable(struct viewer *v, uint64_t at) {
   memcpy(buffer, v->carry, v->carry_length);
   ssize_t n = recv(v->fd, buffer + v->carry_length, READ, 0);
@@ -220,6 +229,7 @@ static void readable(struct viewer *v, uint64_t at) {
   }
   if (v->feeds && feed_kind == POST)
     for (char *p = from; (p = memmem(p, end - p, "\"error\"", 7)); p++) refused++;
+  answer_ping(v, buffer + v->carry_length, end);
   scan(v, from, end, at);
 }
 
