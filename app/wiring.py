@@ -201,6 +201,7 @@ async def build_web(settings: Settings) -> AsyncIterator[Web]:
             Surroundings(settings),
             commands=commands_of(features),
             me_sources=features.me_sources,
+            crowd=features.accounts.crowd,
         )
         rooms = RoomParts(features.bus, hub, socket)
         gatekeeper = AccountsGatekeeper(features.accounts)

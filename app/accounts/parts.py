@@ -1,6 +1,6 @@
 """What accounts' actions need, put together once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import asyncpg
 from redis.asyncio import Redis
@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from app.accounts.passwords import Passwords
 from app.accounts.sessions import Sessions
 from app.rooms.bus import Rooms
+from app.rooms.crowd import Crowd
 from app.settings import Settings
 
 
@@ -20,6 +21,7 @@ class Accounts:
     settings: Settings
     sessions: Sessions
     passwords: Passwords
+    crowd: Crowd = field(default_factory=Crowd)  # the sockets that tickets of this process lead to
     rooms: Rooms | None = None  # None: a process without rooms, as the command line
 
 

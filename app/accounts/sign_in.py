@@ -26,6 +26,7 @@ from app.http.credentials import bearer, by_cookie, clear_cookie, cookie_secret,
 from app.http.endpoint import Call, Reply
 from app.person import Person
 from app.refusal import Refusal
+from app.rooms.crowd import delay_ms
 from app.storage.away import unless_away
 
 _WRONG: Final = Refusal("wrong_credentials", "The address or the password is wrong.")
@@ -103,6 +104,8 @@ async def give_ticket(accounts: Accounts, call: Call) -> Reply | Refusal:
     body: TicketFor = call.body
     if await standing(accounts.pg, body.show, call.signed_in) is None:
         return Refusal("not_found", "There is no such show.")
+    if accounts.crowd.is_full(body.show):
+        return Refusal("overloaded", "The show is full just now; try again shortly.", delay_ms())
     ticket = await issue_ticket(accounts.valkey, call.signed_in, body.show)
     return Reply(Ticket(ticket, TICKET_MS), status=201)
 

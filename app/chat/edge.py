@@ -10,6 +10,7 @@ from app.chat.copy import copy_loop
 from app.chat.events import Who
 from app.chat.messages import Delete, Post, delete, post
 from app.chat.parts import Chat
+from app.chat.reactions import React, reactions_loop
 from app.chat.timeouts import EndTimeout, SetTimeout, TimedOut, end_timeout, set_timeout
 from app.http.endpoint import Call, Endpoint, Reply
 from app.person import Person, Right, Standing
@@ -56,11 +57,15 @@ def commands(parts: Chat) -> list[Command]:
     async def timeout_end(order: Order) -> Any:
         return await end_timeout(parts, order.show, _signed_in(order), order.standing, order.body.account)
 
+    async def reaction_add(order: Order) -> None:
+        parts.reactions.add(order.show, order.body.kind)
+
     return [
         Command(op="chat.post", right=Right.SIGNED_IN, body=Post, action=chat_post),
         Command(op="chat.delete", right=Right.SHOW_STAFF, body=Delete, action=chat_delete),
         Command(op="timeout.set", right=Right.SHOW_STAFF, body=SetTimeout, action=timeout_set),
         Command(op="timeout.end", right=Right.SHOW_STAFF, body=EndTimeout, action=timeout_end),
+        Command(op="reaction.add", right=Right.SIGNED_IN, body=React, action=reaction_add),
     ]
 
 
@@ -143,5 +148,5 @@ def _act_view(row: Any) -> ActView:
 
 
 def loops(parts: Chat) -> list[Loop]:
-    """The copying of messages to Postgres."""
-    return [copy_loop(parts)]
+    """The copying of messages to Postgres, and the saying of reactions."""
+    return [copy_loop(parts), reactions_loop(parts.rooms, parts.reactions)]

@@ -6,6 +6,7 @@ from typing import Final
 
 import asyncpg
 
+from app.chat.reactions import Reactions
 from app.rooms.bus import Pace, Rooms
 from app.rooms.copies import Copies
 from app.settings import Settings
@@ -22,6 +23,7 @@ class Chat:
     rooms: Rooms
     copies: Copies
     pace: Pace
+    reactions: Reactions = field(default_factory=Reactions)
     moderating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MODERATING_MAX))
 
 

@@ -4,6 +4,7 @@ A room is a show's public room (`room = show id`) or its staff room (`room = sta
 app/rooms/valkey_bus.py implements it.
 """
 
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 import msgspec
@@ -114,6 +115,9 @@ class Rooms(Protocol):
         """Sets state `key` (the `k` of the wire; no spaces) when `version` is newer than what is there, and publishes
         it. False when it was not newer.
         """
+
+    async def react(self, room: str, sums: Mapping[str, int]) -> None:
+        """Publishes how many reactions of each kind there were (the `r` of the wire). Nobody keeps them."""
 
     async def tell(self, show: str, person: str, hint: msgspec.Struct) -> None:
         """Sends a hint to one person's sockets of the show (the `u` of the wire). Lost when there is none."""

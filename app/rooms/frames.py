@@ -38,13 +38,17 @@ def _state_json(state: StateJson) -> bytes:
     return b"{" + b",".join(entries) + b"}"
 
 
-def room_body(epoch: str, first: int, events: Sequence[bytes], state: StateJson) -> bytes:
-    """What all viewers get: events from offset `first` on and the state keys that changed."""
+def room_body(
+    epoch: str, first: int, events: Sequence[bytes], state: StateJson, reactions: Mapping[str, int] | None = None
+) -> bytes:
+    """What all viewers get: events from offset `first` on, the state keys that changed, sums of reactions."""
     parts = [b'{"e":%b' % encode(epoch)]
     if events:
         parts.append(b'"o":%d,"m":[%b]' % (first, b",".join(events)))
     if state:
         parts.append(b'"k":' + _state_json(state))
+    if reactions:
+        parts.append(b'"r":' + encode(reactions))
     return b",".join(parts) + b"}"
 
 

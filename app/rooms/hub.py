@@ -18,7 +18,7 @@ from app import clock
 from app.outage import EXTERNAL, is_outage
 from app.person import Person
 from app.rooms.frames import hint_body, text_frame
-from app.rooms.news import Hinted, News, Opened, Set, StandingChanged, Told, read_news
+from app.rooms.news import Hinted, News, Opened, Reacted, Set, StandingChanged, Told, read_news
 from app.rooms.room import LocalRoom
 from app.rooms.session import Phase
 from app.rooms.valkey_bus import PEOPLE_CHANNEL, Head, ValkeyRooms, channel_of
@@ -204,6 +204,8 @@ class Hub:
                 tracked.backlog.append(news)
             elif tracked.loaded and not self._fits(tracked.room, news):
                 self._load(tracked)
+        elif isinstance(news, Reacted):
+            tracked.room.react(news.sums)
         elif isinstance(news, Hinted):
             frame = text_frame(hint_body([news.hint]))
             for viewer in tuple(self._people.get(news.person, ())):

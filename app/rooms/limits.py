@@ -17,9 +17,12 @@ FLOOD_MAX: Final = 200
 
 
 class Caps(msgspec.Struct, frozen=True):
-    """Most sockets at once. An address may stand for a whole company; loopback (a proxy, a test) has no cap."""
+    """Most sockets of a worker at once. An address may stand for a whole company; loopback (a proxy, a test) has no
+    cap.
+    """
 
     per_worker: int = 15_000
+    per_show: int = 12_000
     per_address: int = 500
     per_person: int = 20
 

@@ -4,12 +4,14 @@
     d <epoch> <offset> <buried> <length of event> <event><tombstone>   an event that buries another (0: none)
     k <epoch> <version> <key> <value>                              a state key
     o <epoch>                                                      the room was opened again
+    r <sums>                                                       reactions by kind, kept by nobody
     u <person> <hint>                                              a hint for one person
     s <person>                                                     that person's standing in the show changed
 Events, values and hints are JSON that nobody decodes on the way from the feature to the page.
 """
 
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -39,6 +41,12 @@ class Opened(msgspec.Struct, frozen=True):
     e: str
 
 
+class Reacted(msgspec.Struct, frozen=True):
+    """So many more reactions of each kind."""
+
+    sums: dict[str, int]
+
+
 class Hinted(msgspec.Struct, frozen=True):
     """Something for one person's sockets alone."""
 
@@ -52,25 +60,45 @@ class StandingChanged(msgspec.Struct, frozen=True):
     person: str
 
 
-News: TypeAlias = Told | Set | Opened | Hinted | StandingChanged
+News: TypeAlias = Told | Set | Opened | Reacted | Hinted | StandingChanged
+
+
+_read_sums = msgspec.json.Decoder(dict[str, int]).decode
+
+
+def _told(payload: bytes) -> Told:
+    _, epoch, offset, event = payload.split(b" ", 3)
+    return Told(epoch.decode(), int(offset), event)
+
+
+def _told_burial(payload: bytes) -> Told:
+    _, epoch, offset, buried, length, rest = payload.split(b" ", 5)
+    return Told(epoch.decode(), int(offset), rest[: int(length)], int(buried), rest[int(length) :])
+
+
+def _set(payload: bytes) -> Set:
+    _, epoch, version, key, value = payload.split(b" ", 4)
+    return Set(epoch.decode(), key.decode(), int(version), value)
+
+
+def _hinted(payload: bytes) -> Hinted:
+    _, person, hint = payload.split(b" ", 2)
+    return Hinted(person.decode(), hint)
+
+
+_READERS: Final[Mapping[bytes, Callable[[bytes], News]]] = {
+    b"m ": _told,
+    b"d ": _told_burial,
+    b"k ": _set,
+    b"o ": lambda payload: Opened(payload[2:].decode()),
+    b"r ": lambda payload: Reacted(_read_sums(payload[2:])),
+    b"u ": _hinted,
+    b"s ": lambda payload: StandingChanged(payload[2:].decode()),
+}
 
 
 def read_news(payload: bytes) -> News:
     """The message as a value. Only our own scripts publish, so anything else is a defect and an AssertionError."""
-    kind = payload[:2]
-    if kind == b"m ":
-        _, epoch, offset, event = payload.split(b" ", 3)
-        return Told(epoch.decode(), int(offset), event)
-    if kind == b"k ":
-        _, epoch, version, key, value = payload.split(b" ", 4)
-        return Set(epoch.decode(), key.decode(), int(version), value)
-    if kind == b"d ":
-        _, epoch, offset, buried, length, rest = payload.split(b" ", 5)
-        return Told(epoch.decode(), int(offset), rest[: int(length)], int(buried), rest[int(length) :])
-    if kind == b"u ":
-        _, person, hint = payload.split(b" ", 2)
-        return Hinted(person.decode(), hint)
-    if kind == b"s ":
-        return StandingChanged(payload[2:].decode())
-    assert kind == b"o ", payload[:64]
-    return Opened(payload[2:].decode())
+    read = _READERS.get(payload[:2])
+    assert read is not None, payload[:64]
+    return read(payload)

@@ -5,7 +5,7 @@ does I/O of its own except writing to wires, which never waits.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from itertools import repeat
 from typing import Any, Final
@@ -38,6 +38,7 @@ class LocalRoom:
         self._live: dict[Callable[[Any, bytes], None], dict[Viewer, Any]] = {}
         """By what writes (one function for each kind of wire): each live viewer's own end of it."""
         self._changed: set[str] = set()
+        self._reactions: Counter[str] = Counter()
         self._timer: asyncio.Handle | None = None
         self._not_before_s = 0.0
 
@@ -89,6 +90,11 @@ class LocalRoom:
         for key, (version, value) in state.items():
             self._set(key, version, value)
 
+    def react(self, sums: Mapping[str, int]) -> None:
+        """Adds reactions to the next frame; who gets no frame then never hears of them."""
+        self._reactions.update(sums)
+        self._schedule()
+
     def _set(self, key: str, version: int, value: bytes) -> None:
         known = self.state.get(key)
         if known is None or known[0] < version:
@@ -112,14 +118,16 @@ class LocalRoom:
             self._timer.cancel()
             self._timer = None
         first, last = self.flushed + 1, self.ring.top
-        if last < first and not self._changed:
+        if last < first and not self._changed and not self._reactions:
             return
         changed = {key: self.state[key] for key in self._changed}
         events = self.ring.slice(first, last)
+        reactions = dict(self._reactions)
         self._changed.clear()
+        self._reactions.clear()
         self.flushed = last
         if any(self._live.values()):
-            self._sweep(text_frame(room_body(self.ring.epoch, first, events, changed)))
+            self._sweep(text_frame(room_body(self.ring.epoch, first, events, changed, reactions)))
 
     def _sweep(self, frame: bytes) -> None:
         started_s = clock.monotonic_s()

@@ -5,9 +5,7 @@ is written in between is the room's business; what commands do is the features'.
 """
 
 import asyncio
-import random
 import re
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -23,10 +21,11 @@ from app.person import Person, Standing
 from app.refusal import Refusal
 from app.rooms.bus import STAFF_SUFFIX, is_staff, show_of, staff_room
 from app.rooms.command import Command
+from app.rooms.crowd import Crowd, delay_ms
 from app.rooms.dispatch import Asker, Join, MalformedFrameError, needs_staff, read_join, run
 from app.rooms.frames import encode, error_body, hint_body, text_frame
 from app.rooms.hub import Hub
-from app.rooms.limits import FLOOD_MAX, JOIN_TIMEOUT_S, MESSAGE_BYTES_MAX, Caps, CommandPace
+from app.rooms.limits import FLOOD_MAX, JOIN_TIMEOUT_S, MESSAGE_BYTES_MAX, CommandPace
 from app.rooms.session import Phase
 from app.rooms.sources import Identity, MeSource
 from app.rooms.viewer import Viewer
@@ -38,7 +37,6 @@ CLOSE_FORBIDDEN: Final = 4003
 CLOSE_UNKNOWN_SHOW: Final = 4004
 CLOSE_TOO_LARGE: Final = 4009
 CLOSE_OVERLOADED: Final = 1013
-OVERLOAD_DELAY_MS: Final = (1000, 5000)
 RETRY_AFTER_MS: Final = 1000
 _SHOW_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 REASON_BYTES_MAX: Final = 120  # a close frame's reason has 123 (RFC 6455, section 5.5)
@@ -63,7 +61,7 @@ class Refused(Exception):  # noqa: N818 - an expected end of a socket, not an er
 
 def overloaded() -> Refused:
     """Come back later, each after a delay of its own."""
-    return Refused(CLOSE_OVERLOADED, str(random.randint(*OVERLOAD_DELAY_MS)))
+    return Refused(CLOSE_OVERLOADED, str(delay_ms()))
 
 
 class RoomSocket:
@@ -77,15 +75,14 @@ class RoomSocket:
         *,
         commands: Mapping[str, Command],
         me_sources: Sequence[MeSource] = (),
-        caps: Caps | None = None,
+        crowd: Crowd | None = None,
     ) -> None:
         self.hub = hub
         self.identity = identity
         self.surroundings = surroundings
         self.commands = commands
         self.me_sources = me_sources
-        self.caps = caps or Caps()
-        self._addresses: Counter[str] = Counter()
+        self.crowd = crowd or Crowd()
         hub.standings = self
 
     async def public(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,34 +118,24 @@ class RoomSocket:
     async def _visit(self, room: str, connection: HTTPConnection, receive: Receive, wire: Wire) -> None:
         """One socket from its accept to its end."""
         address = self.surroundings.address(connection)
-        self._addresses[address] += 1
-        try:
-            self._check_caps(address)
-            person, standing = await self._admit(room, connection)
-            join = await self._read_join(receive)
-            if join is not None:
-                await self._inhabit(room, join, receive, wire, Asker(show_of(room), person, standing, address))
-        except Refused as refused:
-            wire.close(refused.code, refused.reason)
-        except MalformedFrameError as error:
-            wire.close(CLOSE_BAD_REQUEST, str(error)[:REASON_BYTES_MAX].encode("ascii", "replace").decode())
-        except EXTERNAL as error:
-            if not is_outage(error):
-                raise
-            _log.warning("socket.unavailable", room=room, error=repr(error))
-            busy = overloaded()
-            wire.close(busy.code, busy.reason)
-        finally:
-            self._addresses[address] -= 1
-            if not self._addresses[address]:
-                del self._addresses[address]
-
-    def _check_caps(self, address: str) -> None:
-        loopback = address in {"", "::1"} or address.startswith("127.")
-        if self._addresses.total() > self.caps.per_worker:
-            raise overloaded()
-        if self._addresses[address] > self.caps.per_address and not loopback:
-            raise overloaded()
+        with self.crowd.one_more(address, show_of(room)) as fits:
+            try:
+                if not fits:
+                    raise overloaded()
+                person, standing = await self._admit(room, connection)
+                join = await self._read_join(receive)
+                if join is not None:
+                    await self._inhabit(room, join, receive, wire, Asker(show_of(room), person, standing, address))
+            except Refused as refused:
+                wire.close(refused.code, refused.reason)
+            except MalformedFrameError as error:
+                wire.close(CLOSE_BAD_REQUEST, str(error)[:REASON_BYTES_MAX].encode("ascii", "replace").decode())
+            except EXTERNAL as error:
+                if not is_outage(error):
+                    raise
+                _log.warning("socket.unavailable", room=room, error=repr(error))
+                busy = overloaded()
+                wire.close(busy.code, busy.reason)
 
     async def _admit(self, room: str, connection: HTTPConnection) -> tuple[Person | None, Standing]:
         """Who it is and what they are in the show."""
@@ -169,7 +156,7 @@ class RoomSocket:
             raise Refused(CLOSE_SIGN_IN, "sign in first")
         if is_staff(room) and standing is Standing.VIEWER:
             raise Refused(CLOSE_FORBIDDEN, "this room is for the show's staff")
-        if person is not None and self.hub.sockets_of(person.id) >= self.caps.per_person:
+        if person is not None and self.hub.sockets_of(person.id) >= self.crowd.caps.per_person:
             raise overloaded()
         return person, standing
 

@@ -206,6 +206,10 @@ class ValkeyRooms:
 
         return bool((await self._in_open_room(room, attempt))[0])
 
+    async def react(self, room: str, sums: Mapping[str, int]) -> None:
+        """Publishes sums of reactions."""
+        await self.valkey.publish(channel_of(room), b"r " + encode(sums))
+
     async def tell(self, show: str, person: str, hint: msgspec.Struct) -> None:
         """Sends a hint to one person's sockets of the show."""
         await self.valkey.publish(channel_of(show), b"u " + person.encode() + b" " + encode(hint))

@@ -100,6 +100,7 @@ COMMANDS = {
     "chat.delete": "sign_in forbidden in in forbidden",
     "timeout.set": "sign_in forbidden in in forbidden",
     "timeout.end": "sign_in forbidden in in forbidden",
+    "reaction.add": "sign_in in in in in",
     "hold.take": "sign_in in in in in",
     "hold.release": "sign_in in in in in",
 }

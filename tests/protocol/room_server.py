@@ -23,6 +23,7 @@ from app.person import Person, Right, Standing
 from app.refusal import Refusal
 from app.rooms.bus import Pace, Spoken, TooFast
 from app.rooms.command import Command, Order
+from app.rooms.crowd import Crowd
 from app.rooms.dispatch import merge
 from app.rooms.edge import routes
 from app.rooms.hub import Hub
@@ -214,7 +215,7 @@ async def room_server(
         Surroundings(Settings()),
         commands=commands_of(running.stage),
         me_sources=[running.stage],
-        caps=caps,
+        crowd=Crowd(caps),
     )
     running.door = door
     app = Starlette(routes=[*routes(RoomParts(bus, hub, door)), *PAGES])

@@ -14,6 +14,7 @@ from app.accounts.throttle import SIGN_IN_ACCOUNT
 from app.http.edge import build_asgi, build_routes
 from app.person import Standing
 from app.refusal import Refusal
+from app.rooms.limits import Caps
 from tests.protocol.callers import Caller, accounts_over, problem, somebody
 
 PASSWORD = "correct horse battery"
@@ -251,6 +252,24 @@ async def test_a_ticket_ends_with_its_session_and_by_itself(app, accounts, pg, v
     assert (await host.ask("DELETE", "/api/session")).status_code == 204
     assert await SocketIdentity(accounts).redeem_ticket(ticket, show) is None
     assert await SocketIdentity(accounts).ended_sessions([session]) == [session]
+
+
+async def test_a_full_show_gives_no_tickets_and_says_when_to_ask_again(app, accounts, pg):
+    host = await somebody(app, accounts, fresh())
+    shop = await create_shop(pg, name="Shop", currency="EUR", host=host.account)
+    show = fresh()
+    await pg.execute("INSERT INTO shows (id, shop_id, title) VALUES ($1, $2, 'A show')", show, shop)
+    accounts.crowd.caps = Caps(per_show=1)
+    with accounts.crowd.one_more("203.0.113.9", show) as fits:
+        assert fits
+        delays = set()
+        for _ in range(8):
+            answer = await host.post("/api/tickets", {"show": show})
+            assert problem(answer) == (503, "overloaded")
+            assert 1 <= int(answer.headers["retry-after"]) <= 5
+            delays.add(answer.json()["retry_after_ms"])
+        assert len(delays) > 1, "each is told a delay of its own"
+    assert (await host.post("/api/tickets", {"show": show})).status_code == 201
 
 
 async def test_there_is_no_ticket_for_strangers_or_for_no_show(app):

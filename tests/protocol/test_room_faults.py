@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+from collections import Counter
 from contextlib import asynccontextmanager, suppress
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -11,15 +13,21 @@ from redis.asyncio.client import PubSub
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
+from app import clock
+from app.rooms.bus import HISTORY_MAX
+from app.rooms.frames import text_frame
 from app.rooms.hub import LINGER_CHECKS
 from app.rooms.news import Told
+from app.rooms.room import TICK_S
 from app.rooms.session import Phase
+from app.rooms.uvicorn_protocol import RoomProtocol
 from app.rooms.valkey_bus import channel_of, keys_of
 from app.rooms.wire import BUFFER_HIGH_BYTES
 from tests.protocol.room_server import GUARD_S, Client, Number, Words, room_server
 from tests.waiting import eventually_true
 
 LONG = "x" * 1500
+CLOCK_STEP_S = 0.002  # the loop's timers count milliseconds
 
 
 @asynccontextmanager
@@ -135,6 +143,44 @@ async def test_a_frame_is_encoded_once_and_leaves_at_most_once_per_tick_for_all(
         await one.events(50)
         await two.events(50)
         assert room.frames <= 10
+
+
+async def test_a_message_is_in_one_frame_and_a_viewer_gets_one_write_a_tick(valkey, monkeypatch):
+    made, at, writes = [], [], Counter()
+
+    def make(body):
+        made.append(body)
+        at.append(clock.monotonic_s())
+        return text_frame(body)
+
+    def count(protocol, frame):
+        writes[protocol] += 1
+        protocol.transport.write(frame)
+
+    monkeypatch.setattr(RoomProtocol, "writer", lambda protocol: (count, protocol))
+    async with room_server(valkey) as server, server.joined() as one, server.joined() as two, server.joined() as three:
+        monkeypatch.setattr("app.rooms.room.text_frame", make)
+        for burst in range(5):
+            await asyncio.gather(*(server.bus.append("show1", Words("x")) for _ in range(16)))
+            for viewer in (one, two, three):
+                await viewer.events(16 * (burst + 1))
+        assert sum(body.count(b'"text"') for body in made) == 80
+        assert set(writes.values()) == {len(made)}
+        assert len(writes) == 3
+        assert all(later - before > TICK_S - CLOCK_STEP_S for before, later in pairwise(at))
+
+
+async def test_a_deaf_viewer_costs_so_many_bytes_and_no_more(valkey):
+    """What waits for it here: less than 128 KiB, however much is said."""
+    async with room_server(valkey) as server, server.joined() as good, deaf_viewer(server):
+        room = local_room(server)
+        spoken = await say_until_somebody_stalls(server, good)
+        (stalled,) = demoted(room)
+        held = stalled.wire.transport.get_write_buffer_size()
+        assert BUFFER_HIGH_BYTES < held < 128 * 1024
+        await say(server, HISTORY_MAX, start=spoken)
+        await good.events(spoken + HISTORY_MAX)
+        assert stalled.wire.transport.get_write_buffer_size() <= held
 
 
 async def test_news_lost_in_the_middle_is_read_before_anything_passes(valkey):

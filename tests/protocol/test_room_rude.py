@@ -152,6 +152,17 @@ async def test_one_person_has_so_many_sockets_and_those_inside_keep_them(valkey,
         assert (await first.frame())["text"] == "in"
 
 
+async def test_a_show_has_so_many_sockets_and_other_shows_have_theirs(valkey, direct):
+    async with room_server(valkey, direct=direct, caps=Caps(per_show=2)) as server:
+        async with server.joined(), server.dial() as second, server.dial() as third:
+            assert await close_of(third) == 1013
+            async with server.joined("show2"):
+                pass
+            await second.close()
+        async with server.joined():
+            pass
+
+
 async def test_a_worker_has_so_many_sockets(valkey, direct):
     async with room_server(valkey, direct=direct, caps=Caps(per_worker=1)) as server:
         async with server.joined(), server.dial() as second:

@@ -154,3 +154,14 @@ async def test_a_session_that_ended_unheard_is_found_and_its_sockets_closed(valk
         assert (await ann.closed())[0] == 4001
         await bob.send({"op": "echo", "id": "1", "text": "still in"})
         assert (await bob.frame())["text"] == "still in"
+
+
+async def test_reactions_reach_all_as_sums_and_move_no_offset(valkey, direct):
+    async with room_server(valkey, direct=direct) as server, server.joined() as one, server.joined() as two:
+        await server.bus.react("show1", {"heart": 2})
+        for viewer in (one, two):
+            frame = await viewer.until("r")
+            assert frame["r"] == {"heart": 2}
+            assert "m" not in frame
+        await server.bus.append("show1", Words("hello"))
+        assert [offset for offset, _ in await one.events(1)] == [1]

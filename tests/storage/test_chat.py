@@ -8,18 +8,23 @@ import pytest
 from app import clock
 from app.chat import store
 from app.chat.copy import copy_all
+from app.chat.edge import commands as commands_of
 from app.chat.memory import ChatMemory
 from app.chat.messages import Posted, delete, post
 from app.chat.parts import build_chat
+from app.chat.reactions import say
 from app.chat.timeouts import SetTimeout, TimedOut, end_timeout, set_timeout
 from app.person import Person, Standing
 from app.refusal import Refusal
 from app.rooms.bus import staff_room
 from app.rooms.copies import Copies
+from app.rooms.dispatch import Asker, merge, run
+from app.rooms.hub import Hub
 from app.rooms.presence import mark_open
 from app.rooms.sources import Sources
 from app.rooms.valkey_bus import ValkeyRooms, keys_of
 from app.settings import Settings
+from tests.waiting import eventually_true
 
 
 class Place:
@@ -240,3 +245,24 @@ async def test_too_fast_a_person_learns_when_to_go_on(place):
     assert refused.code == "too_fast"
     assert 0 < refused.retry_after_ms <= 3400
     assert isinstance(await place.say("other", person=place.host, standing=Standing.HOST), Posted)
+
+
+async def test_reactions_are_told_as_sums_and_kept_by_nobody(place):
+    hub = Hub(place.rooms)
+    async with hub.running():
+        room = await hub.enter(place.show)
+        commands = merge(commands_of(place.chat))
+        asker = Asker(place.show, place.viewer, Standing.VIEWER, "")
+
+        async def press(kind):
+            return msgspec.json.decode(await run(commands, f'{{"op":"reaction.add","id":"1","kind":"{kind}"}}', asker))
+
+        assert [await press(kind) for kind in ("heart", "heart", "clap")] == [{"re": "1"}] * 3
+        assert (await press("bomb"))["error"]["code"] == "malformed"
+        told = []
+        room.react = told.append
+        await say(place.rooms, place.chat.reactions)
+        await say(place.rooms, place.chat.reactions)
+        await eventually_true(lambda: told)
+        assert told == [{"heart": 2, "clap": 1}]
+    assert await place.story() == []

@@ -7,6 +7,7 @@
  *                                                       // is history (a snapshot, or what was missed)
  *   room.on("reset",  () => …);           // before the events of a snapshot that does not continue: empty the list
  *   room.on("state",  (key, value) => …); // latest value of a key changed; null = gone
+ *   room.on("reactions", (sums) => …);    // so many more since the last time: {heart: 3, clap: 1}
  *   room.on("me",     (me) => …);         // at every join: {person, standing, timeout_ms, holds}
  *   room.on("hint",   (hint) => …);       // for this person alone: {t: "hold.expired", …}
  *   room.on("status", (status) => …);     // {status: "connecting"|"open"|"waiting"|"closed", retry_in_ms?, code?, reason?}
@@ -235,6 +236,7 @@ export class RoomClient {
       for (const hint of frame.u ?? []) this.#emit("hint", hint);
       if (frame.m) this.#receiveEvents(frame.o, frame.m, true);
       if (frame.k) this.#receiveStates(frame.k);
+      if (frame.r) this.#emit("reactions", frame.r);
     }
   }
 
