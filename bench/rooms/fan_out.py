@@ -63,7 +63,11 @@ def room_in_step(hub: Hub) -> LocalRoom:
 
 
 class Feed(asyncio.Protocol):
-    """Takes events in as if the bus had told them."""
+    """Takes events in as if the bus had told them. An empty one switches joining off, or on again: without it each
+    message leaves in a frame of its own.
+    """
+
+    joining = True
 
     def __init__(self, room: LocalRoom) -> None:
         self._room = room
@@ -72,8 +76,13 @@ class Feed(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         held, at = self._held + data, 0
         while len(held) >= at + 4 and len(held) >= at + 4 + (size := int.from_bytes(held[at : at + 4])):
-            assert self._room.apply(Told(EPOCH, self._room.ring.top + 1, held[at + 4 : at + 4 + size]))
-            at += 4 + size
+            event, at = held[at + 4 : at + 4 + size], at + 4 + size
+            if not event:
+                Feed.joining = not Feed.joining
+                continue
+            assert self._room.apply(Told(EPOCH, self._room.ring.top + 1, event))
+            if not Feed.joining:
+                self._room.flush()
         self._held = held[at:]
 
 
