@@ -122,7 +122,7 @@ class Round:
 
     def stall(self, server: ServerProcess, generator: Generator) -> None:
         """One viewer in a hundred stops reading."""
-        command = f"pace 200 3 {STALL_SIZE}"
+        command = f"pace 400 3 {STALL_SIZE}"  # more than the ring holds, so that it has grown before
         before = self.phase("ours", "all read", server, generator, command)
         rss_kib = server.rss_kib()
         generator.do("stall")
