@@ -15,13 +15,14 @@ LISTEN = """
 async (who) => {
   const { RoomClient, Draft } = await import("/shared/room-client.js");
   const room = new RoomClient({ show: "show1" });
-  const log = { texts: [], offsets: [], resets: 0, status: [], me: null, states: {}, hints: [] };
+  const log = { texts: [], offsets: [], resets: 0, status: [], me: null, states: {}, hints: [], reactions: [] };
   room.on("event", (event, { offset }) => { log.texts.push(event.text); log.offsets.push(offset); });
   room.on("reset", () => { log.resets += 1; log.texts = []; log.offsets = []; });
   room.on("status", (status) => log.status.push(status));
   room.on("me", (me) => { log.me = me; });
   room.on("state", (key, value) => { log.states[key] = value; });
   room.on("hint", (hint) => log.hints.push(hint));
+  room.on("reactions", (sums) => log.reactions.push(sums));
   Object.assign(window, { room, log, Draft });
   room.open();
 }
@@ -81,6 +82,37 @@ async def test_a_cut_line_loses_nothing_doubles_nothing_and_answers_the_command(
         assert log["offsets"] == [1, 2, 3, 4, 5, 6]
         assert log["resets"] == 1  # the first join alone
         assert log["me"]["person"] == {"id": "ann", "name": "Ann"}
+
+
+async def test_a_tab_whose_timers_are_throttled_comes_back_and_misses_nothing(valkey, chromium_page):
+    """A tab in the background: no timer runs sooner than after a second."""
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        await tab.is_open()
+        await tab.page.evaluate(
+            "() => { const soon = setTimeout; window.setTimeout = (run, ms) => soon(run, Math.max(1000, ms)); }"
+        )
+        await server.bus.append("show1", Words("before"))
+        await tab.has(["before"])
+        for times in (2, 3):
+            server.stage.cut_lines()
+            await server.bus.append("show1", Words(f"while away {times}"))
+            await tab.is_open(times)
+        assert (await tab.page.evaluate("room.command('say', {text: 'still here'})"))["o"] == 4
+        await tab.has(["before", "while away 2", "while away 3", "still here"])
+        log = await tab.log()
+        assert log["offsets"] == [1, 2, 3, 4]
+        assert log["resets"] == 1
+
+
+async def test_reactions_are_heard_as_sums(valkey, chromium_page):
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        await tab.is_open()
+        await server.bus.react("show1", {"heart": 3, "clap": 1})
+
+        async def heard():
+            return (await tab.log())["reactions"]
+
+        assert await eventually(heard) == [{"heart": 3, "clap": 1}]
 
 
 async def test_a_restarted_server_is_found_again_and_nothing_is_missing(valkey, chromium_page):
