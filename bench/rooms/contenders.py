@@ -4,13 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import httpx
 
-from bench.rooms.processes import OUT, Generator, ServerProcess, free_ports
+from bench.rooms.processes import OUT, START_GUARD_S, Generator, ServerProcess, free_ports
 
 PEERS: Final = Path(__file__).parent / "peers"
 INSTALLED: Final = OUT / "peers"
@@ -55,6 +57,8 @@ class Contender:
         generator = Generator()
         try:
             server.wait_listening()
+            if self.feed == "post":
+                _wait_ready(port)
             generator.do(f"server 127.0.0.1 {port} {self.path} {int(self.joins)}")
             if self.feed == "post":
                 generator.do(f"number {round_number * NUMBERS_PER_ROUND + 1}")
@@ -110,6 +114,17 @@ def prepare_whole() -> None:
     finally:
         server.end()
     _cookie_file().write_text("\n".join(lines))
+
+
+def _wait_ready(port: int) -> None:
+    """The supervisor listens before its web role answers."""
+    deadline = time.monotonic() + START_GUARD_S
+    while time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=START_GUARD_S).status_code == 200:
+                return
+        time.sleep(0.05)
+    raise RuntimeError("the whole service was not ready")
 
 
 def _cookie_file() -> Path:
