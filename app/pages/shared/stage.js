@@ -48,6 +48,14 @@ export class Stage {
     if (this.showState !== "ended") this.player.start();
   }
 
+  /** Resolves with the first picture, or as soon as there is none to expect, or after `patience_ms`. */
+  opened(patience_ms) {
+    return new Promise((resolve) => {
+      this.player.addEventListener("state", ({ detail }) => { if (detail.state !== "connecting") resolve(); });
+      setTimeout(resolve, patience_ms);
+    });
+  }
+
   toggleSound() {
     if (this.player.state === "blocked") this.player.play();
     this.player.muted = !this.player.muted;
