@@ -21,7 +21,7 @@ from app.embedded.postgres import EmbeddedPostgres, ServerFailedError
 from app.embedded.valkey import EmbeddedValkey
 from app.settings import Settings, child_environment
 
-READY_GUARD_S: Final = 60
+READY_NEWS_S: Final = 15.0  # a child that takes longer than this to get ready is named, and named again
 READY_POLL_S: Final = 0.005
 RESTART_MIN_S: Final = 0.1
 RESTART_MAX_S: Final = 5.0
@@ -115,7 +115,9 @@ class Keeper:
         exit_task = asyncio.create_task(self._exit_of(process))
         ready_task = asyncio.ensure_future(child.wait_ready(process))
         try:
-            await asyncio.wait({exit_task, ready_task}, return_when=asyncio.FIRST_COMPLETED)
+            both = {exit_task, ready_task}
+            while not (await asyncio.wait(both, timeout=READY_NEWS_S, return_when=asyncio.FIRST_COMPLETED))[0]:
+                self._say(f"{child.name} is not ready yet; waiting for it")
             if ready_task.done() and not ready_task.cancelled() and ready_task.exception() is None:
                 child.ready.set()
             return await exit_task
@@ -172,9 +174,9 @@ def valkey_child(server: EmbeddedValkey) -> Child:
 
 
 async def _until(is_ready: Callable[[], bool]) -> None:
-    async with asyncio.timeout(READY_GUARD_S):
-        while not is_ready():
-            await asyncio.sleep(READY_POLL_S)
+    """Waits as long as it takes: a database that mends itself after a crash is neither dead nor to be disturbed."""
+    while not is_ready():
+        await asyncio.sleep(READY_POLL_S)
 
 
 class RoleProcess:
