@@ -6,6 +6,7 @@ An answer that never came counts as "may have happened": the buyer asks again un
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -45,14 +46,17 @@ class Buyer:
     async def buy(self, pools: list[str], stop: asyncio.Event) -> None:
         """Holds and pays, again and again."""
         while not stop.is_set():
-            hold = await self._ask("/api/holds", {"pool": self._dice.choice(pools), "quantity": 1, "show": "demo"})
-            if hold is not None:
-                method = self._dice.choice(METHODS)
-                order = await self._ask("/api/orders", {"hold": hold["id"], "method": method})
-                if order is not None:
-                    self.told.orders.append(order["id"])
+            await self.buy_once(self._dice.choice(pools), self._dice.choice(METHODS))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._dice.uniform(0.005, 0.05))
+
+    async def buy_once(self, pool: str, method: str) -> None:
+        """Holds one unit and pays for it. What came of it is in `told`."""
+        hold = await self._ask("/api/holds", {"pool": pool, "quantity": 1, "show": "demo"})
+        if hold is not None:
+            order = await self._ask("/api/orders", {"hold": hold["id"], "method": method})
+            if order is not None:
+                self.told.orders.append(order["id"])
 
     async def _ask(self, path: str, body: dict) -> dict | None:
         """The answer when it was yes. Asks again while it is not known."""
@@ -89,7 +93,7 @@ class Crowd:
     def __init__(self, running: RunningHawker, buyers: list[Buyer], pools: list[str]) -> None:
         self._running = running
         self._buyers = buyers
-        self._pools = pools
+        self.pools = pools
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task] = []
 
@@ -99,13 +103,22 @@ class Crowd:
         return [order for buyer in self._buyers for order in buyer.told.orders]
 
     @property
+    def refused(self) -> dict[str, int]:
+        """How often each refusal was said."""
+        return dict(sum((Counter(buyer.told.refused) for buyer in self._buyers), Counter()))
+
+    @property
     def unknown(self) -> list[str]:
         """Questions that nobody answered in GIVE_UP_S."""
         return [question for buyer in self._buyers for question in buyer.told.unknown]
 
     def start(self) -> None:
         """All begin to buy."""
-        self._tasks = [asyncio.create_task(buyer.buy(self._pools, self._stop)) for buyer in self._buyers]
+        self._tasks = [asyncio.create_task(buyer.buy(self.pools, self._stop)) for buyer in self._buyers]
+
+    async def rush(self, pool: str) -> None:
+        """All press at the same moment, once each."""
+        await asyncio.gather(*(buyer.buy_once(pool, "works") for buyer in self._buyers))
 
     async def stop(self) -> None:
         """All finish what they began."""
