@@ -170,6 +170,21 @@ async def _stock(pg: asyncpg.Pool, units: int) -> str:
     return pool
 
 
+async def start_sale(running: RunningHawker, http: httpx.AsyncClient, ordinary: str, units: int, limit: int) -> str:
+    """Moves `units` of a pool into a flash sale of the demo show, as its host. The sale's pool."""
+    pg = await open_pool(running.postgres_url, size_max=2)
+    try:
+        secret = await Sessions(pg).open(await pg.fetchval("SELECT id FROM accounts WHERE demo_role = 'host'"))
+        variant = await pg.fetchval("SELECT variant_id FROM pools WHERE id = $1", ordinary)
+    finally:
+        await pg.close()
+    sale = {"variant": variant, "percent_off": 30, "allotment": units, "per_buyer_limit": limit, "duration_s": 600}
+    headers = {"Authorization": f"Bearer {secret}"}
+    answer = await http.post("/api/shows/demo/flash-sales", json=sale, headers=headers)
+    assert answer.status_code == 201, answer.text
+    return answer.json()["pool"]
+
+
 OPEN_ATTEMPTS = "SELECT count(*) FROM payment_attempts WHERE state IN ('started', 'authorised', 'voiding')"
 OPEN_EFFECTS = "SELECT count(*) FROM outbox WHERE done_at IS NULL"
 BOOKS = """
@@ -179,6 +194,11 @@ SELECT p.id, p.allotment, p.sold, v.received + v.returned AS units,
        coalesce((SELECT sum(b.sold) FROM pool_buyers b WHERE b.pool_id = p.id), 0) AS by_buyer,
        (SELECT sum(q.allotment) FROM pools q WHERE q.variant_id = p.variant_id AND q.closed_at IS NULL) AS allotted
 FROM pools p JOIN variants v ON v.id = p.variant_id
+"""
+OVER_LIMIT = """
+SELECT b.pool_id, b.account_id, b.sold, s.per_buyer_limit
+FROM pool_buyers b JOIN pools p ON p.id = b.pool_id JOIN flash_sales s ON s.id = p.flash_sale_id
+WHERE b.sold > s.per_buyer_limit
 """
 PAID_TWICE = """
 SELECT o.id FROM orders o JOIN payment_attempts a ON a.order_id = o.id
@@ -204,6 +224,8 @@ async def check_books(running: RunningHawker, crowd: Crowd, settle_guard_s: floa
         assert len(found) == len(acknowledged), "an acknowledged order is missing"
         assert {row["state"] for row in found} <= {"authorised", "paid"}
         assert await pg.fetch(PAID_TWICE) == []
+        assert await pg.fetch(OVER_LIMIT) == []
+        assert await pg.fetchval("SELECT min(sold) FROM pools WHERE id = ANY($1::text[])", crowd.pools) > 0
         assert crowd.unknown == []
         await _check_gates(running, pg)
     finally:

@@ -8,11 +8,13 @@ import signal
 import httpx
 import pytest
 
-from tests.faults.buyers import ASK_TIMEOUT_S, check_books, gather_crowd
+from tests.faults.buyers import ASK_TIMEOUT_S, check_books, gather_crowd, start_sale
 from tests.running import RunningHawker
 
 BUYERS = 8
 STOCK = [25, 120, 100_000]
+SALE_UNITS = 30  # out of the second, for a flash sale: fewer than all buyers' limits together
+SALE_LIMIT = 5
 QUICK = {"SETTLE_AFTER_S": "2", "PAYMENT_TIMEOUT_S": "2", "HOLD_TTL_S": "4"}
 SETTLE_GUARD_S = 60
 
@@ -54,6 +56,7 @@ async def buy_through(running: RunningHawker, faults: list[str], seed: int) -> N
     limits = httpx.Limits(max_connections=BUYERS * 2)
     async with httpx.AsyncClient(base_url=running.base_url, timeout=ASK_TIMEOUT_S, limits=limits) as http:
         crowd = await gather_crowd(running, http, BUYERS, STOCK, seed)
+        crowd.pools.append(await start_sale(running, http, crowd.pools[1], SALE_UNITS, SALE_LIMIT))
         crowd.start()
         await crowd.goes_on()
         for fault in faults:
