@@ -37,3 +37,9 @@ def eventually_now(check: Callable[[], Any], guard_s: float = 10.0, what: str = 
             return answer
         assert time.monotonic() < deadline, f"not within {guard_s} s: {what or check}"
         time.sleep(POLL_S)
+
+
+async def loop_turned(times: int = 2) -> None:
+    """Returns when whatever is ready now has run, and what that made ready."""
+    for _ in range(times):
+        await asyncio.sleep(0)

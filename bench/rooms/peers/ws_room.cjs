@@ -3,20 +3,22 @@ const { WebSocketServer, WebSocket } = require("ws");
 
 const joined = process.argv[3] === "joined";
 const TICK_MS = 20;
+const FULL = 16;
 const server = new WebSocketServer({ host: "127.0.0.1", port: Number(process.argv[2]), perMessageDeflate: false });
 const viewers = new Set();
 let waiting = [];
 let timer = null;
-let notBefore = 0;
-
+let hurried = false;
+let tickOver = 0;
 
 function flush() {
   timer = null;
+  hurried = false;
   const began = performance.now();
   const text = Buffer.from(`[${waiting.join(",")}]`);
   waiting = [];
   for (const viewer of viewers) if (viewer.readyState === WebSocket.OPEN) viewer.send(text, { binary: false });
-  notBefore = began + Math.max(TICK_MS, 2 * (performance.now() - began));
+  tickOver = began + Math.max(TICK_MS, 2 * (performance.now() - began));
 }
 
 server.on("connection", (socket, request) => {
@@ -31,6 +33,11 @@ server.on("connection", (socket, request) => {
       return;
     }
     waiting.push(data);
-    timer ??= setTimeout(flush, Math.max(0, notBefore - performance.now()));
+    const full = waiting.length >= FULL;
+    if (hurried || (timer && !full)) return;
+    clearTimeout(timer);
+    hurried = full;
+    if (full) setImmediate(flush);
+    else timer = setTimeout(flush, Math.max(0, tickOver - performance.now()));
   });
 });
