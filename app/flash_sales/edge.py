@@ -5,11 +5,9 @@ from typing import Final
 
 import msgspec
 
-from app.flash_sales import rounds, sale_store
+from app.flash_sales import rounds, sale_edge
 from app.flash_sales.holds import Hold, Name, Quantity, holds_of, release_hold, take_hold
 from app.flash_sales.parts import FlashSales
-from app.flash_sales.sale_store import Sale
-from app.flash_sales.sales import CreateSale, cancel_sale, create_sale, end_sale
 from app.http.endpoint import Call, Endpoint, Reply
 from app.person import Right
 from app.refusal import Refusal
@@ -49,15 +47,9 @@ class Holds(msgspec.Struct, frozen=True):
     holds: list[Hold]
 
 
-class Sales(msgspec.Struct, frozen=True):
-    """A show's sales, newest first."""
-
-    sales: list[Sale]
-
-
 def endpoints(parts: FlashSales) -> list[Endpoint]:
     """The routes of flash_sales."""
-    return [*_hold_endpoints(parts), *_sale_endpoints(parts)]
+    return [*_hold_endpoints(parts), *sale_edge.endpoints(parts)]
 
 
 def _hold_endpoints(parts: FlashSales) -> list[Endpoint]:
@@ -86,45 +78,6 @@ def _hold_endpoints(parts: FlashSales) -> list[Endpoint]:
             right=Right.SIGNED_IN,
             action=partial(_release, parts),
             summary="Give a hold back",
-        ),
-    ]
-
-
-def _sale_endpoints(parts: FlashSales) -> list[Endpoint]:
-    base = "/api/shows/{show}/flash-sales"
-    return [
-        Endpoint(
-            method="POST",
-            path=base,
-            right=Right.SHOW_HOST,
-            action=partial(_create, parts),
-            summary="Create a flash sale and start it, after a countdown if there is one",
-            body=CreateSale,
-            answer=Sale,
-        ),
-        Endpoint(
-            method="GET",
-            path=base,
-            right=Right.ANYONE,
-            action=partial(_list_sales, parts),
-            summary="The sales of a show",
-            answer=Sales,
-        ),
-        Endpoint(
-            method="POST",
-            path=base + "/{sale}/end",
-            right=Right.SHOW_HOST,
-            action=partial(_end, parts),
-            summary="End a sale now",
-            answer=Sale,
-        ),
-        Endpoint(
-            method="POST",
-            path=base + "/{sale}/cancel",
-            right=Right.SHOW_HOST,
-            action=partial(_cancel, parts),
-            summary="Call a sale off and release its holds",
-            answer=Sale,
         ),
     ]
 
@@ -168,28 +121,6 @@ async def _list_holds(parts: FlashSales, call: Call) -> Reply:
 async def _release(parts: FlashSales, call: Call) -> Reply | Refusal:
     refused = await release_hold(parts, person=call.signed_in.id, hold=call.path["hold"])
     return refused if refused is not None else Reply(status=204)
-
-
-async def _create(parts: FlashSales, call: Call) -> Reply | Refusal:
-    sale = await create_sale(parts, host=call.signed_in.id, show=call.path["show"], wanted=call.body)
-    return sale if isinstance(sale, Refusal) else Reply(sale, status=201)
-
-
-async def _list_sales(parts: FlashSales, call: Call) -> Reply | Refusal:
-    show = call.path["show"]
-    if await sale_store.show_state(parts.pg, show) is None:
-        return Refusal("not_found", "There is no such show.")
-    return Reply(Sales([row.view for row in await sale_store.sales_of(parts.pg, show)]))
-
-
-async def _end(parts: FlashSales, call: Call) -> Reply | Refusal:
-    sale = await end_sale(parts, call.path["show"], call.path["sale"])
-    return sale if isinstance(sale, Refusal) else Reply(sale)
-
-
-async def _cancel(parts: FlashSales, call: Call) -> Reply | Refusal:
-    sale = await cancel_sale(parts, call.path["show"], call.path["sale"])
-    return sale if isinstance(sale, Refusal) else Reply(sale)
 
 
 async def _take_here(parts: FlashSales, order: Order) -> Hold | Refusal:

@@ -34,6 +34,7 @@ async def move_sales(sales: FlashSales) -> None:
             now_ms=now_ms,
             starts_at_ms=row.view.starts_at_ms,
             ends_at_ms=row.view.ends_at_ms,
+            countdown_ms=row.view.countdown_s * 1000,
             allotment=row.view.allotment,
             sold=row.sold,
         )

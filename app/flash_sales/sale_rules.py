@@ -7,7 +7,9 @@ import msgspec
 
 
 class SaleState(StrEnum):
-    """scheduled: announced. countdown: visible, not buyable. running and sold_out: the window is open."""
+    """scheduled: announced with its time. countdown: counted down on every page. Neither can be bought from yet.
+    running and sold_out: the window is open.
+    """
 
     SCHEDULED = "scheduled"
     COUNTDOWN = "countdown"
@@ -43,7 +45,11 @@ TRANSITIONS: Final[dict[tuple[SaleState, SaleEvent], SaleState]] = {
 }
 
 OPEN_STATES: Final = frozenset({SaleState.SCHEDULED, SaleState.COUNTDOWN, SaleState.RUNNING, SaleState.SOLD_OUT})
-COUNTDOWN_MAX_MS: Final = 300_000
+COUNTDOWN_MIN_S: Final = 10
+COUNTDOWN_S: Final = 60
+"""How long a sale that starts at a set time counts down when nothing else is said."""
+WINDOW_MAX_MS: Final = 1_200_000
+AHEAD_MAX_MS: Final = 7 * 24 * 3600 * 1000
 
 
 class IllegalSaleChange(Exception):  # noqa: N818  it names the change, not an accident
@@ -58,15 +64,22 @@ def change_sale(state: SaleState, event: SaleEvent) -> SaleState:
     return after
 
 
+def state_at_birth(*, now_ms: int, starts_at_ms: int, countdown_ms: int) -> SaleState:
+    """The state of a sale that is made at `now_ms`."""
+    if starts_at_ms <= now_ms:
+        return SaleState.RUNNING
+    return SaleState.COUNTDOWN if now_ms >= starts_at_ms - countdown_ms else SaleState.SCHEDULED
+
+
 def event_due(
-    state: SaleState, *, now_ms: int, starts_at_ms: int, ends_at_ms: int, allotment: int, sold: int
+    state: SaleState, *, now_ms: int, starts_at_ms: int, ends_at_ms: int, countdown_ms: int, allotment: int, sold: int
 ) -> SaleEvent | None:
     """What the clock or the stock brings about next, one event at a time; None when all is as it should be."""
     event: SaleEvent | None = None
     if state in {SaleState.SCHEDULED, SaleState.COUNTDOWN}:
         if now_ms >= starts_at_ms:
             event = SaleEvent.START
-        elif state is SaleState.SCHEDULED and now_ms >= starts_at_ms - COUNTDOWN_MAX_MS:
+        elif state is SaleState.SCHEDULED and now_ms >= starts_at_ms - countdown_ms:
             event = SaleEvent.COUNT_DOWN
     elif state in {SaleState.RUNNING, SaleState.SOLD_OUT}:
         if now_ms >= ends_at_ms:
@@ -76,6 +89,24 @@ def event_due(
         elif state is SaleState.SOLD_OUT and sold < allotment:
             event = SaleEvent.RESTOCK
     return event
+
+
+def window_after(event: SaleEvent, *, now_ms: int, starts_at_ms: int, ends_at_ms: int) -> tuple[int, int]:
+    """The window, as (start, end), once `event` has happened: a start before its time brings the end forward, and
+    an end before its time is the end.
+    """
+    if event is SaleEvent.START:
+        early_ms = max(0, starts_at_ms - now_ms)
+        return starts_at_ms - early_ms, ends_at_ms - early_ms
+    if event in {SaleEvent.END, SaleEvent.CANCEL}:
+        return starts_at_ms, max(min(ends_at_ms, now_ms), starts_at_ms + 1)
+    return starts_at_ms, ends_at_ms
+
+
+def end_after(*, starts_at_ms: int, ends_at_ms: int, by_ms: int) -> int | None:
+    """When a sale ends that is made `by_ms` longer; None when its window would be longer than any may be."""
+    later_ms = ends_at_ms + by_ms
+    return later_ms if later_ms - starts_at_ms <= WINDOW_MAX_MS else None
 
 
 class PriceSources(msgspec.Struct, frozen=True, kw_only=True):

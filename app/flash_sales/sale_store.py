@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from app.flash_sales.moment import to_ms
-from app.flash_sales.sale_rules import SaleState
+from app.flash_sales.sale_rules import OPEN_STATES, SaleState
 
 SALES_MAX: Final = 1000
 SHOWN_AFTER_S: Final = 30  # how long an ended sale stays on people's pages
@@ -40,6 +40,7 @@ class Sale(msgspec.Struct, frozen=True):
     per_buyer_limit: int
     starts_at_ms: int
     ends_at_ms: int
+    countdown_s: int
     version: int
 
 
@@ -76,12 +77,13 @@ class NewSale(msgspec.Struct, frozen=True):
     allotment: int
     starts_at: datetime
     ends_at: datetime
+    countdown_s: int
     created_by: str
 
 
 _SALE: Final = """
     SELECT s.id, s.show_id, s.state, s.variant_id, s.price_minor, s.compare_at_minor, s.per_buyer_limit, s.starts_at,
-           s.ends_at, s.version, p.id AS pool, p.allotment, p.sold, p.closed_at, o.id AS ordinary_pool,
+           s.ends_at, s.countdown_s, s.version, p.id AS pool, p.allotment, p.sold, p.closed_at, o.id AS ordinary_pool,
            v.title AS variant_title, d.id AS product_id, d.title AS product_title, d.photo_id, h.currency
       FROM flash_sales s
       JOIN pools p ON p.flash_sale_id = s.id
@@ -115,19 +117,23 @@ _SHOW_STATE: Final = "SELECT state FROM shows WHERE id = $1"
 
 _INSERT_SALE: Final = """
     INSERT INTO flash_sales (id, show_id, variant_id, state, price_minor, compare_at_minor, per_buyer_limit, starts_at,
-                             ends_at, created_by)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"""
+                             ends_at, countdown_s, created_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"""
 
 _INSERT_POOL: Final = "INSERT INTO pools (id, variant_id, flash_sale_id, allotment) VALUES ($1, $2, $3, $4)"
 
 _TAKE_UNITS: Final = """
     UPDATE pools SET allotment = allotment - $2 WHERE id = $1 AND allotment - sold >= $2 RETURNING id"""
 
+# The version keeps what was decided on an older row from being written: an end that was moved away meanwhile.
 _CHANGE: Final = """
-    UPDATE flash_sales SET state = $3, version = version + 1,
-           ends_at = CASE WHEN $4 THEN greatest(least(ends_at, $5), starts_at + interval '1 millisecond')
-                          ELSE ends_at END
-     WHERE id = $1 AND state = $2 RETURNING id"""
+    UPDATE flash_sales SET state = $4, starts_at = $5, ends_at = $6, version = version + 1
+     WHERE id = $1 AND version = $2 AND state = $3 RETURNING id"""
+
+_MOVE_END: Final = """
+    UPDATE flash_sales SET ends_at = $3, version = version + 1 WHERE id = $1 AND version = $2 RETURNING id"""
+
+_TOUCH: Final = "UPDATE flash_sales SET version = version + 1 WHERE id = $1 AND state = ANY($2) RETURNING id"
 
 _LOCK_BOTH: Final = "SELECT id, epoch, closed_at FROM pools WHERE id = ANY($1) ORDER BY id FOR UPDATE"
 
@@ -197,15 +203,27 @@ async def insert_sale(connection: Any, new: NewSale, ordinary_pool: str) -> bool
         new.per_buyer_limit,
         new.starts_at,
         new.ends_at,
+        new.countdown_s,
         new.created_by,
     )
     await connection.execute(_INSERT_POOL, new.pool, new.variant, new.id, new.allotment)
     return True
 
 
-async def change_state(pg: Any, sale: str, before: SaleState, after: SaleState, *, ends: bool, now: datetime) -> bool:
-    """False when the sale was not in `before` any more. With `ends` its end is moved to `now`."""
-    return await pg.fetchval(_CHANGE, sale, before, after, ends, now) is not None
+async def change_state(pg: Any, row: SaleRow, after: SaleState, starts_at: datetime, ends_at: datetime) -> bool:
+    """False when the sale is not what `row` says any more."""
+    view = row.view
+    return await pg.fetchval(_CHANGE, view.id, view.version, view.state, after, starts_at, ends_at) is not None
+
+
+async def move_end(pg: Any, row: SaleRow, ends_at: datetime) -> bool:
+    """False when the sale is not what `row` says any more."""
+    return await pg.fetchval(_MOVE_END, row.view.id, row.view.version, ends_at) is not None
+
+
+async def touch_open_sale(connection: Any, sale: str) -> bool:
+    """Raises the version of a sale whose allotment changes; False when it is over. Locks its row."""
+    return await connection.fetchval(_TOUCH, sale, list(OPEN_STATES)) is not None
 
 
 async def lock_pools(connection: Any, pools: list[str]) -> dict[str, Any]:
@@ -218,9 +236,9 @@ async def payment_open(connection: Any, pool: str) -> bool:
     return bool(await connection.fetchval(_PAYMENT_OPEN, pool))
 
 
-async def move_units(connection: Any, pool: str, ordinary_pool: str, units: int) -> bool:
-    """Moves unsold units back; False when there are not that many. Both pools are locked."""
-    return await connection.fetchval(_MOVE_UNITS, pool, ordinary_pool, units) is not None
+async def move_units(connection: Any, source: str, target: str, units: int) -> bool:
+    """Moves unsold units from the one to the other; False when there are not that many. Both pools are locked."""
+    return await connection.fetchval(_MOVE_UNITS, source, target, units) is not None
 
 
 async def return_units(connection: Any, pool: str, ordinary_pool: str) -> None:
@@ -245,6 +263,7 @@ def _row(row: Any) -> SaleRow:
         per_buyer_limit=row["per_buyer_limit"],
         starts_at_ms=to_ms(row["starts_at"]),
         ends_at_ms=to_ms(row["ends_at"]),
+        countdown_s=row["countdown_s"],
         version=row["version"],
     )
     return SaleRow(view=view, sold=row["sold"], ordinary_pool=row["ordinary_pool"], closed=row["closed_at"] is not None)

@@ -1,4 +1,4 @@
-"""What a host can do with flash sales: create, end, cancel; and what the clock does with them.
+"""What a host can do with flash sales: create, start, end, cancel; and what the clock does with them.
 
 A sale starts and ends by Valkey's clock, the one that times the holds. Units move in Postgres under both pools'
 locks; out of the ordinary pool only those that its gate gives up, so no held unit is ever moved.
@@ -15,7 +15,17 @@ from app.flash_sales.moment import from_ms, valkey_now_ms
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.pool_store import lock_pool, read_pool
 from app.flash_sales.rebuild import close_gate, rebuild_gate, shrink_gate
-from app.flash_sales.sale_rules import IllegalSaleChange, SaleEvent, SaleState, change_sale
+from app.flash_sales.sale_rules import (
+    AHEAD_MAX_MS,
+    COUNTDOWN_MIN_S,
+    COUNTDOWN_S,
+    IllegalSaleChange,
+    SaleEvent,
+    SaleState,
+    change_sale,
+    state_at_birth,
+    window_after,
+)
 from app.flash_sales.sale_store import NewSale, Sale, SaleRow
 from app.money import AMOUNT_MINOR_MAX, percent_off
 from app.refusal import Refusal
@@ -23,22 +33,29 @@ from app.storage.away import unless_away
 
 GATE_KEPT_S: Final = 7200  # a closed pool's gate, for late questions about its holds
 
-_NOT_FOUND: Final = Refusal("not_found", "There is no such sale in this show.")
+NOT_FOUND: Final = Refusal("not_found", "There is no such sale in this show.")
 _NO_VARIANT: Final = Refusal("not_found", "There is no such variant in this show's shop.")
-_SHORT: Final = Refusal("stock_short", "There are not that many free units in stock; held ones cannot be moved.")
+SHORT: Final = Refusal("stock_short", "There are not that many free units in stock; held ones cannot be moved.")
 _SHOW_ENDED: Final = Refusal("show_ended", "The show has ended.")
+_COUNTDOWN: Final = Refusal("malformed", "A countdown lasts 10 to 300 seconds; leave it out to start at once.")
+_WHEN: Final = Refusal("malformed", "A sale starts within the next seven days.")
 _PRICE: Final = Refusal("price_invalid", "Give either price_minor, below the list price, or percent_off.")
-_BUSY: Final = Refusal("rebuilding", "The stock is being counted; try again in a moment.", 250)
+BUSY: Final = Refusal("rebuilding", "The stock is being counted; try again in a moment.", 250)
 
 
 class CreateSale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of POST /api/shows/{show}/flash-sales."""
+    """The body of POST /api/shows/{show}/flash-sales.
+
+    With `starts_at_ms`, Unix time, the sale starts then and counts down `countdown_s` before; without, the countdown
+    begins now, or with no countdown the sale itself. All times are the server's.
+    """
 
     variant: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
     allotment: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
     per_buyer_limit: Annotated[int, msgspec.Meta(ge=1, le=99)]
     duration_s: Annotated[int, msgspec.Meta(ge=30, le=1200)]
-    countdown_s: Annotated[int, msgspec.Meta(ge=0, le=300)] = 0
+    countdown_s: Annotated[int, msgspec.Meta(ge=0, le=300)] | None = None
+    starts_at_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
     price_minor: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MINOR_MAX)] | None = None
     percent_off: Annotated[int, msgspec.Meta(ge=1, le=99)] | None = None
 
@@ -60,8 +77,22 @@ def sale_price(wanted: CreateSale, list_minor: int) -> int | None:
     return price if price < list_minor else None
 
 
+def sale_times(wanted: CreateSale, now_ms: int) -> tuple[int, int] | Refusal:
+    """When the sale starts, and how many seconds it counts down before."""
+    countdown_s = wanted.countdown_s
+    if countdown_s is None:
+        countdown_s = 0 if wanted.starts_at_ms is None else COUNTDOWN_S
+    if 0 < countdown_s < COUNTDOWN_MIN_S:
+        return _COUNTDOWN
+    if wanted.starts_at_ms is None:
+        return now_ms + countdown_s * 1000, countdown_s
+    if not now_ms < wanted.starts_at_ms <= now_ms + AHEAD_MAX_MS:
+        return _WHEN
+    return wanted.starts_at_ms, countdown_s
+
+
 async def create_sale(sales: FlashSales, *, host: str, show: str, wanted: CreateSale) -> Sale | Refusal:
-    """Moves the allotment out of ordinary stock and begins the countdown, or the sale itself."""
+    """Moves the allotment out of ordinary stock; the sale is then scheduled, counts down or runs."""
     if await sale_store.show_state(sales.pg, show) == "ended":
         return _SHOW_ENDED
     variant = await sale_store.read_variant(sales.pg, show, wanted.variant)
@@ -71,19 +102,23 @@ async def create_sale(sales: FlashSales, *, host: str, show: str, wanted: Create
     if price_minor is None:
         return _PRICE
     now_ms = await valkey_now_ms(sales.valkey)
-    starts_at_ms = now_ms + wanted.countdown_s * 1000
+    times = sale_times(wanted, now_ms)
+    if isinstance(times, Refusal):
+        return times
+    starts_at_ms, countdown_s = times
     new = NewSale(
         id=clock.new_id(),
         pool=clock.new_id(),
         show=show,
         variant=wanted.variant,
-        state=SaleState.COUNTDOWN if wanted.countdown_s else SaleState.RUNNING,
+        state=state_at_birth(now_ms=now_ms, starts_at_ms=starts_at_ms, countdown_ms=countdown_s * 1000),
         price_minor=price_minor,
         list_minor=variant.list_minor,
         per_buyer_limit=wanted.per_buyer_limit,
         allotment=wanted.allotment,
         starts_at=from_ms(starts_at_ms),
         ends_at=from_ms(starts_at_ms + wanted.duration_s * 1000),
+        countdown_s=countdown_s,
         created_by=host,
     )
     refused = await _write_sale(sales, new, variant.ordinary_pool)
@@ -102,16 +137,21 @@ async def _write_sale(sales: FlashSales, new: NewSale, ordinary_pool: str) -> Re
             config = await read_pool(connection, ordinary_pool)
             assert config is not None
             if config.allotment - config.sold < new.allotment:
-                return _SHORT
+                return SHORT
             shrunk = await shrink_gate(sales.valkey, ordinary_pool, config.epoch, new.allotment)
             if shrunk != "done":
-                return _SHORT if shrunk == "short" else _BUSY
+                return SHORT if shrunk == "short" else BUSY
             moved = await sale_store.insert_sale(connection, new, ordinary_pool)
             assert moved
     finally:
         # Also when the transaction failed after the gate had shrunk: the gate then gets its units back.
         await unless_away("ordinary gate", sales.gate.sync(ordinary_pool))
     return None
+
+
+async def start_sale(sales: FlashSales, show: str, sale: str) -> Sale | Refusal:
+    """Begins a sale that is to come now; it lasts as long as it would have."""
+    return await _change_by_host(sales, show, sale, SaleEvent.START)
 
 
 async def end_sale(sales: FlashSales, show: str, sale: str) -> Sale | Refusal:
@@ -127,7 +167,7 @@ async def cancel_sale(sales: FlashSales, show: str, sale: str) -> Sale | Refusal
 async def _change_by_host(sales: FlashSales, show: str, sale: str, event: SaleEvent) -> Sale | Refusal:
     row = await sale_store.read_sale(sales.pg, show, sale)
     if row is None:
-        return _NOT_FOUND
+        return NOT_FOUND
     try:
         changed = await change(sales, row, event, await valkey_now_ms(sales.valkey))
     except IllegalSaleChange:
@@ -141,13 +181,15 @@ async def _change_by_host(sales: FlashSales, show: str, sale: str, event: SaleEv
 
 async def change(sales: FlashSales, row: SaleRow, event: SaleEvent, now_ms: int) -> bool:
     """Brings one transition about and tells the room; False when somebody else was first."""
-    before = SaleState(row.view.state)
-    after = change_sale(before, event)
-    over = after in {SaleState.ENDED, SaleState.CANCELLED}
-    if not await sale_store.change_state(sales.pg, row.view.id, before, after, ends=over, now=from_ms(now_ms)):
+    view = row.view
+    after = change_sale(SaleState(view.state), event)
+    starts_ms, ends_ms = window_after(event, now_ms=now_ms, starts_at_ms=view.starts_at_ms, ends_at_ms=view.ends_at_ms)
+    if not await sale_store.change_state(sales.pg, row, after, from_ms(starts_ms), from_ms(ends_ms)):
         return False
-    await announce(sales, row.view.show, row.view.id)
-    if over:
+    if starts_ms != view.starts_at_ms:
+        await unless_away("start of a sale", sales.gate.sync(view.pool))
+    await announce(sales, view.show, view.id)
+    if after in {SaleState.ENDED, SaleState.CANCELLED}:
         await unless_away("end of a sale", wind_up(sales, row, cancelled=after is SaleState.CANCELLED))
     return True
 

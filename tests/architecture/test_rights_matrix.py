@@ -63,6 +63,9 @@ ROUTES = {
     "DELETE /api/shows/{show}/moderators/{account}": HOST,
     "GET /api/shows/{show}/flash-sales": ANYONE,
     "POST /api/shows/{show}/flash-sales": HOST,
+    "POST /api/shows/{show}/flash-sales/{sale}/start": "401 403 403 gone 404",
+    "POST /api/shows/{show}/flash-sales/{sale}/extend": "401 403 403 gone 404",
+    "POST /api/shows/{show}/flash-sales/{sale}/stock": "401 403 403 gone 404",
     "POST /api/shows/{show}/flash-sales/{sale}/end": "401 403 403 gone 404",
     "POST /api/shows/{show}/flash-sales/{sale}/cancel": "401 403 403 gone 404",
     "GET /api/holds": SIGNED_IN,
@@ -160,6 +163,10 @@ class World:
             return {"shop": shop, "title": "Tea", "variants": [{"price_minor": 5, "stock": 1}]}
         if route == "POST /api/shows":
             return {"shop": shop, "title": "Tea at five"}
+        if route.endswith("/extend"):
+            return {"by_s": 60}
+        if route.endswith("/stock"):
+            return {"units": 1}
         return {"show": self.things["show"]} if route == "POST /api/tickets" else {}
 
 

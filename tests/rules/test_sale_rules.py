@@ -3,7 +3,7 @@
 import pytest
 
 from app.flash_sales.sale_rules import (
-    COUNTDOWN_MAX_MS,
+    AHEAD_MAX_MS,
     OPEN_STATES,
     TRANSITIONS,
     IllegalSaleChange,
@@ -11,13 +11,19 @@ from app.flash_sales.sale_rules import (
     SaleEvent,
     SaleState,
     change_sale,
+    end_after,
     event_due,
     pool_status,
     price_to_pay,
+    state_at_birth,
+    window_after,
 )
-from app.flash_sales.sales import CreateSale, sale_price
+from app.flash_sales.sales import CreateSale, sale_price, sale_times
+from app.refusal import Refusal
 
-START, END = 1_000_000, 2_000_000
+START, END, COUNTDOWN = 1_000_000, 2_000_000, 60_000
+NOW = 5_000_000
+WINDOW = {"starts_at_ms": START, "ends_at_ms": END, "countdown_ms": COUNTDOWN, "allotment": 10}
 
 
 @pytest.mark.parametrize("state", SaleState)
@@ -37,8 +43,8 @@ def test_nothing_leaves_ended_or_cancelled():
 @pytest.mark.parametrize(
     ("state", "now_ms", "sold", "event"),
     [
-        ("scheduled", START - COUNTDOWN_MAX_MS - 1, 0, None),
-        ("scheduled", START - COUNTDOWN_MAX_MS, 0, "count_down"),
+        ("scheduled", START - COUNTDOWN - 1, 0, None),
+        ("scheduled", START - COUNTDOWN, 0, "count_down"),
         ("scheduled", START, 0, "start"),
         ("countdown", START - 1, 0, None),
         ("countdown", START, 0, "start"),
@@ -53,7 +59,7 @@ def test_nothing_leaves_ended_or_cancelled():
     ],
 )
 def test_the_clock_and_the_stock_move_a_sale(state, now_ms, sold, event):
-    due = event_due(SaleState(state), now_ms=now_ms, starts_at_ms=START, ends_at_ms=END, allotment=10, sold=sold)
+    due = event_due(SaleState(state), now_ms=now_ms, sold=sold, **WINDOW)
     assert due == event
 
 
@@ -63,11 +69,65 @@ def test_what_is_due_is_always_legal_and_comes_to_rest(state, sold):
     for now_ms in (0, START - 1, START, END - 1, END):
         at = state
         for _ in range(5):
-            event = event_due(at, now_ms=now_ms, starts_at_ms=START, ends_at_ms=END, allotment=10, sold=sold)
+            event = event_due(at, now_ms=now_ms, sold=sold, **WINDOW)
             if event is None:
                 break
             at = change_sale(at, event)
         assert event is None
+
+
+@pytest.mark.parametrize(
+    ("now_ms", "state"),
+    [
+        (START - COUNTDOWN - 1, "scheduled"),
+        (START - COUNTDOWN, "countdown"),
+        (START - 1, "countdown"),
+        (START, "running"),
+    ],
+)
+def test_a_new_sale_is_born_in_the_state_that_its_times_say(now_ms, state):
+    assert state_at_birth(now_ms=now_ms, starts_at_ms=START, countdown_ms=COUNTDOWN) == state
+
+
+@pytest.mark.parametrize(
+    ("event", "now_ms", "window"),
+    [
+        ("start", START - 500, (START - 500, END - 500)),
+        ("start", START + 80, (START, END)),
+        ("count_down", START - 500, (START, END)),
+        ("sell_out", START + 80, (START, END)),
+        ("end", END - 300, (START, END - 300)),
+        ("end", END + 300, (START, END)),
+        ("cancel", START - 500, (START, START + 1)),
+    ],
+)
+def test_an_early_start_keeps_the_length_and_an_early_end_is_the_end(event, now_ms, window):
+    assert window_after(SaleEvent(event), now_ms=now_ms, starts_at_ms=START, ends_at_ms=END) == window
+
+
+def test_a_sale_grows_up_to_twenty_minutes():
+    assert end_after(starts_at_ms=START, ends_at_ms=END, by_ms=200_000) == END + 200_000
+    assert end_after(starts_at_ms=START, ends_at_ms=END, by_ms=200_001) is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "times"),
+    [
+        ({}, (NOW, 0)),
+        ({"countdown_s": 10}, (NOW + 10_000, 10)),
+        ({"countdown_s": 300}, (NOW + 300_000, 300)),
+        ({"countdown_s": 9}, "malformed"),
+        ({"starts_at_ms": NOW + 1}, (NOW + 1, 60)),
+        ({"starts_at_ms": NOW + 3_600_000, "countdown_s": 300}, (NOW + 3_600_000, 300)),
+        ({"starts_at_ms": NOW + 3_600_000, "countdown_s": 0}, (NOW + 3_600_000, 0)),
+        ({"starts_at_ms": NOW}, "malformed"),
+        ({"starts_at_ms": NOW + AHEAD_MAX_MS + 1}, "malformed"),
+    ],
+)
+def test_a_sale_starts_now_after_a_countdown_or_at_a_time_within_a_week(wanted, times):
+    body = CreateSale(variant="v", allotment=1, per_buyer_limit=1, duration_s=30, price_minor=1, **wanted)
+    found = sale_times(body, NOW)
+    assert (found.code if isinstance(found, Refusal) else found) == times
 
 
 @pytest.mark.parametrize(

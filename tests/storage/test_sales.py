@@ -222,6 +222,8 @@ async def test_the_host_sees_the_shows_orders_with_their_buyers(pg, valkey):
         ({"price_minor": None}, "price_invalid"),
         ({"duration_s": 29}, "malformed"),
         ({"countdown_s": 301}, "malformed"),
+        ({"countdown_s": 9}, "malformed"),
+        ({"starts_at_ms": 1}, "malformed"),
         ({"allotment": -1}, "malformed"),
         ({"variant": "nothing"}, "not_found"),
     ],

@@ -52,3 +52,9 @@ export function duration(ms) {
 export function timeOfDay(ms) {
   return new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
 }
+
+/** When a sale starts, for a sentence: `in 0:45` while it counts down, before that `at 20:30`. */
+export function startWords(sale, now) {
+  const left = sale.starts_at_ms - now;
+  return left <= sale.countdown_s * 1000 || left < 60_000 ? `in ${countdown(left)}` : `at ${timeOfDay(sale.starts_at_ms)}`;
+}

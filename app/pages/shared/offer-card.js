@@ -1,13 +1,13 @@
 // A product as people see it while they may buy it: photo, words, variants, price, sale countdown, stock left.
 // Draws itself once per product and then changes only what changed, so that focus and choice survive every update.
 
-import { countdown, serverNow } from "./clock.js";
+import { countdown, serverNow, startWords } from "./clock.js";
 import { el, fill, say, show } from "./dom.js";
 import { icon } from "./icons.js";
 import { money } from "./money.js";
 import { bestOffer, offersOf, ordinaryOffer, stockLine } from "./offers.js";
 
-const BUY_WORDS = { open: "Buy", all_held: "All held", sold_out: "Sold out" };
+const BUY_WORDS = { open: "Buy", all_held: "All held", sold_out: "Sold out", soon: "Soon" };
 
 /** The photo of a product, or a quiet stand-in. */
 export function photo(product, className = "") {
@@ -99,7 +99,7 @@ export class OfferCard {
     if (!offer.sale) return;
     const running = offer.phase === "running";
     const text = running ? `Flash sale · ${countdown(offer.sale.ends_at_ms - now)}`
-      : `Flash sale at ${money(offer.sale.price_minor, offer.sale.currency)} in ${countdown(offer.sale.starts_at_ms - now)}`;
+      : `Flash sale at ${money(offer.sale.price_minor, offer.sale.currency)} ${startWords(offer.sale, now)}`;
     if (!this.saleText) fill(this.badge, icon("bolt"), (this.saleText = el("span", { class: "numbers" })));
     say(this.saleText, text);
     this.badge.classList.toggle("ending", running && offer.sale.ends_at_ms - now < 10_000);

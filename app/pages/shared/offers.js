@@ -26,28 +26,34 @@ function stockOf(state, poolId, fallback) {
 
 /**
  * The offer for one variant: `{variant, pool, sale, price, listPrice, currency, left, status, limit, phase}`.
- * `listPrice` is null unless a sale makes it dearer than `price`; `status` is open, all_held or sold_out.
- * A running sale is the offer until it is over, also while it is sold out: stock may return.
+ * `listPrice` is null unless a sale makes it dearer than `price`; `status` is open, all_held, sold_out, or soon:
+ * all that there is goes into a sale that has not begun. A running sale is the offer until it is over, also while it
+ * is sold out: stock may return.
  */
 export function offerOf(variant, state, now) {
   const sales = openSales(state, now).filter((sale) => sale.variant === variant.id);
   const running = sales.find((sale) => salePhase(sale, now) === "running");
   const coming = sales.find((sale) => salePhase(sale, now) === "soon");
   if (running) {
-    const dearer = running.list_minor > running.price_minor;
-    return {
-      variant,
-      pool: running.pool,
-      sale: running,
-      phase: "running",
-      price: running.price_minor,
-      listPrice: dearer ? running.list_minor : null,
-      currency: running.currency,
-      limit: running.per_buyer_limit,
-      ...stockOf(state, running.pool, running.state === "sold_out" ? 0 : running.allotment),
-    };
+    const fallback = running.state === "sold_out" ? 0 : running.allotment;
+    return { ...saleOffer(running, variant), phase: "running", ...stockOf(state, running.pool, fallback) };
   }
-  return { ...ordinaryOffer(variant, state), sale: coming ?? null, phase: coming ? "soon" : "ordinary" };
+  const ordinary = ordinaryOffer(variant, state);
+  if (!coming) return ordinary;
+  if (ordinary.status !== "sold_out") return { ...ordinary, sale: coming, phase: "soon" };
+  return { ...saleOffer(coming, variant), phase: "soon", left: coming.allotment, status: "soon" };
+}
+
+function saleOffer(sale, variant) {
+  return {
+    variant,
+    pool: sale.pool,
+    sale,
+    price: sale.price_minor,
+    listPrice: sale.list_minor > sale.price_minor ? sale.list_minor : null,
+    currency: sale.currency,
+    limit: sale.per_buyer_limit,
+  };
 }
 
 /** The offer of a variant at its ordinary price, whatever sale there is. */
@@ -84,6 +90,7 @@ export function bestOffer(offers) {
 
 /** One line about the stock of an offer, and how urgent it is: `{text, tone}`. */
 export function stockLine(offer) {
+  if (offer.status === "soon") return { text: `${offer.left} in the sale`, tone: "plenty" };
   if (offer.status === "sold_out") return { text: "Sold out", tone: "gone" };
   if (offer.status === "all_held") return { text: "All held — may come back", tone: "held" };
   return { text: `${offer.left} left`, tone: offer.left <= 5 ? "few" : "plenty" };

@@ -1,6 +1,7 @@
 // The form that starts a flash sale on one variant: price or percentage, units, limit, duration, countdown.
 
 import { post, segment } from "../shared/api.js";
+import { serverNow } from "../shared/clock.js";
 import { openDialog } from "../shared/dialog.js";
 import { busy, el, say, show } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
@@ -9,7 +10,8 @@ import { ordinaryOffer } from "../shared/offers.js";
 import { toast } from "../shared/toast.js";
 
 const DURATIONS = [[30, "30 s"], [60, "1 min"], [120, "2 min"], [300, "5 min"], [600, "10 min"], [1200, "20 min"]];
-const COUNTDOWNS = [[0, "At once"], [5, "In 5 s"], [10, "In 10 s"], [30, "In 30 s"], [60, "In 1 min"], [300, "In 5 min"]];
+const COUNTDOWNS = [[0, "At once"], [10, "In 10 s"], [30, "In 30 s"], [60, "In 1 min"], [300, "In 5 min"], ["at", "At a set time"]];
+const AHEAD_MS = 600_000; // the time that is suggested
 
 const isPercent = (value) => Number.isInteger(value) && value >= 1 && value <= 99;
 const ALLOTMENT_FIRST = 10;
@@ -17,6 +19,9 @@ const ALLOTMENT_FIRST = 10;
 const field = (label, ...controls) => el("label", { class: "field" }, el("span", {}, label), controls);
 const choice = (name, options, chosen) => el("select", { class: "input", name },
   options.map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
+
+/** A Unix millisecond as the input for a date and time wants it, in this reader's zone. */
+const localTime = (ms) => new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 
 /** Opens the form for a product of the line-up. */
 export function openSaleForm(loaded, product, state) {
@@ -35,6 +40,8 @@ class SaleForm {
     this.limit = el("input", { class: "input numbers", name: "limit", type: "number", min: 1, max: 100, required: true, value: "2" });
     this.length = choice("duration", DURATIONS, 120);
     this.start = choice("countdown", COUNTDOWNS, 0);
+    this.at = el("input", { class: "input", name: "starts_at", type: "datetime-local", value: localTime(serverNow() + AHEAD_MS) });
+    this.atField = el("label", { class: "field", hidden: true }, el("span", {}, "Starts at (counts down for the last minute)"), this.at);
     this.error = el("p", { class: "error", role: "alert", hidden: true });
     this.submit = el("button", { class: "button sale", id: "start-sale" }, icon("bolt"), "Start the sale");
   }
@@ -46,7 +53,7 @@ class SaleForm {
     const form = el("form", { class: "stack", novalidate: true }, what,
       el("div", { class: "pair" }, field("Kind", this.kind), field("Amount", this.amount, this.preview)),
       el("div", { class: "pair" }, field("Units in the sale", this.allotment, this.stock), field("Most per buyer", this.limit)),
-      el("div", { class: "pair" }, field("Lasts", this.length), field("Starts", this.start)),
+      el("div", { class: "pair" }, field("Lasts", this.length), field("Starts", this.start)), this.atField,
       this.error, el("div", { class: "row end" }, this.submit));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -56,6 +63,7 @@ class SaleForm {
       this.amount.value = this.byPercent ? "25" : plainAmount(this.chosen.price_minor, this.currency);
       this.redraw();
     });
+    this.start.addEventListener("change", () => show(this.atField, this.start.value === "at"));
     for (const control of [this.variant, this.amount]) control.addEventListener("input", () => this.redraw());
     this.sheet = openDialog({ title: "Flash sale", body: form });
     this.allotment.value = String(Math.max(1, Math.min(ALLOTMENT_FIRST, this.left)));
@@ -93,8 +101,12 @@ class SaleForm {
       allotment: Number(this.allotment.value),
       per_buyer_limit: Number(this.limit.value),
       duration_s: Number(this.length.value),
-      countdown_s: Number(this.start.value),
     };
+    if (this.start.value !== "at") body.countdown_s = Number(this.start.value);
+    else {
+      body.starts_at_ms = new Date(this.at.value).getTime();
+      if (!(body.starts_at_ms > serverNow())) return "The time to start at is in the past.";
+    }
     if (this.byPercent) {
       body.percent_off = Number(this.amount.value);
       if (!isPercent(body.percent_off)) return "Percent off is a whole number from 1 to 99.";
