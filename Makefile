@@ -14,14 +14,16 @@ run-lan:
 	@$(PYTHON) deploy/self_signed.py "$(LAN)"
 	@HOST=0.0.0.0 TLS_CERT="$(LAN)/cert.pem" TLS_KEY="$(LAN)/key.pem" $(PYTHON) -m app serve
 
+# Files of tests are spread over the cores, each process with servers of its own; ARGS="-n 0" runs them in one.
 test:
 	@bin/setup test
-	@CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest $(ARGS)
+	@CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest $(SPREAD) $(ARGS)
+SPREAD = -n auto --maxprocesses 4 --dist loadfile
 
 # Everything, with the tests that take minutes each.
 test-long:
 	@bin/setup test
-	@CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest -m "long or not long" $(ARGS)
+	@CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest -m "long or not long" $(SPREAD) $(ARGS)
 
 lint:
 	@bin/setup test

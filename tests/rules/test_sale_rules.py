@@ -63,7 +63,7 @@ def test_the_clock_and_the_stock_move_a_sale(state, now_ms, sold, event):
     assert due == event
 
 
-@pytest.mark.parametrize("state", OPEN_STATES)
+@pytest.mark.parametrize("state", sorted(OPEN_STATES))
 @pytest.mark.parametrize("sold", [0, 10])
 def test_what_is_due_is_always_legal_and_comes_to_rest(state, sold):
     for now_ms in (0, START - 1, START, END - 1, END):
