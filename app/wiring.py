@@ -124,13 +124,13 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
     pg, valkey = stores.pg, stores.valkey
     async with AsyncExitStack() as stack:
         bus = ValkeyRooms(valkey)
-        accounts = build_accounts(pg, valkey, settings, bus)
-        stack.callback(accounts.passwords.close)
         media = MediaControl(settings)
         stack.push_async_callback(media.aclose)
         sales = open_flash_sales(pg, valkey, bus, settings)
         stack.push_async_callback(sales.close)
         sale_source = SaleSource(sales)
+        accounts = build_accounts(pg, valkey, settings, bus, sign_out_listeners=(sale_source,))
+        stack.callback(accounts.passwords.close)
         streams = Streams(pg=pg, valkey=valkey, rooms=bus, settings=settings, sales=sale_source, media=media)
         catalog = Catalog(pg=pg, stock_listeners=(sale_source,), product_listeners=(PinnedProducts(streams),))
         stack.callback(catalog.darkroom.close)

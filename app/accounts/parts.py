@@ -1,10 +1,12 @@
 """What accounts' actions need, put together once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
 from redis.asyncio import Redis
 
+from app.accounts.leaving import SignOutListener
 from app.accounts.passwords import Passwords
 from app.accounts.sessions import Sessions
 from app.rooms.bus import Rooms
@@ -23,8 +25,23 @@ class Accounts:
     passwords: Passwords
     crowd: Crowd = field(default_factory=Crowd)  # the sockets that tickets of this process lead to
     rooms: Rooms | None = None  # None: a process without rooms, as the command line
+    sign_out_listeners: Sequence[SignOutListener] = ()
 
 
-def build_accounts(pg: asyncpg.Pool, valkey: Redis, settings: Settings, rooms: Rooms | None = None) -> Accounts:
+def build_accounts(
+    pg: asyncpg.Pool,
+    valkey: Redis,
+    settings: Settings,
+    rooms: Rooms | None = None,
+    sign_out_listeners: Sequence[SignOutListener] = (),
+) -> Accounts:
     """Accounts over the given stores, with an empty session cache."""
-    return Accounts(pg=pg, valkey=valkey, settings=settings, sessions=Sessions(pg), passwords=Passwords(), rooms=rooms)
+    return Accounts(
+        pg=pg,
+        valkey=valkey,
+        settings=settings,
+        sessions=Sessions(pg),
+        passwords=Passwords(),
+        rooms=rooms,
+        sign_out_listeners=sign_out_listeners,
+    )

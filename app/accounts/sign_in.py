@@ -96,6 +96,9 @@ async def sign_out(accounts: Accounts, call: Call) -> Reply:
     secret = cookie_secret(call.request) if by_cookie(call.request) else bearer(call.request)
     if secret is not None:
         await _end_session(accounts, secret, call.person)
+    if call.person is not None:
+        for listener in accounts.sign_out_listeners:
+            await unless_away("sign-out", listener.signed_out(call.person.id))
     return Reply(headers={"Set-Cookie": clear_cookie()})
 
 

@@ -1,8 +1,8 @@
 """Paying for a hold: attempt row, provider, commit. And how a payment that nobody waits for any more is finished.
 
 Owns the order of the steps. At every step the process may die; the settler calls `finish` for what it left behind.
-A decline leaves the hold as it was, until its first expiry, so the buyer can press another method; the buyer, or
-that expiry, gives it back.
+A decline gives the hold back at once: nobody's failed try keeps a unit from the others, and none counts against the
+buyer, who takes again with the next method.
 """
 
 import asyncio
@@ -39,7 +39,9 @@ PENDING_RETRY_MS: Final = 2000
 COMMIT_MARGIN_S: Final = 0.5
 
 HOLD_ENDED: Final = Refusal("hold_ended", "This hold has ended; its units are free again.")
-DECLINED: Final = Refusal("payment_declined", "The payment was declined. Your hold goes on; try another method.")
+DECLINED: Final = Refusal(
+    "payment_declined", "The payment was declined. Nothing was charged, and what you held is free again."
+)
 PENDING: Final = Refusal("payment_pending", "The payment is still being decided; you will be told.", PENDING_RETRY_MS)
 IN_PROGRESS: Final = Refusal("in_progress", "This request is still being worked on.", PENDING_RETRY_MS)
 MISMATCH: Final = Refusal("idempotency_mismatch", "This Idempotency-Key was used with another request.")
@@ -181,7 +183,7 @@ async def finish(
     """
     if answer is Answer.DECLINED:
         await decline(checkout.pg, attempt.id, DECLINED)
-        await checkout.gate.resume(attempt.hold, attempt.id)
+        await checkout.gate.resume(attempt.hold, attempt.id, give_back=True)
         return DECLINED
     if answer is not Answer.AUTHORISED:
         await give_up(checkout.pg, attempt.id, NEVER_PAID)

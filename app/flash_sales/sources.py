@@ -1,12 +1,13 @@
 """What flash_sales does for those below: tells lost state and a person's holds, hears of stock and ended shows."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from app.flash_sales import sale_store
-from app.flash_sales.holds import holds_of
+from app.flash_sales.holds import holds_of, release_hold
 from app.flash_sales.moment import valkey_now_ms
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.pool_store import live_pools_of, pools_of_products
@@ -17,7 +18,9 @@ from app.person import Person
 
 
 class SaleSource:
-    """Implements rooms' StateSource and MeSource, the catalog's StockListener and streams' ShowSales."""
+    """Implements rooms' StateSource and MeSource, accounts' SignOutListener, the catalog's StockListener and streams'
+    ShowSales.
+    """
 
     def __init__(self, sales: FlashSales) -> None:
         self._sales = sales
@@ -50,6 +53,11 @@ class SaleSource:
             if looked.result is not None:
                 state = pool_state(pool, looked.result)
                 await self._sales.rooms.set_state(show, f"pool:{pool}", looked.result.version, state)
+
+    async def signed_out(self, person: str) -> None:
+        """Gives back what the person holds, save what is being paid: that ends with its payment."""
+        held = await holds_of(self._sales, person)
+        await asyncio.gather(*(release_hold(self._sales, person=person, hold=hold.id) for hold in held))
 
     async def show_ended(self, show: str) -> None:
         """Ends the show's sales that are on and cancels those to come. Harmless when repeated."""

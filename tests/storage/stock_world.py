@@ -9,6 +9,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from app import clock
+from app.accounts import edge as accounts_edge
 from app.accounts.gatekeeper import AccountsGatekeeper
 from app.accounts.parts import build_accounts
 from app.checkout import edge as checkout_edge
@@ -16,6 +17,7 @@ from app.checkout.parts import Checkout, open_checkout
 from app.checkout.provider import Provider
 from app.flash_sales import edge as sales_edge
 from app.flash_sales.parts import FlashSales, open_flash_sales
+from app.flash_sales.sources import SaleSource
 from app.http.edge import build_asgi, build_routes
 from app.rooms.bus import Spoken
 from app.settings import Settings
@@ -163,10 +165,10 @@ async def open_world(pg, valkey, *, rooms=None, provider: Provider | None = None
     """A process. With `stage` also a shop with a host and a live show."""
     set_up = Settings(**settings)
     rooms = rooms or HeardRooms()
-    accounts = build_accounts(pg, valkey, set_up)
     sales = open_flash_sales(pg, valkey, rooms, set_up)
+    accounts = build_accounts(pg, valkey, set_up, sign_out_listeners=(SaleSource(sales),))
     checkout = open_checkout(pg, sales.gate, rooms, set_up, provider)
-    endpoints = [*sales_edge.endpoints(sales), *checkout_edge.endpoints(checkout)]
+    endpoints = [*accounts_edge.endpoints(accounts), *sales_edge.endpoints(sales), *checkout_edge.endpoints(checkout)]
     app = build_asgi(build_routes(endpoints, AccountsGatekeeper(accounts), set_up))
     world = World(pg, valkey, rooms, set_up, accounts, sales, checkout, app)
     if stage:

@@ -132,18 +132,39 @@ async def test_a_key_with_another_body_is_refused_and_changes_nothing(pg, valkey
         await world.check(pool)
 
 
-async def test_a_declined_payment_leaves_the_hold_for_another_method(pg, valkey):
+async def test_a_declined_payment_gives_the_hold_back_at_once_and_burns_nothing(pg, valkey):
     async with open_world(pg, valkey) as world:
-        pool = (await world.sale(1))["pool"]
-        buyer = await world.buyer()
+        pool = (await world.sale(1, per_buyer_limit=1))["pool"]
+        buyer, other = await world.buyers(2)
         hold = await world.held(buyer, pool)
+        assert problem(await world.take(other, pool)) == (409, "all_held")
         key = clock.new_id()
         assert problem(await world.order(buyer, hold, "declines", key)) == (402, "payment_declined")
         assert problem(await world.order(buyer, hold, "declines", key)) == (402, "payment_declined")
-        assert [one["id"] for one in (await buyer.get("/api/holds")).json()["holds"]] == [hold]
-        assert (await world.order(buyer, hold)).status_code == 201
+        assert (await buyer.get("/api/holds")).json()["holds"] == []
+        assert problem(await world.order(buyer, hold)) == (409, "hold_ended")
+        theirs = await world.held(other, pool)
+        assert (await other.ask("DELETE", f"/api/holds/{theirs}")).status_code == 204
+        assert (await world.order(buyer, await world.held(buyer, pool))).status_code == 201
         await world.settle_all()
         await world.check(pool)
+
+
+async def test_signing_out_gives_back_what_is_held_but_not_what_is_being_paid(pg, valkey):
+    async with open_world(pg, valkey, payment_timeout_s=0.05, settle_after_s=0) as world:
+        pool = (await world.sale(3))["pool"]
+        buyer, other = await world.buyers(2)
+        await world.held(buyer, pool)
+        theirs, paying, key = await world.held(other, pool), await world.held(buyer, pool), clock.new_id()
+        assert problem(await world.order(buyer, paying, "hangs", key)) == (504, "payment_pending")
+        assert (await buyer.ask("DELETE", "/api/session")).status_code == 204
+        gate = await world.gate(pool)
+        assert (gate.left, gate.held) == (1, 2)
+        assert [hint.hold for _, person, hint in world.rooms.hints if person == buyer.account] != []
+        assert [one["id"] for one in (await other.get("/api/holds")).json()["holds"]] == [theirs]
+        assert [record.attempt != "" for record in await world.live_holds(pool) if record.person == buyer.account] == [
+            True
+        ]
 
 
 async def test_a_key_that_took_from_one_pool_takes_from_no_other(pg, valkey):

@@ -135,12 +135,11 @@ export class BuySheet {
     const clock = el("strong", { class: "hold-clock numbers", id: "hold-clock" });
     const bar = el("div", { class: "hold-bar" }, el("i", {}));
     const note = el("p", { class: "sheet-note", role: "alert", hidden: true });
-    const methods = METHODS.map(([method, name, what]) =>
-      el("button", { type: "button", class: "method", data: { method } }, el("strong", {}, name), el("span", {}, what)));
+    const methods = this.methods();
+    const parts = { methods, note };
     const release = el("button", { type: "button", class: "button ghost small", id: "release" }, "Let it go");
-    for (const button of methods) {
-      button.addEventListener("click", () => this.pay(hold, product, button.dataset.method, { methods, release, note }));
-    }
+    parts.release = release;
+    for (const button of methods) button.addEventListener("click", () => this.pay(hold, product, button.dataset.method, parts));
     release.addEventListener("click", () => busy(release, async () => {
       try {
         await this.holds.release(hold.id);
@@ -153,10 +152,7 @@ export class BuySheet {
       el("div", { class: "hold-timer" }, el("span", {}, "Yours for"), clock, bar),
       this.summary(product, `${hold.quantity} × ${hold.title}`,
         el("span", { class: "offer-price numbers" }, money(hold.amount_minor, hold.currency))),
-      note,
-      el("div", { class: "methods", role: "group", "aria-label": "Pay with" },
-        el("p", { class: "faint" }, "Simulated payment: choose how it should end."), methods),
-      el("div", { class: "row end" }, release));
+      note, this.methodGroup(methods), el("div", { class: "row end" }, release));
     const whole = hold.deadline - serverNow();
     this.paying = false;
     this.stopTick = everyTick((now) => {
@@ -166,6 +162,42 @@ export class BuySheet {
       bar.classList.toggle("few", left < 20_000);
       if (!this.paying && (left <= 0 || !this.holds.find(hold.id))) this.drawLost(product, hold);
     });
+    methods[0].focus();
+    return parts;
+  }
+
+  methods() {
+    return METHODS.map(([method, name, what]) =>
+      el("button", { type: "button", class: "method", data: { method } }, el("strong", {}, name), el("span", {}, what)));
+  }
+
+  methodGroup(methods) {
+    return el("div", { class: "methods", role: "group", "aria-label": "Pay with" },
+      el("p", { class: "faint" }, "Simulated payment: choose how it should end."), methods);
+  }
+
+  // A declined payment gave the units back: another method takes them again first, if they are still there.
+  drawDeclined(product, hold, why) {
+    const note = el("p", { class: "sheet-note", role: "alert" });
+    const methods = this.methods();
+    const again = async (button) => {
+      const method = button.dataset.method;
+      for (const one of methods) one.disabled = true;
+      try {
+        const taken = await this.holds.take(hold.pool, hold.quantity);
+        this.pay(taken, product, method, this.drawPayment(taken, product));
+      } catch (problem) {
+        this.tell(note, problem.message, "bad");
+        for (const one of methods) one.disabled = false;
+        if (!problem.code) throw problem;
+      }
+    };
+    for (const button of methods) button.addEventListener("click", () => again(button));
+    this.draw("declined", "Not paid",
+      this.summary(product, `${hold.quantity} × ${hold.title}`,
+        el("span", { class: "offer-price numbers" }, money(hold.amount_minor, hold.currency))),
+      note, el("p", { class: "soft" }, "Another method takes it again for you, if it is still there."), this.methodGroup(methods));
+    this.tell(note, why, "bad");
     methods[0].focus();
   }
 
@@ -185,6 +217,7 @@ export class BuySheet {
       else this.drawDone(order);
     } catch (problem) {
       if (!stillHere()) toast(`${hold.title}: ${problem.message}`, "bad");
+      else if (problem.code === "payment_declined") this.drawDeclined(product, hold, problem.message);
       else if (problem.code === "hold_ended") this.drawLost(product, hold, problem.message);
       else {
         for (const button of buttons) button.disabled = false;
