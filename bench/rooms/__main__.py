@@ -33,7 +33,7 @@ PHASES: Final = {
     "500/s": "pace 500 2 200",
     "bursts": "flight 1.5 16 200",
 }
-LAGGARDS: Final = dict.fromkeys(("floor", "naive", "ws"), ("200/s", "500/s"))
+LAGGARDS: Final = dict.fromkeys(("floor", "naive", "nats", "ws"), ("200/s", "500/s"))
 """What a server cannot keep up with takes it longer than the bench has."""
 TARGETS: Final = {
     "joined_over_floor": (7, ">="),

@@ -45,26 +45,27 @@ class Contender:
     command: list[str]
     feed: str = "ws"
     path: str = "/"
-    joins: bool = False
+    joins: int = 0
     environment: dict[str, str] = field(default_factory=dict)
 
     def start(self, round_number: int) -> tuple[ServerProcess, Generator]:
         """Server and generator, the feed open. End both."""
         port = free_ports()
         command = [part.replace("PORT", str(port)) for part in self.command]
-        environment = {"NODE_PATH": str(INSTALLED / "node_modules"), "PORT": str(port), **self.environment}
+        ports = {"PORT": str(port), "FEED_PORT": str(port + 1)}
+        environment = {"NODE_PATH": str(INSTALLED / "node_modules"), **ports, **self.environment}
         server = ServerProcess(command, port, environment)
         generator = Generator()
         try:
             server.wait_listening()
             if self.feed == "post":
                 _wait_ready(port)
-            generator.do(f"server 127.0.0.1 {port} {self.path} {int(self.joins)}")
+            generator.do(f"server 127.0.0.1 {port} {self.path} {self.joins}")
             if self.feed == "post":
                 generator.do(f"number {round_number * NUMBERS_PER_ROUND + 1}")
                 generator.do(f"feed post {port} {self.path} {POSTERS}", *_cookies())
             else:
-                generator.do(f"feed {self.feed} {port + (self.feed == 'raw')} /publish 1")
+                generator.do(f"feed {self.feed} {port + (self.feed in ('raw', 'nats'))} /publish 1")
         except BaseException:
             generator.end()
             server.end()
@@ -73,7 +74,7 @@ class Contender:
 
 
 def contenders() -> dict[str, Contender]:
-    """All of them, by name."""
+    """All of them, by name. NATS takes part where `nats-server` is installed (Debian has a package of that name)."""
     uws = [str(INSTALLED / "py/bin/python"), str(PEERS / "uws_room.py"), "PORT"]
     ws = ["node", str(PEERS / "ws_room.cjs"), "PORT"]
     found = [
@@ -83,17 +84,18 @@ def contenders() -> dict[str, Contender]:
         Contender("ws_joined", [*ws, "joined"]),
         Contender("uws", uws),
         Contender("uws_joined", [*uws, "joined"]),
-        Contender("ours", [sys.executable, "-m", "bench.rooms.fan_out", "PORT"], "raw", "/ws/shows/bench", joins=True),
+        Contender("nats", ["nats-server", "-c", str(PEERS / "nats.conf")], feed="nats", joins=2),
+        Contender("ours", [sys.executable, "-m", "bench.rooms.fan_out", "PORT"], "raw", "/ws/shows/bench", joins=1),
         Contender(
             "whole",
             [sys.executable, "-m", "app", "serve"],
             "post",
             "/ws/shows/demo",
-            joins=True,
+            joins=1,
             environment={"HAWKER_DATA": str(WHOLE_DATA), "DEMO": "0", "CHAT_PER_10_S": "1000", "HOST": "127.0.0.1"},
         ),
     ]
-    return {one.name: one for one in found}
+    return {one.name: one for one in found if one.name != "nats" or shutil.which("nats-server")}
 
 
 def prepare_whole() -> None:

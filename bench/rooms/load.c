@@ -4,9 +4,11 @@
  * monotonic time at which it was sent and a running number, so every delivery is timed, and lost or doubled ones are
  * counted per viewer. It never looks at anything else that a server says.
  *
- *   server HOST PORT PATH JOIN             JOIN 1: viewers say {"op":"join"...} and are in when something came back
- *   feed raw|ws|post PORT PATH COUNT       how messages are sent: length-prefixed; to a socket that publishes what it
- *                                          gets; as chat.post of COUNT people (their cookies follow, one a line)
+ *   server HOST PORT PATH JOIN             JOIN 1: viewers say {"op":"join"...} and are in when something came back;
+ *                                          2: they subscribe as NATS has it
+ *   feed raw|nats|ws|post PORT PATH COUNT  how messages are sent: length-prefixed; as NATS has it; to a socket that
+ *                                          publishes what it gets; as chat.post of COUNT people (their cookies follow,
+ *                                          one a line)
  *   connect N AT_ONCE SMALL                N more viewers; SMALL of them with a small receive buffer
  *   flight SECONDS BURST SIZE              BURST messages, the next when all viewers have all of them
  *   pace RATE SECONDS SIZE                 RATE messages a second
@@ -51,7 +53,7 @@ static struct viewer viewers[VIEWERS_MAX + FEEDS_MAX];
 static int viewer_count, feed_count, epoll_fd, raw_fd = -1;
 static char host[64], path[128], cookies[FEEDS_MAX][256];
 static int port, joins;
-static enum { RAW, SOCKET, POST } feed_kind;
+static enum { RAW, NATS, SOCKET, POST } feed_kind;
 static uint32_t next_number = 1, base_number;
 static uint64_t delivered, doubled, lost, refused, gone;
 static uint32_t latency[BUCKETS], join_latency[BUCKETS];
@@ -189,7 +191,7 @@ static void join(struct viewer *v) {
   char body[160], frame[200];
   if (*resume_epoch && !v->feeds)
     snprintf(body, sizeof body, "{\"op\":\"join\",\"epoch\":\"%s\",\"since\":%u}", resume_epoch, v->top);
-  else snprintf(body, sizeof body, "{\"op\":\"join\"}");
+  else snprintf(body, sizeof body, joins == 2 ? "CONNECT {\"verbose\":false}\r\nSUB room 1\r\nPING\r\n" : "{\"op\":\"join\"}");
   say(v->fd, frame, masked(frame, body, strlen(body)));
   v->phase = JOINING;
 }
@@ -224,7 +226,8 @@ static void readable(struct viewer *v, uint64_t at) {
     if (from == end) return;
   }
   if (v->phase == JOINING) {
-    if (!memmem(from, end - from, "\"joined\"", 8)) { drop(v); return; }
+    if (joins == 2 && !memmem(from, end - from, "PONG", 4)) return;
+    if (joins == 1 && !memmem(from, end - from, "\"joined\"", 8)) { drop(v); return; }
     is_in(v);
   }
   if (v->feeds && feed_kind == POST)
@@ -276,6 +279,7 @@ static void publish(int burst, int size) {
     int n = snprintf(body, sizeof body, "{\"t\":\"chat\",\"id\":\"%012u\",\"by\":{\"id\":\"0123456789ab\",\"name\":\"Guest 12\","
       "\"standing\":\"viewer\"},\"text\":\"%s %.*s\",\"at\":1790000000000}", number, mark, size - 148, pad);
     if (feed_kind == SOCKET) length += masked(out + length, body, n);
+    else if (feed_kind == NATS) length += sprintf(out + length, "PUB room %d\r\n%s\r\n", n, body);
     else {
       uint32_t prefix = htonl(n);
       memcpy(out + length, &prefix, 4);
@@ -283,7 +287,7 @@ static void publish(int burst, int size) {
       length += 4 + n;
     }
   }
-  if (length) say(feed_kind == RAW ? raw_fd : viewers[VIEWERS_MAX].fd, out, length);
+  if (length) say(feed_kind == RAW || feed_kind == NATS ? raw_fd : viewers[VIEWERS_MAX].fd, out, length);
 }
 
 static uint64_t listeners(void) {
@@ -373,14 +377,16 @@ static void again(int at_once, double rate, const char *epoch) {
 }
 
 static void open_feed(const char *kind, int feed_port, const char *where, int people) {
-  feed_kind = !strcmp(kind, "raw") ? RAW : !strcmp(kind, "ws") ? SOCKET : POST;
-  if (feed_kind == RAW) {
+  feed_kind = !strcmp(kind, "raw") ? RAW : !strcmp(kind, "nats") ? NATS : !strcmp(kind, "ws") ? SOCKET : POST;
+  if (feed_kind == RAW || feed_kind == NATS) {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(feed_port)};
     int one = 1;
     inet_pton(AF_INET, host, &to.sin_addr);
     raw_fd = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(raw_fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (connect(raw_fd, (void *)&to, sizeof to)) { perror("feed"); exit(1); }
+    const char hello[] = "CONNECT {\"verbose\":false}\r\n";
+    if (feed_kind == NATS) say(raw_fd, hello, sizeof hello - 1);
   } else for (feed_count = 0; feed_count < (feed_kind == POST ? people : 1); feed_count++) {
     struct viewer *v = &viewers[VIEWERS_MAX + feed_count];
     int wanted_joins = joins;
