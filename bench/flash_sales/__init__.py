@@ -1,0 +1,1 @@
+"""What a hold decision costs, beside what plain Valkey calls allow. `make bench-flash-sales`."""

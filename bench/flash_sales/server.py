@@ -1,0 +1,125 @@
+"""A bundled Valkey on a core of its own, a pool in it, and the pool's books.
+
+Owns the server's process. The pool is put there by the product's own scripts; no Postgres is needed, because a gate
+that is in place never asks for it.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import redis
+
+import app.flash_sales
+from app.embedded.binaries import valkey_server
+from app.flash_sales.gate_wire import HoldRecord, PoolLabel, encode, encode_label, gate_keys
+
+SCRIPTS = Path(app.flash_sales.__file__).parent
+START_GUARD_S = 20
+SERVER_CORE = 0
+CLIENT_CORE = 1
+ALLOTMENT = 10**9
+LIMIT = 5
+LABEL = PoolLabel(
+    shop="c5t1q0d8w7xz",
+    show="k3m9v2h6p4rj",
+    sale="n8b7g1y0s5fa",
+    product="e2w4x6z8q0tc",
+    variant="j1r3v5h7m9kp",
+    title="Stoneware bowl, blue",
+    currency="EUR",
+    list_minor=4900,
+)
+
+
+def pin(pid: int, core: int) -> None:
+    """Puts a process, before it has threads of its own, on one of the cores we may use."""
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(pid, {cores[core % len(cores)]})
+
+
+@dataclass(frozen=True)
+class Books:
+    """A pool as its keys tell it, each figure counted from another key. `told` is what callers were granted."""
+
+    left: int
+    held: int
+    sold: int
+    records: int
+    live: int
+    by_buyer: int
+    told: int
+
+    @property
+    def balanced(self) -> bool:
+        """True when every way of counting gives the same."""
+        units = {self.held, self.records, self.live, self.by_buyer, self.told}
+        return len(units) == 1 and self.left + self.held + self.sold == ALLOTMENT
+
+
+class Server:
+    """One Valkey, pinned, with its files in a folder that is gone afterwards."""
+
+    def __init__(self, appendfsync: str) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="hwk-bench-"))
+        self.socket = str(self._folder / "valkey.sock")
+        everyone = os.sched_getaffinity(0)
+        command = [
+            valkey_server(),
+            *("--dir", self._folder, "--unixsocket", self.socket, "--port", "0", "--save", "", "--daemonize", "no"),
+            *("--appendonly", "yes", "--appendfsync", appendfsync, "--loglevel", "warning"),
+            # A rewrite of the file would fall into one contender's turn and not into another's.
+            *("--auto-aof-rewrite-percentage", "0"),
+        ]
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        os.sched_setaffinity(self._process.pid, everyone)
+        pin(self._process.pid, SERVER_CORE)
+        self.client = redis.Redis(unix_socket_path=self.socket)
+        self._wait_ready()
+        self._install = self.client.register_script((SCRIPTS / "install.lua").read_text())
+        self.hold_sha = self.client.script_load((SCRIPTS / "hold.lua").read_text())
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + START_GUARD_S
+        while time.monotonic() < deadline:
+            try:
+                self.client.ping()
+            except redis.ConnectionError:
+                time.sleep(0.02)
+            else:
+                return
+        raise RuntimeError("Valkey did not start")
+
+    def put_pool(self, pool: str) -> None:
+        """An open pool with a limit per buyer and more units than anybody can take, in a server with nothing else."""
+        self.client.flushall()
+        values = (ALLOTMENT, 0, 0, ALLOTMENT, 2900, LIMIT, 1, 2**52, "open", encode_label(LABEL))
+        self._install(gate_keys(pool), [1, encode(values), encode([]), encode([])])
+
+    def books(self, pool: str, told: int) -> Books:
+        """Reads everything. Every hold of these measurements is of one unit."""
+        config, holds, live, buyers, *_ = gate_keys(pool)
+        left, held, sold = (int(one) for one in self.client.hmget(config, "left", "held", "sold"))
+        records = (msgspec.msgpack.decode(one, type=HoldRecord) for one in self.client.hvals(holds))
+        return Books(
+            left=left,
+            held=held,
+            sold=sold,
+            records=sum(one.quantity for one in records if one.state == "held"),
+            live=self.client.zcard(live),
+            by_buyer=sum(int(one) for one in self.client.hvals(buyers)),
+            told=told,
+        )
+
+    def close(self) -> None:
+        """Ends the server and removes its files."""
+        self.client.close()
+        self._process.send_signal(signal.SIGTERM)
+        self._process.wait(START_GUARD_S)
+        shutil.rmtree(self._folder, ignore_errors=True)
