@@ -40,6 +40,11 @@ bench-main:
 bench-rooms:
 	@bin/setup test
 	@ROUNDS="$(ROUNDS)" $(PYTHON) -m bench.rooms
+
+# At most 15 minutes. ROUNDS=1 for a first look; needs redis-benchmark (Debian: redis-tools).
+bench-flash-sales:
+	@bin/setup test
+	@ROUNDS="$(ROUNDS)" $(PYTHON) -m bench.flash_sales
 ROUNDS = 5
 
 # After a change of pyproject.toml. Needs uv.
@@ -49,4 +54,4 @@ lock:
 LOCK = -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: run run-lan test test-long lint bench-main bench-rooms lock
+.PHONY: run run-lan test test-long lint bench-main bench-rooms bench-flash-sales lock
