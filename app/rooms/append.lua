@@ -3,12 +3,12 @@
 -- ARGV   1 channel   2 event (JSON)   3 how many events the history keeps
 -- Result {epoch, offset}; {} when the room is closed (never opened, or lost)
 -- Closes the race between two workers that would give one offset twice, or publish in another order than the history.
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local epoch = epoch_of(KEYS[1])
 if not epoch then
   return {}
 end
 local offset = redis.call('HINCRBY', KEYS[1], 'top', 1)
 redis.call('RPUSH', KEYS[2], ARGV[2])
 redis.call('LTRIM', KEYS[2], -tonumber(ARGV[3]), -1)
-redis.call('PUBLISH', ARGV[1], 'm ' .. epoch .. ' ' .. offset .. ' ' .. ARGV[2])
+publish(ARGV[1], 'm ' .. epoch .. ' ' .. offset .. ' ' .. ARGV[2])
 return {epoch, offset}

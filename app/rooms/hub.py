@@ -7,7 +7,7 @@ business.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
@@ -82,6 +82,7 @@ class Hub:
         self._people: dict[str, set[Viewer]] = {}
         self._signed_out: deque[tuple[str, str]] = deque(maxlen=SIGN_OUTS_KEPT)
         self._pubsub: PubSub | None = None
+        self._sharded = False  # which kind of channel the present subscription is to
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._checks = 0
@@ -116,7 +117,7 @@ class Hub:
             tracked = _Tracked(name)
             self._rooms[name] = self._by_channel[channel_of(name).encode()] = tracked
             if self._pubsub is not None:
-                await self._pubsub.subscribe(channel_of(name))
+                await self._subscribe(self._pubsub, [name])
         tracked.idle_checks = 0
         if not tracked.loaded:
             await asyncio.wait_for(tracked.subscribed.wait(), LISTEN_TIMEOUT_S * 5)
@@ -165,14 +166,15 @@ class Hub:
     # From the bus.
 
     async def _listen(self) -> None:
+        self._sharded = await self.bus.has_sharded_channels()
         async with self.bus.valkey.pubsub() as pubsub:
             for tracked in self._rooms.values():
                 tracked.subscribed.clear()
             known = set(self._rooms)
-            await pubsub.subscribe(PEOPLE_CHANNEL, *(channel_of(name) for name in known))
+            await pubsub.subscribe(PEOPLE_CHANNEL)
+            await self._subscribe(pubsub, known)
             self._pubsub = pubsub
-            if entered_meanwhile := self._rooms.keys() - known:
-                await pubsub.subscribe(*(channel_of(name) for name in entered_meanwhile))
+            await self._subscribe(pubsub, self._rooms.keys() - known)  # entered meanwhile
             try:
                 while True:
                     message = await pubsub.get_message(timeout=LISTEN_TIMEOUT_S)
@@ -180,6 +182,11 @@ class Hub:
                         self._hear(message)
             finally:
                 self._pubsub = None
+
+    async def _subscribe(self, pubsub: PubSub, names: Iterable[str]) -> None:
+        subscribe = pubsub.ssubscribe if self._sharded else pubsub.subscribe
+        for name in names:  # one by one: a cluster takes no two shards in one command
+            await subscribe(channel_of(name))
 
     def _hear(self, message: dict[str, Any]) -> None:
         if message["channel"] == PEOPLE_CHANNEL.encode():
@@ -190,12 +197,12 @@ class Hub:
         tracked = self._by_channel.get(message["channel"])
         if tracked is None:
             return
-        if message["type"] == "subscribe":
+        if message["type"] in {"subscribe", "ssubscribe"}:
             # Also after the connection broke, when anything may have been missed.
             tracked.subscribed.set()
             if tracked.loaded:
                 self._load(tracked)
-        elif message["type"] == "message":
+        elif message["type"] in {"message", "smessage"}:
             self._receive(tracked, read_news(message["data"]))
 
     def _receive(self, tracked: _Tracked, news: News) -> None:
@@ -314,7 +321,8 @@ class Hub:
                 del self._rooms[name]
                 del self._by_channel[channel_of(name).encode()]
                 if self._pubsub is not None:
-                    await self._pubsub.unsubscribe(channel_of(name))
+                    unsubscribe = self._pubsub.sunsubscribe if self._sharded else self._pubsub.unsubscribe
+                    await unsubscribe(channel_of(name))
 
     async def _keep(self, work: Callable[[], Awaitable[None]]) -> None:
         """Runs `work` again whenever its infrastructure was away."""

@@ -7,9 +7,9 @@
 -- Closes the race between two workers that find the room lost: the first opens it, the second finds it open. A
 -- sanction or deletion that reached Postgres after our reading finds either a closed room (and opens it itself, with
 -- fresh facts, so that this opening does nothing) or an open one (and is applied to it): neither is ever forgotten.
-local head = redis.call('HMGET', KEYS[1], 'epoch', 'top')
-if head[1] and not (head[1] == ARGV[3] and tonumber(head[2]) < tonumber(ARGV[4])) then
-  return head[1]
+local epoch = epoch_of(KEYS[1])
+if epoch and not (epoch == ARGV[3] and tonumber(redis.call('HGET', KEYS[1], 'top')) < tonumber(ARGV[4])) then
+  return epoch
 end
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
 local at = 8
@@ -25,6 +25,6 @@ for _ = 1, tonumber(ARGV[7]) do
   redis.call('HSET', KEYS[4], ARGV[at], ARGV[at + 1])
   at = at + 2
 end
-redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'top', ARGV[5])
-redis.call('PUBLISH', ARGV[1], 'o ' .. ARGV[2])
+redis.call('HSET', KEYS[1], 'epoch', ARGV[2], 'server', this_server(), 'top', ARGV[5])
+publish(ARGV[1], 'o ' .. ARGV[2])
 return ARGV[2]

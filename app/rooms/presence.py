@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from app import clock
 from app.rooms.bus import is_staff
 from app.rooms.hub import Hub
-from app.rooms.valkey_bus import channel_of, keys_of
+from app.rooms.valkey_bus import channel_of, keys_of, room_script
 from app.storage.loops import Loop
 from app.storage.valkey import Script
 
@@ -29,7 +29,7 @@ OPEN_ROOMS_MAX: Final = 10_000
 
 _HERE: Final = Path(__file__).parent
 _present = Script(_HERE / "present.lua")
-_sum = Script(_HERE / "sum.lua")
+_sum = room_script("sum.lua")
 
 
 async def open_rooms(valkey: Redis) -> list[str]:

@@ -3,8 +3,9 @@
 -- ARGV   none
 -- Result {epoch, top, events oldest first, {key, "version JSON", ...}}; {} when the room is closed
 -- Closes the race between reading the history and reading its top: read apart, an event between both shows as a hole.
-local head = redis.call('HMGET', KEYS[1], 'epoch', 'top')
-if not head[1] then
+local epoch = epoch_of(KEYS[1])
+if not epoch then
   return {}
 end
-return {head[1], tonumber(head[2]), redis.call('LRANGE', KEYS[2], 0, -1), redis.call('HGETALL', KEYS[3])}
+local top = tonumber(redis.call('HGET', KEYS[1], 'top'))
+return {epoch, top, redis.call('LRANGE', KEYS[2], 0, -1), redis.call('HGETALL', KEYS[3])}

@@ -7,7 +7,7 @@
 -- Closes the race between the deletion and a viewer who resumes, and the one with the copy to Postgres: the text is
 -- out of history and copies before anybody can learn of the deletion. One message carries both, so a worker that
 -- lost it sees a hole.
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local epoch = epoch_of(KEYS[1])
 if not epoch then
   return {}
 end
@@ -22,8 +22,7 @@ end
 local offset = redis.call('HINCRBY', KEYS[1], 'top', 1)
 redis.call('RPUSH', KEYS[2], ARGV[5])
 redis.call('LTRIM', KEYS[2], -tonumber(ARGV[6]), -1)
-redis.call(
-  'PUBLISH',
+publish(
   ARGV[1],
   'd ' .. epoch .. ' ' .. offset .. ' ' .. buried .. ' ' .. #ARGV[5] .. ' ' .. ARGV[5] .. ARGV[4]
 )

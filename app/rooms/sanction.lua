@@ -4,7 +4,7 @@
 --        5 how many events the history keeps
 -- Result {epoch, offset}; {} when the room is closed
 -- Closes the race between the sanction and its announcement: what stands after the event's offset was spoken under it.
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local epoch = epoch_of(KEYS[1])
 if not epoch then
   return {}
 end
@@ -16,5 +16,5 @@ end
 local offset = redis.call('HINCRBY', KEYS[1], 'top', 1)
 redis.call('RPUSH', KEYS[2], ARGV[4])
 redis.call('LTRIM', KEYS[2], -tonumber(ARGV[5]), -1)
-redis.call('PUBLISH', ARGV[1], 'm ' .. epoch .. ' ' .. offset .. ' ' .. ARGV[4])
+publish(ARGV[1], 'm ' .. epoch .. ' ' .. offset .. ' ' .. ARGV[4])
 return {epoch, offset}

@@ -3,7 +3,7 @@
 -- ARGV   1 channel   2 key   3 version (below 2^53)   4 value (JSON)
 -- Result 1 set, 0 not newer, -1 the room is closed
 -- Closes the race between two writers of one key: the older value never covers the newer one, whoever comes last.
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local epoch = epoch_of(KEYS[1])
 if not epoch then
   return -1
 end
@@ -12,5 +12,5 @@ if known and tonumber(string.match(known, '^%d+')) >= tonumber(ARGV[3]) then
   return 0
 end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ' ' .. ARGV[4])
-redis.call('PUBLISH', ARGV[1], 'k ' .. epoch .. ' ' .. ARGV[3] .. ' ' .. ARGV[2] .. ' ' .. ARGV[4])
+publish(ARGV[1], 'k ' .. epoch .. ' ' .. ARGV[3] .. ' ' .. ARGV[2] .. ' ' .. ARGV[4])
 return 1

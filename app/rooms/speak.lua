@@ -7,7 +7,7 @@
 --        | {"fast", ms to wait} | {"backlog"} | {} when the room is closed: without its sanctions nobody speaks
 -- Closes the race between a timeout and the words of the person on another worker: whichever script runs first
 -- decides, and no later offset carries words of a silenced person.
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local epoch = epoch_of(KEYS[1])
 if not epoch then
   return {}
 end
@@ -50,5 +50,5 @@ redis.call('LTRIM', KEYS[2], -tonumber(ARGV[5]), -1)
 redis.call('HSET', KEYS[6], epoch .. ':' .. offset, ARGV[3])
 redis.call('HSET', KEYS[4], 'epoch', epoch, 'offset', offset, 'id', ARGV[4])
 redis.call('PEXPIRE', KEYS[4], ARGV[6])
-redis.call('PUBLISH', ARGV[1], 'm ' .. epoch .. ' ' .. offset .. ' ' .. ARGV[3])
+publish(ARGV[1], 'm ' .. epoch .. ' ' .. offset .. ' ' .. ARGV[3])
 return {'said', epoch, offset, ARGV[4]}

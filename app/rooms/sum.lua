@@ -4,7 +4,7 @@
 -- Result the sum; -1 when the room is closed
 -- Closes the race between two summing workers: comparing, setting and publishing are one step, and the version is
 -- Valkey's time, so it also survives a lost room.
-local epoch = redis.call('HGET', KEYS[1], 'epoch')
+local epoch = epoch_of(KEYS[1])
 if not epoch then
   return -1
 end
@@ -32,5 +32,5 @@ if known then
 end
 version = string.format('%.0f', version)
 redis.call('HSET', KEYS[2], 'viewers', version .. ' ' .. value)
-redis.call('PUBLISH', ARGV[1], 'k ' .. epoch .. ' ' .. version .. ' viewers ' .. value)
+publish(ARGV[1], 'k ' .. epoch .. ' ' .. version .. ' viewers ' .. value)
 return sum

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from app import clock
 from app.rooms.bus import (
@@ -25,7 +26,7 @@ from app.rooms.bus import (
     show_of,
 )
 from app.rooms.sources import Sources
-from app.storage.valkey import Argument, Script
+from app.storage.valkey import SERVER_LUA, Argument, Script, server_of
 
 ONCE_TTL_MS: Final = 15 * 60 * 1000
 """How long a repeated command gets its first answer: longer than any client keeps one unanswered."""
@@ -37,13 +38,21 @@ PEOPLE_CHANNEL: Final = "rooms:people"
 """For all workers: `<person> <session>` says that the sign-in session has ended."""
 
 _HERE: Final = Path(__file__).parent
-_append = Script(_HERE / "append.lua")
-_speak = Script(_HERE / "speak.lua")
-_sanction = Script(_HERE / "sanction.lua")
-_replace = Script(_HERE / "replace.lua")
-_set_state = Script(_HERE / "set_state.lua")
-_read = Script(_HERE / "read.lua")
-_open_room = Script(_HERE / "open.lua")
+
+
+def room_script(name: str) -> Script:
+    """The room script in this folder's file `name`."""
+    return Script(_HERE / name, before=(SERVER_LUA, _HERE / "room.lua"))
+
+
+_append = room_script("append.lua")
+_speak = room_script("speak.lua")
+_sanction = room_script("sanction.lua")
+_replace = room_script("replace.lua")
+_set_state = room_script("set_state.lua")
+_read = room_script("read.lua")
+_open_room = room_script("open.lua")
+_publish = room_script("publish.lua")
 
 encode: Final = msgspec.json.Encoder().encode
 
@@ -208,15 +217,18 @@ class ValkeyRooms:
 
     async def react(self, room: str, sums: Mapping[str, int]) -> None:
         """Publishes sums of reactions."""
-        await self.valkey.publish(channel_of(room), b"r " + encode(sums))
+        await self._publish(room, b"r " + encode(sums))
 
     async def tell(self, show: str, person: str, hint: msgspec.Struct) -> None:
         """Sends a hint to one person's sockets of the show."""
-        await self.valkey.publish(channel_of(show), b"u " + person.encode() + b" " + encode(hint))
+        await self._publish(show, b"u " + person.encode() + b" " + encode(hint))
 
     async def standing_changed(self, show: str, person: str) -> None:
         """Makes the person's open sockets of the show ask for their rights again."""
-        await self.valkey.publish(channel_of(show), f"s {person}")
+        await self._publish(show, b"s " + person.encode())
+
+    async def _publish(self, room: str, message: bytes) -> None:
+        await _publish(self.valkey, (keys_of(room).head,), (channel_of(room), message))
 
     async def signed_out(self, person: str, session: str) -> None:
         """Closes the sockets that the ended session opened."""
@@ -231,19 +243,29 @@ class ValkeyRooms:
         return RoomView(epoch.decode(), top, events, _read_state(dict(zip(flat[::2], flat[1::2], strict=True))))
 
     async def heads(self, rooms: Sequence[str], *, with_state: bool) -> list[Head]:
-        """Where each room stands, without opening any."""
+        """Where each room stands, without opening any; closed when it was written under another server."""
         async with self.valkey.pipeline(transaction=False) as pipeline:
+            pipeline.info("server")
             for room in rooms:
                 keys = keys_of(room)
-                pipeline.hmget(keys.head, "epoch", "top")
+                pipeline.hmget(keys.head, "epoch", "top", "server")
                 if with_state:
                     pipeline.hgetall(keys.state)
-            answers = await pipeline.execute()
+            info, *answers = await pipeline.execute()
+        here = server_of(info).encode()
         heads, states = (answers[::2], answers[1::2]) if with_state else (answers, [{}] * len(answers))
         return [
-            Head(epoch.decode(), int(top), _read_state(state)) if epoch else Head(None, 0, {})
-            for (epoch, top), state in zip(heads, states, strict=True)
+            Head(epoch.decode(), int(top), _read_state(state)) if epoch and server == here else Head(None, 0, {})
+            for (epoch, top, server), state in zip(heads, states, strict=True)
         ]
+
+    async def has_sharded_channels(self) -> bool:
+        """Whether the scripts publish on sharded channels here (room.lua tries the same command)."""
+        try:
+            await self.valkey.spublish(PEOPLE_CHANNEL, "")
+        except ResponseError:
+            return False
+        return True
 
     async def reopen(self, room: str, epoch: str, top: int) -> None:
         """Opens a room anew whose epoch is still `epoch` but whose top fell below `top`: its tail is lost."""

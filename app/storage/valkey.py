@@ -1,7 +1,7 @@
 """Opens the connections to Valkey and runs Lua scripts there. Owns no key and no script of any feature."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -12,6 +12,9 @@ from redis.exceptions import NoScriptError
 
 CONNECTIONS_MAX: Final = 64
 SOCKET_TIMEOUT_S: Final = 5
+
+SERVER_LUA: Final = Path(__file__).with_name("server.lua")
+"""Gives a script `this_server()`, to keep with what it writes and to compare with when it comes back."""
 
 Argument: TypeAlias = str | bytes | int | float
 
@@ -35,10 +38,13 @@ def open_valkey(url: str) -> Redis:
 
 
 class Script:
-    """One Lua script from a file, run by its digest; sent again whenever Valkey does not know it (any more)."""
+    """One Lua script from a file, run by its digest; sent again whenever Valkey does not know it (any more).
 
-    def __init__(self, path: Path) -> None:
-        self.source = path.read_text(encoding="utf-8")
+    The files `before` it define functions that it calls.
+    """
+
+    def __init__(self, path: Path, *, before: Sequence[Path] = ()) -> None:
+        self.source = "\n".join(one.read_text(encoding="utf-8") for one in (*before, path))
         self._sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
 
     async def __call__(self, valkey: Redis, keys: Sequence[str | bytes], args: Sequence[Argument] = ()) -> Any:
@@ -48,3 +54,8 @@ class Script:
         except NoScriptError:
             # Not run: it was unknown. EVAL both runs it and makes it known.
             return await valkey.eval(self.source, len(keys), *keys, *args)
+
+
+def server_of(info: Mapping[str, Any]) -> str:
+    """What `this_server()` says in a script, from the answer to INFO SERVER on the same connection."""
+    return str(info.get("run_id", ""))

@@ -260,7 +260,7 @@ async def test_when_the_subscription_breaks_nothing_is_missing_afterwards(valkey
         seen = await viewer.events(4)
         assert [offset for offset, _ in seen] == [3, 4]
         await eventually_true(lambda: server.hub._pubsub is not None)
-        assert (await valkey.pubsub_numsub(channel_of("show1")))[0][1] == 1
+        assert (await valkey.execute_command("PUBSUB SHARDNUMSUB", channel_of("show1")))[0][1] == 1
 
 
 async def test_viewers_of_two_workers_see_the_same_order(valkey):

@@ -84,9 +84,9 @@ async def test_the_older_version_never_covers_the_newer(rooms):
 async def test_a_tombstone_takes_the_place_and_the_copy_and_travels_with_its_event(rooms, valkey):
     spoken = [await speak(rooms, n) for n in range(3)]
     async with valkey.pubsub() as pubsub:
-        await pubsub.subscribe(channel_of("s"))
+        await pubsub.ssubscribe(channel_of("s"))
         await rooms.replace("s", spoken[1], Said(-1), Said(9))
-        while (message := await pubsub.get_message(timeout=5))["type"] != "message":
+        while (message := await pubsub.get_message(timeout=5))["type"] != "smessage":
             pass
     assert read_news(message["data"]) == Told(spoken[0].e, 4, b'{"n":9}', 2, b'{"n":-1}')
     assert [said.event for said in (await rooms.story("s")).said] == [b'{"n":0}', b'{"n":-1}', b'{"n":2}', b'{"n":9}']
@@ -139,7 +139,7 @@ async def test_a_lost_tail_gives_a_new_epoch_once(rooms):
 
 async def test_the_bus_carries_what_the_hub_reads(rooms, valkey):
     async with valkey.pubsub() as pubsub:
-        await pubsub.subscribe(channel_of("s"))
+        await pubsub.ssubscribe(channel_of("s"))
         spoken = await rooms.append("s", Said(1))
         await rooms.set_state("s", "viewers", 2, Said(2))
         await rooms.tell("s", "ann", Said(3))
@@ -147,7 +147,7 @@ async def test_the_bus_carries_what_the_hub_reads(rooms, valkey):
         news = []
         while len(news) < 5:
             message = await pubsub.get_message(timeout=5)
-            if message["type"] == "message":
+            if message["type"] == "smessage":
                 news.append(read_news(message["data"]))
     assert news == [
         Opened(spoken.e),
