@@ -9,7 +9,9 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from app.http.request_protocol import BoundedRequests
+from app.http.arrivals import Arrivals
+from app.http.origin_rules import networks
+from app.http.request_protocol import bounded_requests
 from app.rooms.pauses import short_pauses
 from app.rooms.uvicorn_protocol import SERVER_OPTIONS
 from app.settings import Settings
@@ -67,7 +69,7 @@ def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         loop="none",
-        http=BoundedRequests,
+        http=bounded_requests(Arrivals(networks(settings.trusted_proxies))),
         **SERVER_OPTIONS,
         lifespan="off",
         log_config=None,

@@ -51,7 +51,7 @@ def host_believable(host: str, peer: str, trusted: Sequence[Network]) -> bool:
     resolve to this machine, and its page would pass for ours (DNS rebinding). A trusted proxy tells the public name.
     """
     address = _address(peer)
-    if address is None or not address.is_loopback or _is_trusted(peer, trusted):
+    if address is None or not address.is_loopback or is_trusted(peer, trusted):
         return True
     match = _HOST.fullmatch(host.lower())
     if match is None:
@@ -81,7 +81,21 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return address
 
 
-def _is_trusted(text: str, trusted: Sequence[Network]) -> bool:
+def address_group(text: str) -> str | None:
+    """Whom a cap on addresses counts together: an IPv4 address alone, all of an IPv6 /64, which is one household.
+
+    None for loopback and for what is no address (a unix socket): a proxy or ourselves, and never capped.
+    """
+    address = _address(text)
+    if address is None or address.is_loopback:
+        return None
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((int(address) >> 64 << 64, 64)))
+    return str(address)
+
+
+def is_trusted(text: str, trusted: Sequence[Network]) -> bool:
+    """Whether the address is a trusted proxy's."""
     address = _address(text)
     return address is not None and any(address in network for network in trusted)
 
@@ -94,7 +108,7 @@ def client_address(peer: str, forwarded_for: str | None, trusted: Sequence[Netwo
     """
     address = peer
     hops = [hop for hop in (forwarded_for or "").split(",") if hop.strip()]
-    while hops and _is_trusted(address, trusted):
+    while hops and is_trusted(address, trusted):
         hop = _address(hops.pop())
         if hop is None:
             break
@@ -104,7 +118,7 @@ def client_address(peer: str, forwarded_for: str | None, trusted: Sequence[Netwo
 
 def client_scheme(scheme: str, forwarded_proto: str | None, peer: str, trusted: Sequence[Network]) -> str:
     """The scheme (http or https) as the client used it: X-Forwarded-Proto counts only from a trusted proxy."""
-    if forwarded_proto and _is_trusted(peer, trusted):
+    if forwarded_proto and is_trusted(peer, trusted):
         claimed = forwarded_proto.split(",")[-1].strip().lower()
         return claimed if claimed in _DEFAULT_PORT else "http"
     return "https" if scheme in {"https", "wss"} else "http"

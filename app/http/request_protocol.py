@@ -2,13 +2,16 @@
 
 Owns the limits on a request's head (and trailers) and on the time that it takes; bodies are app/http/body.py's. uvicorn
 with httptools has no limit of its own: whoever only ever sends header lines fills the memory. It is built on private
-parts of uvicorn; tests/protocol/test_request_protocol.py names each of them.
+parts of uvicorn; tests/protocol/test_request_protocol.py names each of them. Give uvicorn.Config `bounded_requests()`.
 """
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.http.arrivals import Arrivals
 
 HEAD_BYTES_MAX: Final = 32 * 1024
 """Of address, header and trailer lines of one request. Cookies and bearers of ours stay far below."""
@@ -37,10 +40,17 @@ class BoundedRequests(HttpToolsProtocol):
     _too_large = False
     _hurry: asyncio.TimerHandle | None = None
 
+    def __init__(self, *args: Any, arrivals: Arrivals, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._arrivals = arrivals
+
     def connection_made(self, transport: Any) -> None:
         """A connection owes us a request."""
         super().connection_made(transport)
-        self._hurry = self.loop.call_later(HEAD_TIME_S, transport.abort)
+        if len(self.connections) > self._arrivals.connections_max:
+            transport.abort()
+            return
+        self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end."""
@@ -69,7 +79,7 @@ class BoundedRequests(HttpToolsProtocol):
         self._heard = True
         self._head_bytes = 0
         if self._hurry is None:
-            self._hurry = self.loop.call_later(HEAD_TIME_S, self.transport.abort)
+            self._wait_for_head()
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -99,7 +109,27 @@ class BoundedRequests(HttpToolsProtocol):
             self._too_large = True
             raise HeadTooLargeError
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hands the connection over to uvicorn's other protocol, and keeps nothing: parser and protocol hold each
+        other, and without a collector that would be for ever.
+        """
+        super().handle_websocket_upgrade()
+        unset: Any = None
+        self.parser = self.flow = self.transport = self.scope = self.headers = self.cycle = unset
+
+    def _wait_for_head(self) -> None:
+        if self._arrivals.owes_head(self.transport, self.client[0] if self.client else ""):
+            self._hurry = self.loop.call_later(HEAD_TIME_S, self.transport.abort)
+        else:
+            self.transport.abort()
+
     def _be_patient(self) -> None:
+        self._arrivals.owes_nothing(self.transport)
         if self._hurry is not None:
             self._hurry.cancel()
             self._hurry = None
+
+
+def bounded_requests(arrivals: Arrivals | None = None) -> Any:
+    """What uvicorn.Config takes as `http`: the protocol with the counts that all connections of a server share."""
+    return partial(BoundedRequests, arrivals=arrivals or Arrivals())

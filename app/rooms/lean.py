@@ -53,6 +53,9 @@ class Letterbox:
         self._letters: list[Any] = []
         self._reader: asyncio.Future[None] | None = None
 
+    def __len__(self) -> int:
+        return len(self._letters)
+
     def empty(self) -> bool:
         """Whether `get` would wait."""
         return not self._letters

@@ -8,6 +8,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from app.person import Person, Standing
+from app.rooms import closes
 from app.rooms.bus import show_of
 from app.rooms.frames import text_frame
 from app.rooms.session import Phase, Session
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 STALL_S: Final = 10.0
 """A peer that has not read for so long is dropped; it may resume."""
-CLOSE_SLOW: Final = 4108
 
 
 class Viewer:
@@ -50,7 +50,7 @@ class Viewer:
             return
         if self.missed_hint:
             # What was for this person alone is in nobody's ring: the next join's `me` has it.
-            self.wire.close(CLOSE_SLOW, "slow")
+            self.wire.close(closes.SLOW, "slow")
             return
         self.feed()
 

@@ -6,7 +6,7 @@ direct one, without a task, is app/rooms/uvicorn_protocol.py.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -14,8 +14,8 @@ from app.rooms.frames import body_of
 
 EXTENSION: Final = "hawker.wire"
 """The key in scope["extensions"] under which a server offers a Wire."""
-BUFFER_HIGH_BYTES: Final = 64 * 1024
-BUFFER_LOW_BYTES: Final = 16 * 1024
+BUFFER_HIGH_BYTES: Final = 32 * 1024
+BUFFER_LOW_BYTES: Final = 8 * 1024
 
 
 class Listener(Protocol):
@@ -29,6 +29,16 @@ class Listener(Protocol):
 
     def lost(self) -> None:
         """Nothing may be written any more: closing, or gone. May come more than once."""
+
+
+class Stay(Protocol):
+    """What a wire does with a viewer's words; app/rooms/stay.py implements it."""
+
+    async def obey(self, message: Mapping[str, Any]) -> None:
+        """Answers an ASGI `websocket.receive`. One at a time."""
+
+    def end(self) -> None:
+        """The connection is gone, and nothing is being obeyed."""
 
 
 class Wire(Protocol):
@@ -48,8 +58,10 @@ class Wire(Protocol):
     def write(self, frame: bytes) -> None:
         """Takes a finished frame, or drops it when the socket is closing. Never waits."""
 
-    def settle(self) -> None:
-        """The viewer has joined: what was only needed for that may be forgotten."""
+    def take_over(self, stay: Stay) -> bool:
+        """The viewer has joined. True: from now on the wire itself hands what the peer says to `stay`, and the end; the
+        application's task may end. False: whoever asked goes on receiving.
+        """
 
     def close(self, code: int, reason: str) -> None:
         """Sends a close frame; what is written before still arrives."""
@@ -59,6 +71,9 @@ class Wire(Protocol):
 
     async def wait_drained(self) -> None:
         """Waits while the wire is stalled."""
+
+    async def wait_gone(self) -> None:
+        """After `close`: waits until the connection is gone, where the server lets us know."""
 
 
 class TaskWire:
@@ -97,8 +112,10 @@ class TaskWire:
             if self.listener:
                 self.listener.stalled()
 
-    def settle(self) -> None:
-        """The server's scope is the server's: nothing is forgotten."""
+    def take_over(self, stay: Stay) -> bool:
+        """The server wants the application's task to last."""
+        del stay
+        return False
 
     def close(self, code: int, reason: str) -> None:
         """Queues the close."""
@@ -120,6 +137,9 @@ class TaskWire:
     async def wait_drained(self) -> None:
         """Waits until the queue is under its low mark."""
         await self._free.wait()
+
+    async def wait_gone(self) -> None:
+        """The server does not say when."""
 
     async def run(self, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:
         """Sends what is queued until the close was sent, or the peer is gone."""

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from app.http.edge import Surroundings
+from app.http.request_protocol import bounded_requests
 from app.person import Person, Standing
 from app.rooms.edge import routes
 from app.rooms.hub import Hub, _Tracked
@@ -121,7 +122,9 @@ async def main(port: int) -> None:
     await loop.create_server(lambda: Feed(room), "127.0.0.1", port + 1)
     listener = socket.create_server(("127.0.0.1", port), backlog=4096)
     server = uvicorn.Server(
-        uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, access_log=False, **SERVER_OPTIONS)
+        uvicorn.Config(
+            app, http=bounded_requests(), lifespan="off", log_config=None, access_log=False, **SERVER_OPTIONS
+        )
     )
     with short_pauses():
         pauses.forget()  # the first collection, before anybody is there

@@ -18,7 +18,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from app import pages
+from app.http.arrivals import Arrivals
 from app.http.edge import Surroundings
+from app.http.request_protocol import bounded_requests
 from app.person import Person, Right, Standing
 from app.refusal import Refusal
 from app.rooms.bus import Pace, Spoken, TooFast
@@ -144,6 +146,12 @@ class RoomServer:
         self.stage = Stage(bus, hub)
         self.door: RoomSocket | None = None
 
+    @property
+    def connections(self) -> int:
+        """How many connections the server holds, of every kind."""
+        assert self.server is not None
+        return len(self.server.server_state.connections)
+
     def stop(self) -> None:
         """Begins the server's shutdown."""
         assert self.server is not None
@@ -194,6 +202,10 @@ class Client:
             seen += [(frame["o"] + n, event) for n, event in enumerate(frame.get("m", ()))] if "o" in frame else []
         return seen
 
+    def write(self, data: bytes) -> None:
+        """Sends these bytes as they are."""
+        self.connection.transport.write(data)
+
     async def closed(self) -> tuple[int, str]:
         """Waits for the close; its code and reason."""
         await asyncio.wait_for(self.connection.wait_closed(), GUARD_S)
@@ -202,7 +214,15 @@ class Client:
 
 @asynccontextmanager
 async def room_server(
-    valkey: Redis, *, sources: Sources | None = None, direct: bool = True, caps: Caps | None = None, port: int = 0
+    valkey: Redis,
+    *,
+    sources: Sources | None = None,
+    direct: bool = True,
+    caps: Caps | None = None,
+    port: int = 0,
+    trusted_proxies: tuple[str, ...] = (),
+    arrivals: Arrivals | None = None,
+    **server_options: Any,
 ) -> AsyncIterator[RoomServer]:
     """The server. `direct=False`: without our protocol class, so that the fallback wire is used."""
     bus = ValkeyRooms(valkey, sources or Sources())
@@ -212,14 +232,14 @@ async def room_server(
     door = RoomSocket(
         hub,
         people,
-        Surroundings(Settings()),
+        Surroundings(Settings(trusted_proxies=trusted_proxies)),
         commands=commands_of(running.stage),
         me_sources=[running.stage],
         crowd=Crowd(caps),
     )
     running.door = door
     app = Starlette(routes=[*routes(RoomParts(bus, hub, door)), *PAGES])
-    options = dict(SERVER_OPTIONS)
+    options = {"http": bounded_requests(arrivals), **SERVER_OPTIONS, **server_options}
     if not direct:
         options["ws"] = "websockets-sansio"
     listener = socket.create_server(("127.0.0.1", port))

@@ -9,7 +9,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as Base
 
 from app.http import request_protocol
-from app.http.request_protocol import BoundedRequests
+from app.http.request_protocol import BoundedRequests, bounded_requests
 from tests.waiting import eventually_true
 
 GUARD_S = 20
@@ -23,6 +23,7 @@ METHODS = {
     "on_header": ["self", "name", "value"],
     "on_headers_complete": ["self"],
     "on_body": ["self", "body"],
+    "handle_websocket_upgrade": ["self"],
 }
 
 
@@ -34,8 +35,8 @@ async def hello(scope, receive, send):
 
 
 @asynccontextmanager
-async def served():
-    config = uvicorn.Config(hello, port=0, http=BoundedRequests, lifespan="off", log_config=None)
+async def served(arrivals=None):
+    config = uvicorn.Config(hello, port=0, http=bounded_requests(arrivals), lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     await eventually_true(lambda: server.started, GUARD_S, "a started server")

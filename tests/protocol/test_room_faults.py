@@ -11,7 +11,6 @@ import pytest
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import Frame, Opcode
 
 from app import clock
 from app.rooms.bus import HISTORY_MAX
@@ -330,12 +329,3 @@ async def test_a_viewer_whose_join_is_prepared_for_long_joins_a_room_that_is_sti
             assert "joined" in await viewer.frame()
             await server.bus.append("show1", Words("hello"))
             assert [event["text"] for _, event in await viewer.events(1)] == ["hello"]
-
-
-async def test_fragments_without_end_are_bounded(valkey):
-    async with room_server(valkey) as server, server.joined() as viewer:
-        write = viewer.connection.transport.write
-        write(Frame(Opcode.TEXT, b"", fin=False).serialize(mask=True, extensions=[]))
-        for _ in range(100):
-            write(Frame(Opcode.CONT, b"", fin=False).serialize(mask=True, extensions=[]))
-        assert (await viewer.closed())[0] == 4009

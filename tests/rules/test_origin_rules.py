@@ -2,7 +2,14 @@
 
 import pytest
 
-from app.http.origin_rules import client_address, client_scheme, host_believable, networks, origin_allowed
+from app.http.origin_rules import (
+    address_group,
+    client_address,
+    client_scheme,
+    host_believable,
+    networks,
+    origin_allowed,
+)
 
 OWN = {"scheme": "https", "host": "shop.example"}
 
@@ -108,3 +115,22 @@ def test_only_trusted_proxies_may_say_https():
 def test_a_foreign_name_for_this_machine_does_not_stand_for_us(host, peer, believable):
     """A page of evil.test, made to resolve to 127.0.0.1, signed in as the demo's host."""
     assert host_believable(host, peer, networks(["127.0.0.9"])) is believable
+
+
+@pytest.mark.parametrize(
+    ("address", "group"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::", "2001:db8:1:3::/64"),
+        ("127.0.0.1", None),
+        ("127.1.2.3", None),
+        ("::1", None),
+        ("::ffff:127.0.0.1", None),
+        ("", None),
+    ],
+)
+def test_an_ipv6_network_counts_as_one_and_loopback_is_not_counted(address: str, group: str | None):
+    assert address_group(address) == group
