@@ -81,6 +81,14 @@ _FIND_OPEN: Final = """
      WHERE state IN ('started', 'authorised') AND updated_at < now() - make_interval(secs => $1) AND id > $4
      ORDER BY id LIMIT $3"""
 
+_READ_OPEN: Final = """
+    SELECT id, hold_id, pool_id, account_id, show_id, quantity, unit_price_minor,
+           created_at < now() - make_interval(secs => $2) AS hopeless
+      FROM payment_attempts WHERE id = $1 AND state IN ('started', 'authorised')"""
+
+# Whoever is silent is asked again only when the attempt has been untouched for long enough once more.
+_TOUCH: Final = "UPDATE payment_attempts SET updated_at = now() WHERE id = $1 AND state IN ('started', 'authorised')"
+
 # The payment goes on with another hold. The pool's lock as in _INSERT.
 _REPLACE_HOLD: Final = """
     WITH p AS (SELECT id FROM pools WHERE id = $4 AND epoch = $5 FOR KEY SHARE)
@@ -224,20 +232,31 @@ async def find_open(
     """Attempts that nobody has touched for so long, those whose ids follow `after`, in the order of their ids;
     hopeless once begun longer ago than that.
     """
-    rows = await pg.fetch(_FIND_OPEN, untouched_s, hopeless_s, count_max, after)
-    return [
-        OpenAttempt(
-            id=row["id"],
-            hold=row["hold_id"],
-            pool=row["pool_id"],
-            person=row["account_id"],
-            show=row["show_id"] or "",
-            quantity=row["quantity"],
-            unit_price_minor=row["unit_price_minor"],
-            hopeless=row["hopeless"],
-        )
-        for row in rows
-    ]
+    return [_open(row) for row in await pg.fetch(_FIND_OPEN, untouched_s, hopeless_s, count_max, after)]
+
+
+async def open_attempt(pg: asyncpg.Pool, attempt: str, *, hopeless_s: float) -> OpenAttempt | None:
+    """The attempt while it is open."""
+    row = await pg.fetchrow(_READ_OPEN, attempt, hopeless_s)
+    return None if row is None else _open(row)
+
+
+async def touch(pg: asyncpg.Pool, attempt: str) -> None:
+    """Notes that the provider was asked just now, and has not decided."""
+    await pg.execute(_TOUCH, attempt)
+
+
+def _open(row: Any) -> OpenAttempt:
+    return OpenAttempt(
+        id=row["id"],
+        hold=row["hold_id"],
+        pool=row["pool_id"],
+        person=row["account_id"],
+        show=row["show_id"] or "",
+        quantity=row["quantity"],
+        unit_price_minor=row["unit_price_minor"],
+        hopeless=row["hopeless"],
+    )
 
 
 def to_answer(refusal: Refusal) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from typing import Annotated, Final
 
 import msgspec
 
+from app.checkout.meters import read_meters
 from app.checkout.orders import orders_in, orders_of, read_order
 from app.checkout.parts import Checkout
 from app.checkout.pay import Wanted, place_order
-from app.checkout.settle import forget, settle
-from app.checkout.simulated import Method
-from app.checkout.views import HostOrderView, OrderView
+from app.checkout.settle import NO_PAYMENT, forget, look_for_buyer, settle
+from app.checkout.views import HostOrderView, OrderView, PaymentOffer
 from app.http.endpoint import Call, Endpoint, Reply
 from app.person import Right
 from app.refusal import Refusal
@@ -19,6 +19,7 @@ from app.storage.loops import Loop
 SETTLE_PERIOD_S: Final = 1.0
 OUTBOX_PERIOD_S: Final = 0.25
 FORGET_PERIOD_S: Final = 60.0
+METERS_PERIOD_S: Final = 5.0
 
 _NOT_FOUND: Final = Refusal("not_found", "There is no such order.")
 
@@ -27,7 +28,13 @@ class PlaceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /api/orders. There is no price in it: the hold has one."""
 
     hold: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
-    method: Method
+    method: Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern="^[A-Za-z0-9_]+$")]
+
+
+class BankAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a buyer tells the simulated bank."""
+
+    approve: bool
 
 
 class Orders(msgspec.Struct, frozen=True):
@@ -79,6 +86,35 @@ def endpoints(parts: Checkout) -> list[Endpoint]:
             summary="The orders of a show",
             answer=HostOrders,
         ),
+        *_payment_endpoints(parts),
+    ]
+
+
+def _payment_endpoints(parts: Checkout) -> list[Endpoint]:
+    return [
+        Endpoint(
+            method="GET",
+            path="/api/payment-offer",
+            right=Right.ANYONE,
+            action=partial(_offer, parts),
+            summary="How one pays here",
+            answer=PaymentOffer,
+        ),
+        Endpoint(
+            method="POST",
+            path="/api/payments/{payment}/look",
+            right=Right.SIGNED_IN,
+            action=partial(_look, parts),
+            summary="Ask the provider what became of one's payment, after the bank's question",
+        ),
+        Endpoint(
+            method="POST",
+            path="/api/payments/{payment}/bank",
+            right=Right.SIGNED_IN,
+            action=partial(_answer_bank, parts),
+            summary="Answer the simulated bank's question",
+            body=BankAnswer,
+        ),
     ]
 
 
@@ -86,7 +122,11 @@ def loops(parts: Checkout) -> list[Loop]:
     """The worker's loops."""
     return [
         Loop("checkout.settle", SETTLE_PERIOD_S, partial(settle, parts)),
-        Loop("checkout.outbox", OUTBOX_PERIOD_S, parts.outbox.run),
+        *(
+            Loop(f"checkout.outbox.{lane.name}", OUTBOX_PERIOD_S, partial(parts.outbox.run_lane, lane))
+            for lane in parts.outbox.lanes
+        ),
+        Loop("checkout.meters", METERS_PERIOD_S, partial(read_meters, parts.pg, parts.outbox), where="web"),
         Loop("checkout.forget", FORGET_PERIOD_S, partial(forget, parts)),
     ]
 
@@ -96,6 +136,26 @@ async def _place(parts: Checkout, call: Call) -> Reply | Refusal:
     wanted = Wanted(call.signed_in.id, call.body.hold, call.body.method, call.idempotency_key)
     answer = await place_order(parts, wanted)
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
+
+
+async def _offer(parts: Checkout, call: Call) -> Reply:
+    del call
+    return Reply(parts.offer)
+
+
+async def _look(parts: Checkout, call: Call) -> Reply | Refusal:
+    return await look_for_buyer(parts, call.path["payment"], call.signed_in.id) or Reply()
+
+
+async def _answer_bank(parts: Checkout, call: Call) -> Reply | Refusal:
+    """Only where the bank is simulated: a real one asks in its own window, and tells nobody but the provider."""
+    if parts.simulated is None:
+        return NO_PAYMENT
+    refused = await look_for_buyer(parts, call.path["payment"], call.signed_in.id)
+    if refused is not None:
+        return refused
+    await parts.simulated.answer(call.path["payment"], approve=call.body.approve)
+    return Reply()
 
 
 async def _list(parts: Checkout, call: Call) -> Reply:

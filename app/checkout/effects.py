@@ -70,15 +70,17 @@ _CHANGED_POOLS: Final = """
      WHERE l.order_id = $1 ORDER BY o.id"""
 
 
-def make_effects(pg: asyncpg.Pool, gate: Gate, rooms: Rooms, provider: Provider) -> dict[str, Effect]:
-    """The effects by topic."""
-    return {
+def make_effects(
+    pg: asyncpg.Pool, gate: Gate, rooms: Rooms, provider: Provider
+) -> tuple[dict[str, Effect], dict[str, Effect]]:
+    """The effects by topic: those that tell our own house, and those that ask the provider."""
+    told: dict[str, Effect] = {
         "order.committed": partial(_announce_order, pg, gate, rooms),
-        "capture": partial(_capture, pg, provider),
-        "void": partial(_void, pg, gate, provider),
         "order.paid": partial(_tell_buyer, pg, rooms, OrderPaid),
         "order.cancelled": partial(_cancelled, pg, gate, rooms),
     }
+    asked: dict[str, Effect] = {"capture": partial(_capture, pg, provider), "void": partial(_void, pg, gate, provider)}
+    return told, asked
 
 
 async def _announce_order(pg: asyncpg.Pool, gate: Gate, rooms: Rooms, order: str) -> bool:

@@ -1,11 +1,14 @@
 """The outbox: what must happen outside the database once a transaction is durable, at least once.
 
-Owns claiming, pace and retries. What a topic does is an effect, given from outside, and safe to repeat. A claim is a
-lease: a process that dies leaves its notes to the next, LEASE_S later.
+Owns claiming, pace, retries, and what becomes of a note that cannot be done. What a topic does is an effect, given
+from outside, and safe to repeat. A claim is a lease: a process that dies leaves its notes to the next, when it ends.
+
+An outage is waited out however long it takes. A note whose effect is broken fails alone: after FAILURES_MAX tries it
+is set aside for people to look at, and the others go on.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -15,20 +18,21 @@ import structlog
 from app.outage import EXTERNAL, is_outage
 
 CLAIM_MAX: Final = 64
-SIDE_BY_SIDE_MAX: Final = 8
-TRIES_MAX: Final = 200
-LEASE_S: Final = 15.0
+FAILURES_MAX: Final = 5
 RETRY_S: Final = 1.0
-RETRY_MAX_S: Final = 60.0
+RETRY_GROWTH: Final = 1.5
 KEEP_DONE_H: Final = 24
 FORGOTTEN_AT_ONCE: Final = 1000
+ERROR_LENGTH_MAX: Final = 500
+CLOSE_WAIT_S: Final = 5.0
 
 log = structlog.get_logger()
 
-# Also the oldest first: its lease is over, so whoever had it is gone.
+# Also the oldest first: its lease is over, so whoever had it is gone. $3 names the lane's topics, or with $4 those
+# of all others, so that a topic nobody knows has a lane too.
 _CLAIM: Final = """
     UPDATE outbox SET tries = tries + 1, next_try_at = now() + make_interval(secs => $2)
-     WHERE n IN (SELECT n FROM outbox WHERE done_at IS NULL AND next_try_at <= now() AND tries < $3
+     WHERE n IN (SELECT n FROM outbox WHERE done_at IS NULL AND next_try_at <= now() AND (topic = ANY($3)) <> $4
                   ORDER BY next_try_at, n LIMIT $1 FOR UPDATE SKIP LOCKED)
     RETURNING n, topic, subject, tries"""
 
@@ -36,9 +40,22 @@ _DONE: Final = "UPDATE outbox SET done_at = now() WHERE n = ANY($1)"
 
 _LATER: Final = "UPDATE outbox SET next_try_at = now() + make_interval(secs => $2) WHERE n = $1"
 
+_FAILED: Final = """
+    UPDATE outbox SET failures = failures + 1, last_error = $2,
+           set_aside_at = CASE WHEN failures + 1 >= $3 THEN now() END,
+           next_try_at = CASE WHEN failures + 1 >= $3 THEN 'infinity' ELSE now() + make_interval(secs => $4) END
+     WHERE n = $1 RETURNING set_aside_at IS NOT NULL"""
+
 _FORGET: Final = """
     DELETE FROM outbox
      WHERE n IN (SELECT n FROM outbox WHERE done_at < now() - make_interval(hours => $1) LIMIT $2)"""
+
+_COUNT: Final = """
+    SELECT count(*) FILTER (WHERE set_aside_at IS NULL) AS waiting,
+           count(*) FILTER (WHERE set_aside_at IS NOT NULL) AS set_aside,
+           coalesce(extract(epoch FROM now() - min(created_at) FILTER (WHERE set_aside_at IS NULL)), 0)::float8
+               AS oldest_s
+      FROM outbox WHERE done_at IS NULL"""
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -54,23 +71,49 @@ Effect: TypeAlias = Callable[[str], Awaitable[bool]]
 """Gets the subject; True when it is done, False to be asked again later."""
 
 
-def pause_s(tries: int) -> float:
-    """Seconds until the next try: doubling, from RETRY_S to RETRY_MAX_S."""
-    return min(RETRY_MAX_S, RETRY_S * 2.0 ** min(tries - 1, 10))
+class Lane(msgspec.Struct, frozen=True):
+    """Topics that wait for the same others, so that nobody waits for somebody else's.
+
+    A note's lease outlasts the slowest effect of a full claim; its tries are `pause_max_s` apart at most.
+    """
+
+    name: str
+    effects: Mapping[str, Effect]
+    side_by_side_max: int
+    lease_s: float
+    pause_max_s: float
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How the outbox stands."""
+
+    waiting: int
+    set_aside: int
+    oldest_s: float
+
+
+def pause_s(tries: int, pause_max_s: float) -> float:
+    """Seconds until the next try, growing: whoever comes back is asked within half the time that they were away."""
+    return min(pause_max_s, RETRY_S * RETRY_GROWTH ** min(tries - 1, 100))
 
 
 class Outbox:
-    """`effects` by topic. A topic without an effect is a defect."""
+    """The first lane also gets the topics that no lane knows: they fail there, and are set aside."""
 
-    def __init__(self, pg: asyncpg.Pool, effects: Mapping[str, Effect]) -> None:
+    def __init__(self, pg: asyncpg.Pool, lanes: Sequence[Lane]) -> None:
         self._pg = pg
-        self._effects = effects
-        self._kicked = False
-        self._draining: asyncio.Task[None] | None = None
+        self.lanes = lanes
+        self._kicked: set[str] = set()
+        self._draining: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Does everything that is due. The worker's loop."""
-        while await self._run_once() == CLAIM_MAX:
+        """Does everything that is due."""
+        for lane in self.lanes:
+            await self.run_lane(lane)
+
+    async def run_lane(self, lane: Lane) -> None:
+        """Does what is due in one lane. A loop of the worker's."""
+        while await self._run_once(lane) == CLAIM_MAX:
             pass
 
     async def forget_done(self) -> None:
@@ -78,38 +121,49 @@ class Outbox:
         while await self._pg.execute(_FORGET, KEEP_DONE_H, FORGOTTEN_AT_ONCE) == f"DELETE {FORGOTTEN_AT_ONCE}":
             pass
 
+    async def count(self) -> Counts:
+        """What waits and what was set aside, over all processes."""
+        row = await self._pg.fetchrow(_COUNT)
+        return Counts(row["waiting"], row["set_aside"], row["oldest_s"])
+
     def kick(self) -> None:
         """Something was just committed here: do it now instead of at the worker's next turn."""
-        self._kicked = True
-        if self._draining is None:
-            self._draining = asyncio.create_task(self._drain(), name="outbox kick")
+        for lane in self.lanes:
+            self._kicked.add(lane.name)
+            if lane.name not in self._draining:
+                self._draining[lane.name] = asyncio.create_task(self._drain(lane), name=f"outbox {lane.name}")
 
     async def close(self) -> None:
-        """Waits for what kick began."""
-        if self._draining is not None:
-            await asyncio.wait([self._draining])
+        """Waits for what kick began, CLOSE_WAIT_S at most: the lease brings back what is cut off."""
+        if self._draining:
+            _, late = await asyncio.wait(self._draining.values(), timeout=CLOSE_WAIT_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
-    async def _drain(self) -> None:
+    async def _drain(self, lane: Lane) -> None:
         try:
-            while self._kicked:
-                self._kicked = False
-                await self.run()
+            while lane.name in self._kicked:
+                self._kicked.discard(lane.name)
+                await self.run_lane(lane)
         except EXTERNAL as error:
             if not is_outage(error):
                 raise
             log.warning("outbox.left_to_worker", error=repr(error))
         finally:
-            self._draining = None
+            del self._draining[lane.name]
 
-    async def _run_once(self) -> int:
-        rows = await self._pg.fetch(_CLAIM, CLAIM_MAX, LEASE_S, TRIES_MAX)
+    async def _run_once(self, lane: Lane) -> int:
+        first = lane is self.lanes[0]
+        topics = [topic for other in self.lanes[1:] for topic in other.effects] if first else list(lane.effects)
+        rows = await self._pg.fetch(_CLAIM, CLAIM_MAX, lane.lease_s, topics, first)
         notes = [Note(row["n"], row["topic"], row["subject"], row["tries"]) for row in sorted(rows, key=_number)]
-        side_by_side = asyncio.Semaphore(SIDE_BY_SIDE_MAX)
+        side_by_side = asyncio.Semaphore(lane.side_by_side_max)
         done: list[int] = []
 
         async def act(note: Note) -> None:
             async with side_by_side:
-                if await self._act(note):
+                if await self._act(lane, note):
                     done.append(note.n)
 
         async with asyncio.TaskGroup() as group:
@@ -119,20 +173,27 @@ class Outbox:
             await self._pg.execute(_DONE, done)
         return len(notes)
 
-    async def _act(self, note: Note) -> bool:
-        """True when the note is done. With the infrastructure away its lease brings it back."""
+    async def _act(self, lane: Lane, note: Note) -> bool:
+        """True when the note is done. Else it has been told when to come back, or its lease brings it back."""
         try:
-            done = await self._effects[note.topic](note.subject)
-            if not done:
-                await self._pg.execute(_LATER, note.n, pause_s(note.tries))
-        except EXTERNAL as error:
-            if not is_outage(error):
-                raise
+            done = await lane.effects[note.topic](note.subject)
+        except Exception as error:  # noqa: BLE001 whatever is wrong with one note, it stops no other
+            if not (isinstance(error, EXTERNAL) and is_outage(error)):
+                await self._fail(lane, note, error)
+                return False
             log.warning("outbox.waits", topic=note.topic, subject=note.subject, tries=note.tries, error=repr(error))
             done = False
-        if not done and note.tries >= TRIES_MAX:
-            log.error("outbox.given_up", topic=note.topic, subject=note.subject, tries=note.tries)
+        if not done:
+            await self._pg.execute(_LATER, note.n, pause_s(note.tries, lane.pause_max_s))
         return done
+
+    async def _fail(self, lane: Lane, note: Note, error: Exception) -> None:
+        """The effect itself is broken: a defect of ours, or of this note."""
+        told = repr(error)[:ERROR_LENGTH_MAX].replace("\x00", "")
+        pause = pause_s(note.tries, lane.pause_max_s)
+        set_aside = await self._pg.fetchval(_FAILED, note.n, told, FAILURES_MAX, pause)
+        event = "outbox.set_aside" if set_aside else "outbox.failed"
+        log.error(event, topic=note.topic, subject=note.subject, tries=note.tries, exc_info=error)
 
 
 def _number(row: Any) -> int:

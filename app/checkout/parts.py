@@ -2,19 +2,27 @@
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import asyncpg
 
 from app.checkout.attempts import NewAttempt, Written, write_attempts
 from app.checkout.commit import Commitment, Outcome, commit_orders
 from app.checkout.effects import make_effects
-from app.checkout.outbox import Outbox
-from app.checkout.provider import Provider
-from app.checkout.simulated import SimulatedProvider
+from app.checkout.outbox import CLAIM_MAX, Lane, Outbox
+from app.checkout.provider import Patience, Provider
+from app.checkout.simulated import Method, SimulatedProvider
+from app.checkout.views import PaymentOffer
 from app.flash_sales.gate import Gate
 from app.rooms.bus import Rooms
 from app.settings import Settings
 from app.storage.group_commit import GroupCommit
+
+LEASE_S: Final = 15.0
+TOLD_SIDE_BY_SIDE_MAX: Final = 8
+TOLD_PAUSE_MAX_S: Final = 60.0
+ASKED_SIDE_BY_SIDE_MAX: Final = 32
+ASKED_PAUSE_MAX_S: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,8 @@ class Checkout:
     settings: Settings
     gate: Gate
     provider: Provider
+    simulated: SimulatedProvider | None
+    offer: PaymentOffer
     attempts: GroupCommit[NewAttempt, Written]
     commits: GroupCommit[Commitment, Outcome]
     outbox: Outbox
@@ -41,12 +51,30 @@ def open_checkout(
 ) -> Checkout:
     """Connects nothing and starts nothing. Without a provider: the simulated one."""
     chosen = provider or SimulatedProvider(pg, silence_s=2.0 * settings.payment_timeout_s)
-    return Checkout(
+    patient = Patience(chosen, settings.payment_timeout_s)
+
+    async def look_again_here(payment: str) -> bool:
+        from app.checkout.settle import look_again  # it needs all the parts, and these need it
+
+        return await look_again(checkout, payment)
+
+    told, asked = make_effects(pg, gate, rooms, patient)
+    asked["payment.look"] = look_again_here
+    # A full claim that the provider keeps waiting all the time is done before its lease ends.
+    asked_lease_s = LEASE_S + settings.payment_timeout_s * CLAIM_MAX / ASKED_SIDE_BY_SIDE_MAX
+    lanes = [
+        Lane("house", told, TOLD_SIDE_BY_SIDE_MAX, LEASE_S, TOLD_PAUSE_MAX_S),
+        Lane("provider", asked, ASKED_SIDE_BY_SIDE_MAX, asked_lease_s, ASKED_PAUSE_MAX_S),
+    ]
+    checkout = Checkout(
         pg=pg,
         settings=settings,
         gate=gate,
-        provider=chosen,
+        provider=patient,
+        simulated=chosen if isinstance(chosen, SimulatedProvider) else None,
+        offer=PaymentOffer("simulated", list(Method)),
         attempts=GroupCommit(partial(write_attempts, pg)),
         commits=GroupCommit(partial(commit_orders, pg)),
-        outbox=Outbox(pg, make_effects(pg, gate, rooms, chosen)),
+        outbox=Outbox(pg, lanes),
     )
+    return checkout

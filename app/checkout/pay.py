@@ -5,7 +5,6 @@ A decline gives the hold back at once: nobody's failed try keeps a unit from the
 buyer, who takes again with the next method.
 """
 
-import asyncio
 import hashlib
 from typing import Final
 
@@ -22,10 +21,11 @@ from app.checkout.attempts import (
     known_answer,
     replace_hold,
 )
+from app.checkout.challenge import ask_buyer, open_challenge
 from app.checkout.commit import CREATED_STATUS, Commitment, Outcome
 from app.checkout.orders import order_of_hold, payment_open_on, read_order
 from app.checkout.parts import Checkout
-from app.checkout.provider import Answer, Payment
+from app.checkout.provider import RESERVED, UNDECIDED, Answer, Payment
 from app.checkout.views import OrderView
 from app.flash_sales.gate import Decided
 from app.flash_sales.gate_wire import hold_id, pool_of
@@ -46,7 +46,8 @@ PENDING: Final = Refusal("payment_pending", "The payment is still being decided;
 IN_PROGRESS: Final = Refusal("in_progress", "This request is still being worked on.", PENDING_RETRY_MS)
 MISMATCH: Final = Refusal("idempotency_mismatch", "This Idempotency-Key was used with another request.")
 NEVER_PAID: Final = Refusal("hold_ended", "The payment never came through; the hold has ended.")
-TOO_LARGE: Final = Refusal("order_invalid", "The total is larger than any order may be.")
+UNPAYABLE: Final = Refusal("order_invalid", "No payment can be made of exactly this amount.")
+UNKNOWN_METHOD: Final = Refusal("method_unknown", "There is no such way to pay here.")
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -65,6 +66,8 @@ class Wanted(msgspec.Struct, frozen=True):
 
 async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal:
     """Pays for the hold and answers with the order. The same key, or the same hold, gives the same order."""
+    if not checkout.provider.knows(wanted.method):
+        return UNKNOWN_METHOD
     attempt, asked_s = clock.new_id(), clock.monotonic_s()
     held = await _extend(checkout, wanted, attempt, force=False)
     forced = held.code == "paying" and not await payment_open_on(checkout.pg, wanted.hold, wanted.person)
@@ -74,9 +77,10 @@ async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal
     if held.code != "extended":
         return await _answer_before(checkout, wanted, _why_not(held))
     new = _new_attempt(wanted, attempt, held)
-    if new.quantity * new.unit_price_minor > AMOUNT_MINOR_MAX:
+    amount_minor = new.quantity * new.unit_price_minor
+    if amount_minor > AMOUNT_MINOR_MAX or not checkout.provider.takes(amount_minor, new.currency):
         await checkout.gate.resume(wanted.hold, attempt)
-        return TOO_LARGE
+        return UNPAYABLE
     written = await checkout.attempts.submit(new)
     if written is not Written.STARTED:
         if not forced:
@@ -130,8 +134,13 @@ def _new_attempt(wanted: Wanted, attempt: str, held: Decided) -> NewAttempt:
 async def _answer_before(checkout: Checkout, wanted: Wanted, otherwise: Refusal) -> OrderView | Refusal:
     """What this key, or this hold, was answered before; else `otherwise`."""
     known = await known_answer(checkout.pg, wanted.person, wanted.key, wanted.body_hash)
-    if known is not None:
+    if known is not None and (not known.same_body or known.status is not None):
         return _to_answer(known)
+    challenge = await open_challenge(checkout, wanted.hold, wanted.person)
+    if challenge is not None:
+        return challenge
+    if known is not None:
+        return IN_PROGRESS
     order = await order_of_hold(checkout.pg, wanted.hold, wanted.person)
     if order is not None:
         found = await read_order(checkout.pg, order)
@@ -143,20 +152,17 @@ async def _answer_before(checkout: Checkout, wanted: Wanted, otherwise: Refusal)
 def _to_answer(known: KnownAnswer) -> OrderView | Refusal:
     if not known.same_body:
         return MISMATCH
-    if known.status is None:
-        return IN_PROGRESS
+    assert known.status is not None
     if known.status == CREATED_STATUS:
         return msgspec.convert(known.answer, OrderView)
     return Refusal(known.answer["code"], known.answer["message"])
 
 
 async def _pay(checkout: Checkout, wanted: Wanted, new: NewAttempt, alive_until_s: float) -> OrderView | Refusal:
-    payment = Payment(new.id, new.method, new.quantity * new.unit_price_minor, new.currency)
-    try:
-        async with asyncio.timeout(checkout.settings.payment_timeout_s):
-            answer = await checkout.provider.authorise(payment)
-    except TimeoutError:
-        return PENDING  # the settler asks again
+    payment = Payment(new.id, new.method, new.quantity * new.unit_price_minor, new.currency, new.person)
+    answer = await checkout.provider.authorise(payment)
+    if answer is Answer.CHALLENGE:
+        return await ask_buyer(checkout, new.id, new.hold, new.person)
     attempt = OpenAttempt(
         id=new.id,
         hold=new.hold,
@@ -185,7 +191,9 @@ async def finish(
         await decline(checkout.pg, attempt.id, DECLINED)
         await checkout.gate.resume(attempt.hold, attempt.id, give_back=True)
         return DECLINED
-    if answer is not Answer.AUTHORISED:
+    if answer in UNDECIDED and not attempt.hopeless:
+        return PENDING  # the settler asks again
+    if answer not in RESERVED:
         await give_up(checkout.pg, attempt.id, NEVER_PAID)
         checkout.outbox.kick()
         return NEVER_PAID

@@ -1,42 +1,111 @@
-"""What Hawker asks of a payment provider. Every call may be repeated, and may have worked although no answer came."""
+"""What Hawker asks of a payment provider, and how long it waits for the answer.
 
+Every call may be repeated, and may have worked although no answer came. Owns the words and the patience; the
+providers are app/checkout/simulated.py and app/checkout/stripe_provider.py.
+"""
+
+import asyncio
+from collections.abc import Awaitable
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
+import structlog
+
+log = structlog.get_logger()
+
+Told = TypeVar("Told")
 
 
 class Answer(StrEnum):
     """What a provider says of a payment."""
 
     AUTHORISED = "authorised"
+    CHALLENGE = "challenge"  # the buyer has to answer their bank first
     DECLINED = "declined"
     CAPTURED = "captured"
     VOIDED = "voided"
-    SILENT = "silent"  # it has not decided yet
+    REFUNDED = "refunded"
+    SILENT = "silent"  # it has not decided yet, or does not answer
     UNKNOWN = "unknown"  # it never heard of it
 
 
+UNDECIDED: Final = frozenset({Answer.SILENT, Answer.CHALLENGE})
+RESERVED: Final = frozenset({Answer.AUTHORISED, Answer.CAPTURED})
+
+
+class ProviderAway(ConnectionError):  # noqa: N818  it says what the provider is
+    """The provider cannot be reached, or refuses to talk to us at all. What was asked may have happened."""
+
+
 class Payment(msgspec.Struct, frozen=True):
-    """What is to be paid. `attempt` is the idempotency key of the authorisation."""
+    """What is to be paid, and by whom. `attempt` is the idempotency key of the authorisation."""
 
     attempt: str
     method: str
     amount_minor: int
     currency: str
+    buyer: str
 
 
 class Provider(Protocol):
     """A payment provider with two steps: reserve the money, then take it."""
 
+    def knows(self, method: str) -> bool:
+        """Whether a buyer may name this method."""
+
+    def takes(self, amount_minor: int, currency: str) -> bool:
+        """Whether the provider can be asked for exactly this amount."""
+
     async def authorise(self, payment: Payment) -> Answer:
-        """AUTHORISED, DECLINED or VOIDED. May take for ever: the caller brings the timeout."""
+        """AUTHORISED, CHALLENGE, DECLINED or VOIDED."""
 
     async def look(self, attempt: str) -> Answer:
         """What became of an authorisation."""
+
+    async def challenge(self, attempt: str) -> str:
+        """What the buyer's page needs to put the bank's question; for an attempt that answers CHALLENGE."""
 
     async def capture(self, attempt: str, order: str) -> Answer:
         """CAPTURED, once per order however often it is asked; any other answer is a refusal."""
 
     async def void(self, attempt: str) -> Answer:
         """VOIDED: the money is free and a late authorisation of the same attempt will be refused. Else what stands."""
+
+
+class Patience:
+    """A provider that is waited for `timeout_s` at each call. Whoever is slower, or away, is SILENT."""
+
+    def __init__(self, provider: Provider, timeout_s: float) -> None:
+        self._provider = provider
+        self._timeout_s = timeout_s
+        self.knows = provider.knows
+        self.takes = provider.takes
+
+    async def authorise(self, payment: Payment) -> Answer:
+        """As the provider's; also SILENT."""
+        return await self._wait("authorise", self._provider.authorise(payment), Answer.SILENT)
+
+    async def look(self, attempt: str) -> Answer:
+        """As the provider's."""
+        return await self._wait("look", self._provider.look(attempt), Answer.SILENT)
+
+    async def challenge(self, attempt: str) -> str:
+        """As the provider's; "" when it does not answer."""
+        return await self._wait("challenge", self._provider.challenge(attempt), "")
+
+    async def capture(self, attempt: str, order: str) -> Answer:
+        """As the provider's; SILENT is no refusal."""
+        return await self._wait("capture", self._provider.capture(attempt, order), Answer.SILENT)
+
+    async def void(self, attempt: str) -> Answer:
+        """As the provider's; also SILENT."""
+        return await self._wait("void", self._provider.void(attempt), Answer.SILENT)
+
+    async def _wait(self, what: str, call: Awaitable[Told], otherwise: Told) -> Told:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await call
+        except (TimeoutError, ProviderAway) as error:
+            log.warning("checkout.provider_silent", call=what, error=repr(error))
+            return otherwise

@@ -1,24 +1,35 @@
 """The settler: finishes or voids whatever a crash, or a provider that was silent, left behind.
 
 A payment attempt that is open and that nobody has touched for `settle_after_s` is asked about at the provider, and
-then ends as an order or not at all. Two settlers side by side do no harm.
+then ends as an order or not at all. So is one of which the provider, or the buyer, says that it has been decided.
+Two settlers side by side do no harm.
 """
 
+import asyncio
 from typing import Final
 
 import structlog
 
-from app.checkout.attempts import OpenAttempt, find_open
+from app.checkout.attempts import OpenAttempt, find_open, open_attempt, touch
 from app.checkout.parts import Checkout
 from app.checkout.pay import finish
-from app.checkout.provider import Answer
+from app.checkout.provider import RESERVED, UNDECIDED
 from app.refusal import Refusal
 
 BATCH_MAX: Final = 100
+SIDE_BY_SIDE_MAX: Final = 8
 KEYS_KEPT_H: Final = 24
 FORGOTTEN_AT_ONCE: Final = 1000
 
 log = structlog.get_logger()
+
+_OF_BUYER: Final = "SELECT EXISTS (SELECT FROM payment_attempts WHERE id = $1 AND account_id = $2)"
+
+_WITHOUT_ORDER: Final = """
+    SELECT EXISTS (SELECT FROM payment_attempts
+                    WHERE id = $1 AND state IN ('declined', 'voiding', 'voided', 'capture_refused'))"""
+
+NO_PAYMENT: Final = Refusal("not_found", "There is no such payment.")
 
 _FORGET_KEYS: Final = """
     DELETE FROM idempotency_keys WHERE (account_id, key) IN (
@@ -43,18 +54,47 @@ async def _settle_some(checkout: Checkout, after: str) -> str | None:
         count_max=BATCH_MAX,
         after=after,
     )
-    for attempt in attempts:
-        await _settle_one(checkout, attempt)
+    side_by_side = asyncio.Semaphore(SIDE_BY_SIDE_MAX)
+
+    async def settle_one(attempt: OpenAttempt) -> None:
+        async with side_by_side:
+            await _settle_one(checkout, attempt)
+
+    async with asyncio.TaskGroup() as group:
+        for attempt in attempts:
+            group.create_task(settle_one(attempt), name="settle")
     return attempts[-1].id if len(attempts) == BATCH_MAX else None
 
 
 async def _settle_one(checkout: Checkout, attempt: OpenAttempt) -> None:
     answer = await checkout.provider.look(attempt.id)
-    if answer is Answer.SILENT and not attempt.hopeless:
+    if answer in UNDECIDED and not attempt.hopeless:
+        await touch(checkout.pg, attempt.id)
         return
     outcome = await finish(checkout, attempt, answer)
     word = outcome.code if isinstance(outcome, Refusal) else "order"
     log.info("checkout.settled", attempt=attempt.id, provider=answer, outcome=word)
+
+
+async def look_again(checkout: Checkout, payment: str) -> bool:
+    """Something has happened to the payment at the provider: sees what, and acts on it. An effect of the outbox.
+
+    What came too late for any order is given back.
+    """
+    attempt = await open_attempt(checkout.pg, payment, hopeless_s=checkout.settings.hold_extended_max_s)
+    if attempt is not None:
+        await _settle_one(checkout, attempt)
+    elif await checkout.pg.fetchval(_WITHOUT_ORDER, payment) and await checkout.provider.look(payment) in RESERVED:
+        await checkout.provider.void(payment)
+    return True
+
+
+async def look_for_buyer(checkout: Checkout, payment: str, buyer: str) -> Refusal | None:
+    """The buyer says that their bank has decided: asks the provider, and finishes the payment. Safe to repeat."""
+    if not await checkout.pg.fetchval(_OF_BUYER, payment, buyer):
+        return NO_PAYMENT
+    await look_again(checkout, payment)
+    return None
 
 
 async def forget(checkout: Checkout) -> None:

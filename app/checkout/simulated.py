@@ -1,6 +1,6 @@
 """The simulated payment provider: methods chosen by button, books of its own, no money.
 
-Its table stands for the provider's side. Hawker's other code never reads it: it asks by the Provider's calls.
+Its tables stand for the provider's side. Hawker's other code never reads them: it asks by the Provider's calls.
 """
 
 import asyncio
@@ -13,21 +13,33 @@ from app.checkout.provider import Answer, Payment
 
 
 class Method(StrEnum):
-    """works · declines · hangs: decides only after Hawker has stopped waiting."""
+    """How the payment ends."""
 
     WORKS = "works"
     DECLINES = "declines"
-    HANGS = "hangs"
+    CHALLENGES = "challenges"  # the bank asks the buyer, who answers by `answer`
+    HANGS = "hangs"  # never decides
+    LATE = "late"  # decides only after Hawker has stopped waiting
+    TWICE = "twice"  # authorises, and says so twice more by itself
 
+
+_STATE_OF: Final = {Method.DECLINES: Answer.DECLINED, Method.CHALLENGES: Answer.CHALLENGE}
+_TELLS_AGAIN: Final = 2
+_FOR_EVER_S: Final = 1e9
 
 _AUTHORISE: Final = """
     INSERT INTO simulated_payments (attempt_id, method, amount_minor, currency, state, answers_at)
     VALUES ($1, $2, $3, $4, $5, clock_timestamp() + make_interval(secs => $6))
     ON CONFLICT (attempt_id) DO NOTHING"""
 
+# What a webhook of this provider would leave behind.
+_TELL: Final = "INSERT INTO outbox (topic, subject) SELECT 'payment.look', $1 FROM generate_series(1, $2)"
+
 _LOOK: Final = """
     SELECT CASE WHEN state = 'voided' OR answers_at <= clock_timestamp() THEN state ELSE 'silent' END
       FROM simulated_payments WHERE attempt_id = $1"""
+
+_ANSWER: Final = "UPDATE simulated_payments SET state = $2 WHERE attempt_id = $1 AND state = 'challenge'"
 
 _CAPTURE: Final = """
     UPDATE simulated_payments SET state = 'captured', order_id = $2, captures = captures + 1, captured_at = now()
@@ -37,23 +49,36 @@ _CAPTURE: Final = """
 _VOID: Final = """
     INSERT INTO simulated_payments (attempt_id, method, amount_minor, currency, state)
     VALUES ($1, '', 0, '', 'voided')
-    ON CONFLICT (attempt_id) DO UPDATE SET state = 'voided' WHERE simulated_payments.state = 'authorised'"""
+    ON CONFLICT (attempt_id) DO UPDATE SET state = 'voided'
+     WHERE simulated_payments.state IN ('authorised', 'challenge')"""
 
 
 class SimulatedProvider:
-    """`silence_s` is how long the method that hangs takes to decide; longer than Hawker's payment timeout."""
+    """`silence_s` is how long the method that is late takes to decide; longer than Hawker's payment timeout."""
 
     def __init__(self, pg: asyncpg.Pool, silence_s: float) -> None:
         self._pg = pg
         self._silence_s = silence_s
 
+    def knows(self, method: str) -> bool:
+        """The words of Method."""
+        return method in set(Method)
+
+    def takes(self, amount_minor: int, currency: str) -> bool:
+        """Everything."""
+        del amount_minor, currency
+        return True
+
     async def authorise(self, payment: Payment) -> Answer:
         """Decides by the method, once per attempt."""
-        state = Answer.DECLINED if payment.method == Method.DECLINES else Answer.AUTHORISED
-        silent_s = self._silence_s if payment.method == Method.HANGS else 0.0
+        method = Method(payment.method)
+        silent_s = {Method.HANGS: _FOR_EVER_S, Method.LATE: self._silence_s}.get(method, 0.0)
+        state = _STATE_OF.get(method, Answer.AUTHORISED)
         await self._pg.execute(
             _AUTHORISE, payment.attempt, payment.method, payment.amount_minor, payment.currency, state, silent_s
         )
+        if method is Method.TWICE:
+            await self._pg.execute(_TELL, payment.attempt, _TELLS_AGAIN)
         answer = await self.look(payment.attempt)
         while answer is Answer.SILENT:
             await asyncio.sleep(self._silence_s)
@@ -64,6 +89,14 @@ class SimulatedProvider:
         """The state in the books, SILENT while it hangs."""
         state = await self._pg.fetchval(_LOOK, attempt)
         return Answer.UNKNOWN if state is None else Answer(state)
+
+    async def challenge(self, attempt: str) -> str:
+        """The page has the question itself."""
+        return attempt
+
+    async def answer(self, attempt: str, *, approve: bool) -> None:
+        """The buyer told their bank: it was me, or it was not."""
+        await self._pg.execute(_ANSWER, attempt, Answer.AUTHORISED if approve else Answer.DECLINED)
 
     async def capture(self, attempt: str, order: str) -> Answer:
         """Counts every real capture, so that a second one would be seen in the books."""

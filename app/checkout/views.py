@@ -57,3 +57,12 @@ class OrderCancelled(msgspec.Struct, frozen=True, tag="order.cancelled", tag_fie
     """A hint to the buyer: the order does not stand any more."""
 
     order: str
+
+
+class PaymentOffer(msgspec.Struct, frozen=True):
+    """How one pays here. `methods` are the simulated provider's; the other two are what Stripe's page script needs."""
+
+    provider: str
+    methods: list[str] = []
+    script: str | None = None
+    publishable_key: str | None = None

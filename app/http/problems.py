@@ -66,6 +66,8 @@ STATUS_OF: Final[dict[str, int]] = {
     # Checkout.
     "hold_ended": 409,
     "payment_declined": 402,
+    "payment_challenge": 402,
+    "method_unknown": 400,
     "payment_pending": 504,
     "in_progress": 409,
     "idempotency_mismatch": 422,

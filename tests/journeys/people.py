@@ -68,7 +68,7 @@ class Viewer(SomebodyInAShow):
         await expect(self.sheet).to_have_attribute("data-step", "pay")
 
     async def pay(self, method: str) -> None:
-        """Presses one of the simulated methods: works, declines, hangs."""
+        """Presses one of the simulated methods: works, declines, late."""
         await self.sheet.locator(f'[data-method="{method}"]').click()
 
     async def order_number(self) -> str:

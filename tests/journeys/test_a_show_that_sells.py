@@ -146,7 +146,7 @@ async def sell_out(host: Host, ana: Viewer, ben: Viewer) -> None:
     await ana.pay("works")
     await ana.order_number()
     await expect(ben.page.locator(".chat-note.sold")).to_contain_text(re.compile("Sold: 2 . Dusk bowl"))
-    await ben.pay("hangs")
+    await ben.pay("late")
     await expect(ben.sheet.locator(".sheet-note")).to_contain_text(re.compile("slow|pending"))
     await ben.order_number()
     for viewer in (ana, ben):

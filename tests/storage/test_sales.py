@@ -190,7 +190,7 @@ async def test_bad_requests_are_refused_by_name_and_change_nothing(pg, valkey):
         hold = await world.held(buyer, pool)
         assert problem(await world.order(other, hold)) == (404, "not_found")
         assert problem(await other.ask("DELETE", f"/api/holds/{hold}")) == (404, "not_found")
-        assert problem(await world.order(buyer, hold, "magic")) == (400, "malformed")
+        assert problem(await world.order(buyer, hold, "magic")) == (400, "method_unknown")
         assert problem(await world.order(buyer, "nonsense")) == (404, "not_found")
         body = {"hold": hold, "method": "works", "price_minor": 1}
         headers = {"Idempotency-Key": "k"}

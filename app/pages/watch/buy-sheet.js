@@ -16,7 +16,7 @@ const SLOW_MS = 1500;
 const METHODS = [
   ["works", "Card that works", "Goes through at once"],
   ["declines", "Card that declines", "The bank says no"],
-  ["hangs", "Card that hangs", "The provider does not answer for a while"],
+  ["late", "Card that is slow", "The provider does not answer for a while"],
 ];
 
 export class BuySheet {

@@ -1,0 +1,41 @@
+"""A bank that asks the buyer something before it lets them pay: what the page is told, also when it comes back later.
+
+Owns the mark on the attempt and the longer hold. The question itself is the provider's, and so is the answer: whether
+the buyer passed is never taken from the page.
+"""
+
+from typing import Final
+
+from app.checkout.parts import Checkout
+from app.flash_sales.moment import from_ms
+from app.refusal import Refusal
+
+_MARK: Final = """
+    UPDATE payment_attempts
+       SET challenged_at = now(), updated_at = now(), hold_expires_at = coalesce($2, hold_expires_at)
+     WHERE id = $1 AND state = 'started'"""
+
+_ASKED: Final = """
+    SELECT id FROM payment_attempts
+     WHERE (hold_id = $1 OR replaced_hold_id = $1) AND account_id = $2 AND state = 'started'
+       AND challenged_at IS NOT NULL"""
+
+
+async def ask_buyer(checkout: Checkout, attempt: str, hold: str, person: str) -> Refusal:
+    """Keeps the hold as long as any payment may take, and tells the page what to ask."""
+    for_ms = checkout.settings.hold_extended_max_s * 1000
+    held = await checkout.gate.extend(hold, person=person, attempt=attempt, for_ms=for_ms, total_max_ms=for_ms)
+    until = from_ms(held.hold.expires_at_ms) if held.code == "extended" and held.hold is not None else None
+    await checkout.pg.execute(_MARK, attempt, until)
+    return await _challenge(checkout, attempt)
+
+
+async def open_challenge(checkout: Checkout, hold: str, person: str) -> Refusal | None:
+    """What this person's bank still wants to know about a payment on this hold; None when it asked nothing."""
+    attempt = await checkout.pg.fetchval(_ASKED, hold, person)
+    return None if attempt is None else await _challenge(checkout, attempt)
+
+
+async def _challenge(checkout: Checkout, attempt: str) -> Refusal:
+    details: dict[str, str | int] = {"payment": attempt, "challenge": await checkout.provider.challenge(attempt)}
+    return Refusal("payment_challenge", "Your bank wants to know whether it is you. Your hold goes on.", None, details)
