@@ -79,6 +79,10 @@ STATUS_OF: Final[dict[str, int]] = {
     "timed_out": 403,
     "banned": 403,
     "overloaded": 503,
+    "chat_off": 403,
+    "links_off": 400,
+    "flood": 400,
+    "not_now": 403,
     # Media.
     "sdp_malformed": 400,
     "sdp_unserved": 422,

@@ -1,0 +1,75 @@
+"""A room's modes, and what becomes of a message under them. Pure: a message and a rulebook in, a decision out.
+
+The shield is one switch over all other modes: while it is up the strictest of each holds, and taking it down leaves
+the others as they were.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from app.chat.flood_rules import has_link, is_flood
+from app.chat.term_rules import Matcher
+from app.refusal import Refusal
+
+SLOW_S_MAX: Final = 120
+SHIELD_SLOW_S: Final = 30
+
+Slow = Annotated[int, Meta(ge=0, le=SLOW_S_MAX)]
+
+
+class Modes(msgspec.Struct, frozen=True):
+    """The state key `chat` of a room. `slow_s` 0: no slow mode. `newcomers`: their messages wait for a moderator."""
+
+    slow_s: Slow = 0
+    links: bool = True
+    open: bool = True
+    newcomers: bool = False
+    shield: bool = False
+
+
+class Rulebook(msgspec.Struct, frozen=True):
+    """The modes and the matcher of one show, under the version that the room knows them by."""
+
+    version: int
+    modes: Modes
+    matcher: Matcher
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """The message waits for a moderator. `why`: `term` with what was found, or `newcomer`."""
+
+    why: str
+    found: str = ""
+
+
+def in_force(modes: Modes) -> Modes:
+    """What holds now: under the shield the strictest of every mode that still lets people talk."""
+    if not modes.shield:
+        return modes
+    return Modes(slow_s=max(modes.slow_s, SHIELD_SLOW_S), links=False, open=modes.open, newcomers=True, shield=True)
+
+
+def decide(text: str, rules: Rulebook, *, staff: bool, newcomer: bool) -> Hold | Refusal | None:
+    """What becomes of a clean text: said (None), held, or refused. Staff are bound by none of it."""
+    if staff:
+        return None
+    modes = in_force(rules.modes)
+    refusal = _refuse(text, modes)
+    if refusal is not None:
+        return refusal
+    found = rules.matcher.find(text)
+    if found is not None:
+        return Refusal("not_now", "That message cannot be sent just now.") if modes.shield else Hold("term", found)
+    return Hold("newcomer") if modes.newcomers and newcomer else None
+
+
+def _refuse(text: str, modes: Modes) -> Refusal | None:
+    if not modes.open:
+        return Refusal("chat_off", "The chat is closed for now.")
+    if is_flood(text):
+        return Refusal("flood", "That is too much of the same for one message.")
+    if not modes.links and has_link(text):
+        return Refusal("links_off", "Links are not allowed here just now.")
+    return None

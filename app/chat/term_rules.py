@@ -1,0 +1,208 @@
+"""Blocked and permitted terms: from a moderator's list to one matcher. Pure: text in, the term that was found out.
+
+A term is a word or some words; `*` stands for any letters (`scam*`, `*coin`, `*free*`). A word matches whole words only
+unless it says otherwise, so that a cocktail stays a cocktail. What is found inside a permitted term is not found.
+
+Three readings are searched: the folded text as it stands; with the signs inside words taken out (`b.a-d`); and the
+letters that stand alone put together (`b a d`). Long terms are also found cut in two (`bast ard`).
+
+All terms are one expression, factored by their beginnings, so that a text is read once however long the list is.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Final
+
+import msgspec
+
+from app.chat.fold_rules import fold
+
+TERM_LENGTH_MAX: Final = 60
+TERMS_MAX: Final = 500
+SPELLED_LENGTH_MIN: Final = 4
+"""A term this long is found anywhere in letters that stand alone; a shorter one must be all of them."""
+CUT_LENGTH_MIN: Final = 6
+"""A term this long is also found when a space cuts it in two."""
+DOUBLED_LENGTH_MIN: Final = 5
+"""In a term this long a doubled consonant is still that consonant. Of a shorter one that would be another word."""
+
+# What else is typed for a letter.
+_TYPED: Final = {
+    "a": "a4@",
+    "b": "b8",
+    "e": "e3",
+    "g": "g9",
+    "i": "i1!|",
+    "l": "l1|",
+    "o": "o0",
+    "s": "s5$",
+    "t": "t7+",
+    "u": "uv",
+    "z": "z2",
+}
+_PAIRS: Final = {"w": "vv", "f": "ph", "x": "ks"}
+_VOWELS: Final = frozenset("aeiou")
+_LETTER: Final = r"[\w@$!|+*]"
+_SIGN: Final = r"[^\w@$!|+*\s]"
+_INNER: Final = re.compile(rf"(?<={_LETTER}){_SIGN}+(?={_LETTER})")
+_SPELLED: Final = re.compile(rf"(?<!{_LETTER}){_LETTER}(?:(?:{_SIGN}|\s){{1,3}}{_LETTER}(?![\w@$|+*])){{2,}}")
+_STUDDED: Final = re.compile(r"(?<!\w)\w([*!+|@$])\w(?:\1\w)+")
+_APART: Final = re.compile(rf"(?:{_SIGN}|\s)+")
+_WORD: Final = re.compile(r"\w+")
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """A show's lists, as its moderators wrote them."""
+
+    blocked: tuple[str, ...] = ()
+    permitted: tuple[str, ...] = ()
+
+
+def clean_term(term: str) -> str | None:
+    """The term as it is kept: lower case, single spaces. None when nothing is left to look for, or it is too long."""
+    clean = " ".join(term.lower().split())
+    letters = len(fold(clean).replace("*", "").replace(" ", ""))
+    return clean if letters >= 2 and len(clean) <= TERM_LENGTH_MAX else None
+
+
+class Matcher:
+    """Finds the blocked terms of a list. Made once a list; safe to use from anywhere."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._blocked = [fold(term) for term in terms.blocked]
+        self._words = _expression(self._blocked, whole=True)
+        plain = [term for term in (term.strip("*") for term in self._blocked) if "*" not in term]
+        self._spelled = _expression([term for term in plain if len(term) >= SPELLED_LENGTH_MIN], whole=False)
+        self._cut = frozenset(term for term in plain if len(term) >= CUT_LENGTH_MIN and term.isalpha())
+        self._permitted = _expression([fold(term) for term in terms.permitted], whole=True)
+
+    def find(self, text: str) -> str | None:
+        """The first words of the text that a blocked term forbids, as folded; None when there are none."""
+        return self.find_folded(fold(text))
+
+    def find_folded(self, folded: str) -> str | None:
+        """`find` for a text that is folded already."""
+        if self._words is None:
+            return None
+        found = self._search(self._words, folded)
+        if found is None and _INNER.search(folded):
+            found = self._search(self._words, _INNER.sub("", folded))
+        if found is None:
+            found = self._find_spelled(folded)
+        if found is None and self._cut:
+            found = self._find_cut(folded)
+        return found
+
+    def _search(self, expression: re.Pattern[str], reading: str) -> str | None:
+        for match in expression.finditer(reading):
+            if _is_worded(match.group()) and not self._is_permitted(reading, match.start(), match.end()):
+                return match.group().strip()
+        return None
+
+    def _is_permitted(self, reading: str, start: int, end: int) -> bool:
+        if self._permitted is None:
+            return False
+        return any(allowed.start() <= start and end <= allowed.end() for allowed in self._permitted.finditer(reading))
+
+    def _find_spelled(self, folded: str) -> str | None:
+        runs = [_APART.sub("", run.group()) for run in _SPELLED.finditer(folded)]
+        runs += [run.group().replace(run.group(1), "") for run in _STUDDED.finditer(folded)]
+        for run in runs:
+            assert self._words is not None
+            found = self._search(self._words, run)
+            if found is None and self._spelled is not None:
+                found = self._search(self._spelled, run)
+            if found is not None:
+                return found
+        return None
+
+    def _find_cut(self, folded: str) -> str | None:
+        words = _WORD.findall(folded)
+        for first, second in pairwise(words):
+            if first + second in self._cut and not self._is_permitted(folded, *_place(folded, first, second)):
+                return f"{first} {second}"
+        return None
+
+
+def _place(folded: str, first: str, second: str) -> tuple[int, int]:
+    found = re.search(rf"\b{re.escape(first)}\W+{re.escape(second)}\b", folded)
+    assert found is not None, (first, second)
+    return found.span()
+
+
+def _is_worded(found: str) -> bool:
+    """Whether letters carry it: 455 is a number, and $5 a price."""
+    letters = sum(sign.isalpha() for sign in found)
+    return letters * 3 >= len(found.replace(" ", "")) if letters else "@" in found and "$" in found
+
+
+# From here on: terms to expressions.
+
+_Piece = str
+_Tree = dict[_Piece, "_Tree"]
+_END: Final = ""
+
+
+def _expression(terms: Iterable[str], *, whole: bool) -> re.Pattern[str] | None:
+    """One expression for all terms, or None for none. `whole`: at the borders of words, where no `*` says otherwise."""
+    open_left: _Tree = {}
+    closed_left: _Tree = {}
+    for term in terms:
+        pieces = _pieces(term, whole=whole)
+        tree = open_left if not whole or term.startswith("*") else closed_left
+        for piece in pieces:
+            tree = tree.setdefault(piece, {})
+        tree[_END] = {}
+    parts = [_write(open_left)] if open_left else []
+    if closed_left:
+        parts.append(r"(?<!\w)" + _write(closed_left))
+    return re.compile("|".join(parts)) if parts else None
+
+
+def _write(tree: _Tree) -> str:
+    branches = [piece + _write(rest) for piece, rest in tree.items() if piece != _END]
+    if _END in tree:
+        branches.append("")
+    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
+
+
+def _pieces(term: str, *, whole: bool) -> Sequence[_Piece]:
+    """The term letter by letter, each with all that may stand for it, then its right border."""
+    body = term.strip("*")
+    pieces: list[_Piece] = []
+    at = 0
+    is_long = len(body) >= DOUBLED_LENGTH_MIN
+    while at < len(body):
+        sign = body[at]
+        count = len(body[at:]) - len(body[at:].lstrip(sign))
+        if sign == "*":
+            pieces.append(r"\w*")
+        elif sign == " ":
+            pieces.append(r"\W{0,5}" if whole else "")
+        else:
+            first, last = at == 0, at + count == len(body)
+            pieces.append(_letter(sign, count, doubles=is_long, inner=not first and not last, last=last))
+        at += count
+    if term.startswith("*"):
+        pieces.insert(0, r"\w*")
+    if whole:
+        pieces.append(r"\w*" if term.endswith("*") else r"(?!\w)")
+    return [piece for piece in pieces if piece]
+
+
+def _letter(sign: str, count: int, *, doubles: bool, inner: bool, last: bool) -> _Piece:
+    """`count` times the letter. Stretching (three or more of it) changes nothing; doubling may make another word."""
+    choices = _TYPED.get(sign, sign)
+    if last:
+        choices = choices.replace("!", "")  # the mark at the end of a sentence
+    if inner and sign in _VOWELS:
+        choices += "*"
+    one = f"[{re.escape(choices)}]" if len(choices) > 1 else re.escape(choices)
+    if sign in _PAIRS and count == 1:
+        return f"(?:{one}(?:{one}{{2,}})?|{_PAIRS[sign]})"
+    if count > 1:
+        return f"{one}{{{count},}}"
+    if doubles and sign not in _VOWELS:
+        return f"{one}+"
+    return f"{one}(?:{one}{{2,}})?"
