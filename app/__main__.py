@@ -107,5 +107,16 @@ def create_shop(
     typer.echo(f"Shop {shop} is made; {host} is its host.")
 
 
+@cli.command()
+def verify_draw(
+    source: Annotated[str, typer.Argument(help="A file with the published draw, its address, or - to read it here.")],
+    commitment: Annotated[str, typer.Option(help="The hash that the room said before the start, if you kept it.")] = "",
+) -> None:
+    """Check the order of a sale's waiting room from what was published of its draw."""
+    from app.shell import verify_draw as verify
+
+    typer.echo(_run(verify(source, commitment)))
+
+
 if __name__ == "__main__":
     cli(prog_name="python -m app")

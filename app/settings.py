@@ -30,6 +30,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
     hold_ttl_s: int = 120
     hold_extended_max_s: int = 300
+    offer_ttl_s: int = 60  # of an offer or an admission to somebody who waited in line
     payment_timeout_s: int = 20
     settle_after_s: int = 30
     chat_per_10_s: int = 10
@@ -79,6 +80,7 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
         trusted_proxies=_words(env, "TRUSTED_PROXIES"),
         hold_ttl_s=_number(env, "HOLD_TTL_S", 120, 1, 3600),
         hold_extended_max_s=_number(env, "HOLD_EXTENDED_MAX_S", 300, 1, 7200),
+        offer_ttl_s=_number(env, "OFFER_TTL_S", 60, 1, 600),
         payment_timeout_s=_number(env, "PAYMENT_TIMEOUT_S", 20, 1, 300),
         settle_after_s=_number(env, "SETTLE_AFTER_S", 30, 1, 3600),
         chat_per_10_s=_number(env, "CHAT_PER_10_S", 10, 1, 1000),

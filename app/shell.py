@@ -1,15 +1,19 @@
-"""What the command line does beside serving: migrate, make accounts and shops.
+"""What the command line does beside serving: migrate, make accounts and shops, check a draw.
 
 Works on the database of DATABASE_URL, else on the bundled one: beside a running Hawker through its socket, or by
 starting the bundled Postgres for the moment.
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import asyncpg
+import httpx
+import msgspec
 
 from app.accounts.name_rules import clean_email
 from app.accounts.passwords import hash_now, weak
@@ -18,6 +22,7 @@ from app.accounts.register import create_shop as register_shop
 from app.embedded.child import end
 from app.embedded.folder import DataFolder, FolderBusyError, sockets_folder
 from app.embedded.postgres import EmbeddedPostgres
+from app.flash_sales.draws import check_draw
 from app.refusal import Refusal
 from app.settings import Settings
 from app.storage.migrations import migrate
@@ -25,6 +30,7 @@ from app.storage.postgres import open_pool
 
 END_PATIENCE_S: Final = 20
 READY_POLL_S: Final = 0.01
+DRAW_TIMEOUT_S: Final = 10
 
 
 class CommandRefusedError(RuntimeError):
@@ -62,6 +68,30 @@ def _accepted(outcome: str | Refusal) -> str:
     if isinstance(outcome, Refusal):
         raise CommandRefusedError(outcome.message)
     return outcome
+
+
+async def verify_draw(source: str, commitment: str) -> str:
+    """What is right about the published draw at `source`: a file, an http address, or - for standard input."""
+    try:
+        published = await _read_draw(source)
+    except (OSError, httpx.HTTPError) as error:
+        raise CommandRefusedError(f"{source} cannot be read: {error}") from error
+    try:
+        return check_draw(published, commitment or None)
+    except msgspec.DecodeError as error:
+        raise CommandRefusedError(f"{source} is no published draw: {error}") from error
+    except ValueError as error:
+        raise CommandRefusedError(f"The draw is not right. {error}") from error
+
+
+async def _read_draw(source: str) -> bytes:
+    if source == "-":
+        return await asyncio.to_thread(sys.stdin.buffer.read)
+    if source.startswith(("http://", "https://")):
+        async with httpx.AsyncClient(timeout=DRAW_TIMEOUT_S) as client:
+            answer = await client.get(source)
+            return answer.raise_for_status().content
+    return await asyncio.to_thread(Path(source).read_bytes)
 
 
 @asynccontextmanager

@@ -5,8 +5,9 @@ from typing import Final
 
 import msgspec
 
-from app.flash_sales import rounds, sale_edge
+from app.flash_sales import line_edge, rounds, sale_edge
 from app.flash_sales.holds import Hold, Name, Quantity, holds_of, release_hold, take_hold
+from app.flash_sales.line_rounds import serve_lines
 from app.flash_sales.parts import FlashSales
 from app.http.endpoint import Call, Endpoint, Reply
 from app.person import Right
@@ -16,6 +17,7 @@ from app.storage.loops import Loop
 
 SALES_PERIOD_S: Final = 0.2
 EXPIRY_PERIOD_S: Final = 0.2
+LINES_PERIOD_S: Final = 0.2
 FOLLOW_PERIOD_S: Final = 2.0
 RETIRE_PERIOD_S: Final = 5.0
 
@@ -26,6 +28,7 @@ class TakeHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pool: Name
     quantity: Quantity
     show: Name | None = None
+    admission: Name | None = None
 
 
 class TakeHoldHere(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,6 +36,7 @@ class TakeHoldHere(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     pool: Name
     quantity: Quantity
+    admission: Name | None = None
 
 
 class ReleaseHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,7 +53,7 @@ class Holds(msgspec.Struct, frozen=True):
 
 def endpoints(parts: FlashSales) -> list[Endpoint]:
     """The routes of flash_sales."""
-    return [*_hold_endpoints(parts), *sale_edge.endpoints(parts)]
+    return [*_hold_endpoints(parts), *sale_edge.endpoints(parts), *line_edge.endpoints(parts)]
 
 
 def _hold_endpoints(parts: FlashSales) -> list[Endpoint]:
@@ -87,6 +91,7 @@ def commands(parts: FlashSales) -> list[Command]:
     return [
         Command(op="hold.take", right=Right.SIGNED_IN, body=TakeHoldHere, action=partial(_take_here, parts)),
         Command(op="hold.release", right=Right.SIGNED_IN, body=ReleaseHold, action=partial(_release_here, parts)),
+        *line_edge.commands(parts),
     ]
 
 
@@ -94,6 +99,7 @@ def loops(parts: FlashSales) -> list[Loop]:
     """The worker's loops."""
     return [
         Loop("flash_sales.move_sales", SALES_PERIOD_S, partial(rounds.move_sales, parts)),
+        Loop("flash_sales.serve_lines", LINES_PERIOD_S, partial(serve_lines, parts)),
         Loop("flash_sales.end_overdue_holds", EXPIRY_PERIOD_S, partial(rounds.end_overdue_holds, parts)),
         Loop("flash_sales.follow_postgres", FOLLOW_PERIOD_S, partial(rounds.follow_postgres, parts)),
         Loop("flash_sales.retire_sales", RETIRE_PERIOD_S, partial(rounds.retire_sales, parts)),
@@ -110,6 +116,8 @@ async def _take(parts: FlashSales, call: Call) -> Reply | Refusal:
         pool=body.pool,
         quantity=body.quantity,
         show=body.show or "",
+        address=call.address,
+        admission=body.admission or "",
     )
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
 
@@ -127,7 +135,14 @@ async def _take_here(parts: FlashSales, order: Order) -> Hold | Refusal:
     assert order.person is not None
     body: TakeHoldHere = order.body
     return await take_hold(
-        parts, person=order.person.id, key=order.id, pool=body.pool, quantity=body.quantity, show=order.show
+        parts,
+        person=order.person.id,
+        key=order.id,
+        pool=body.pool,
+        quantity=body.quantity,
+        show=order.show,
+        address=order.address,
+        admission=body.admission or "",
     )
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Final
 import msgspec
 
 from app import clock
+from app.flash_sales.address_rules import network_of
+from app.flash_sales.door import Verdict, Wish
 from app.flash_sales.gate import Decided
 from app.flash_sales.gate_wire import HoldRecord, PoolLabel, hold_id, pool_of
 from app.flash_sales.hold_index import HoldNote, KeyClaim, noted_holds
@@ -54,6 +56,14 @@ _REFUSALS: Final = {
     "not_found": ("There is no such item.", None),
     "paying": ("A payment for this hold is under way.", ALL_HELD_RETRY_MS),
 }
+_TURNED_AWAY: Final = {
+    Verdict.NOT_ADMITTED: Refusal("not_admitted", "This sale has a waiting room: join it and wait for your turn."),
+    Verdict.ADMISSION_USED: Refusal("admission_used", "This admission was used; each is for one hold."),
+    Verdict.NETWORK_LIMIT: Refusal("address_limit", "Your network has as many units of this sale as one may have."),
+    Verdict.IN_LINE: Refusal(
+        "all_held", "Others wait for what comes back; join the line behind them.", ALL_HELD_RETRY_MS
+    ),
+}
 _CODES: Final = {"paying": "payment_pending"}
 
 
@@ -87,15 +97,36 @@ def view_hold(hold: str, record: HoldRecord, label: PoolLabel, now_ms: int) -> H
     )
 
 
-async def take_hold(sales: FlashSales, *, person: str, key: str, pool: str, quantity: int, show: str) -> Hold | Refusal:
+async def take_hold(
+    sales: FlashSales,
+    *,
+    person: str,
+    key: str,
+    pool: str,
+    quantity: int,
+    show: str,
+    address: str = "",
+    admission: str = "",
+) -> Hold | Refusal:
     """Takes `quantity` units for the person, at the gate's price and until the gate's expiry. Idempotent by `key`.
 
-    `show` is where the person watches, "" for nowhere. The key is the person's own, for this body alone.
+    `show` is where the person watches, "" for nowhere. The key is the person's own, for this body alone. `admission`
+    is what the waiting room gave; `address` stands for the network whose units are counted.
     """
-    if show and not await sales.sells(show, pool):
+    entrance = await sales.entrance_of(pool)
+    if entrance is None or (show and not await sales.sells(show, pool)):
         return NOT_SOLD_HERE
-    if not await sales.claims.submit(KeyClaim(person, key, pool)):
+    wish = Wish(
+        person, key, network_of(address), quantity, entrance.per_address_limit, entrance.waiting_room, admission
+    )
+    claimed, verdict = await asyncio.gather(
+        sales.claims.submit(KeyClaim(person, key, pool)), sales.door.enter(pool, wish)
+    )
+    if not claimed:
+        await sales.door.back(pool, person, key, reuse=True)
         return MISMATCH
+    if verdict is not Verdict.IN:
+        return await _same_hold(sales, person, key, pool) or _TURNED_AWAY[verdict]
     decided = await sales.gate.take(
         pool,
         hold=hold_id(pool, clock.new_id()),
@@ -107,13 +138,27 @@ async def take_hold(sales: FlashSales, *, person: str, key: str, pool: str, quan
         ttl_ms=sales.settings.hold_ttl_s * 1000,
     )
     if decided.code not in {"granted", "same"}:
+        if decided.code not in {"rebuilding", "mismatch"}:  # else its first request stands, or nobody knows yet
+            await sales.door.back(pool, person, key, reuse=True)
         return refuse(decided)
     assert decided.hold is not None
     assert decided.label is not None
     # The grant stands, and the buyer gets its id, also without the note.
     note = HoldNote(person, key, pool, decided.id, decided.hold.granted_at_ms, decided.hold.expires_at_ms)
     await unless_away("hold", sales.notes.submit(note))
+    if entrance.waiting_room:
+        await unless_away("admission", sales.served.submit((pool, person, decided.id)))
     return view_hold(decided.id, decided.hold, decided.label, decided.now_ms)
+
+
+async def _same_hold(sales: FlashSales, person: str, key: str, pool: str) -> Hold | None:
+    """What this key was granted before somebody had to wait for it."""
+    for hold in await noted_holds(sales.valkey, person):
+        if pool_of(hold) == pool:
+            decided = await sales.gate.read(hold, person)
+            if decided.hold is not None and decided.label is not None and decided.hold.key == key:
+                return view_hold(hold, decided.hold, decided.label, decided.now_ms)
+    return None
 
 
 async def release_hold(sales: FlashSales, *, person: str, hold: str) -> Refusal | None:
@@ -123,6 +168,7 @@ async def release_hold(sales: FlashSales, *, person: str, hold: str) -> Refusal 
         assert decided.hold is not None
         assert decided.label is not None
         show = decided.label.show or decided.hold.show
+        await unless_away("door", sales.door.back(pool_of(hold) or "", person, decided.hold.key, reuse=False))
         if show:
             await unless_away("released hold", sales.rooms.tell(show, person, HoldReleased(hold)))
         return None

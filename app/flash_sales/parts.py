@@ -3,17 +3,23 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 from redis.asyncio import Redis
 
 from app import clock
+from app.flash_sales import line_store
+from app.flash_sales.door import Door
 from app.flash_sales.gate import Gate
+from app.flash_sales.gate_wire import EndedHold
 from app.flash_sales.hold_index import HoldNote, KeyClaim, claim_keys, note_holds
+from app.flash_sales.known import Entrance, EntranceOf, KnownBriefly
+from app.flash_sales.line_joins import Joining, find_places, write_joins
 from app.flash_sales.voice import Voice
 from app.rooms.bus import Rooms
 from app.settings import Settings
+from app.storage.away import unless_away
 from app.storage.group_commit import GroupCommit
 
 _SHOWS_OF_POOL: Final = """
@@ -21,7 +27,9 @@ _SHOWS_OF_POOL: Final = """
       FROM pools p JOIN variants v ON v.id = p.variant_id
       JOIN lineup l ON l.product_id = v.product_id
       JOIN shows s ON s.id = l.show_id
-     WHERE p.id = $1 AND p.flash_sale_id IS NULL AND s.state IN ('rehearsal', 'live', 'paused')"""
+     WHERE p.id = $1 AND p.flash_sale_id IS NULL AND s.state IN ('rehearsal', 'live', 'paused')
+    UNION
+    SELECT f.show_id FROM pools p JOIN flash_sales f ON f.id = p.flash_sale_id WHERE p.id = $1"""
 
 _SELLS: Final = """
     SELECT EXISTS (SELECT FROM shows s JOIN products d ON d.shop_id = s.shop_id
@@ -41,21 +49,30 @@ class FlashSales:
     rooms: Rooms
     settings: Settings
     gate: Gate
+    door: Door
     voice: Voice
     claims: GroupCommit[KeyClaim, bool]
     notes: GroupCommit[HoldNote, None]
+    joins: GroupCommit[Joining, Any]
+    places: GroupCommit[str, list[line_store.Entry]]
+    served: GroupCommit[tuple[str, str, str], None]
     sells: Callable[[str, str], Awaitable[bool]]  # (show, pool)
+    entrance_of: Callable[[str], Awaitable[Entrance | None]]
+    line_states: KnownBriefly
+    lines_said: dict[str, Any]
 
     async def close(self) -> None:
         """Answers what was asked and says what was heard. Postgres and Valkey must still be open."""
         await self.claims.drain()
         await self.gate.drain()
-        await self.notes.drain()
+        for batch in (self.notes, self.joins, self.places, self.served):
+            await batch.drain()
         await self.voice.drain()
+        await self.door.drain()
 
 
 class _ShowsOfPool:
-    """In which rooms an ordinary pool is of interest, remembered for SHOWS_KNOWN_S."""
+    """In which rooms a pool is of interest, remembered for SHOWS_KNOWN_S."""
 
     def __init__(self, pg: asyncpg.Pool) -> None:
         self._pg = pg
@@ -91,17 +108,46 @@ class _Sells:
         return True
 
 
+class _HoldsEnded:
+    """Holds that ended without their owner's doing: the door counts them no more, and who could not pay waits again."""
+
+    def __init__(self, pg: asyncpg.Pool, door: Door, entrance_of: EntranceOf) -> None:
+        self._pg = pg
+        self._door = door
+        self._entrance_of = entrance_of
+
+    async def __call__(self, pool: str, ended: list[EndedHold]) -> None:
+        await unless_away("ended holds", self._count_out(pool, ended))
+
+    async def _count_out(self, pool: str, ended: list[EndedHold]) -> None:
+        entrance = await self._entrance_of(pool)
+        if entrance is not None and (entrance.waiting_room or entrance.per_address_limit):
+            for one in ended:
+                await self._door.back(pool, one.hold.person, one.hold.key, reuse=False)
+        given_back = [one.id for one in ended if one.hold.state == "released"]
+        if given_back:
+            await line_store.bring_back(self._pg, given_back)
+
+
 def open_flash_sales(pg: asyncpg.Pool, valkey: Redis, rooms: Rooms, settings: Settings) -> FlashSales:
     """Connects nothing and starts nothing: tasks begin with the first hold."""
-    voice = Voice(rooms, _ShowsOfPool(pg))
+    door, entrance_of = Door(valkey), EntranceOf(pg)
+    voice = Voice(rooms, _ShowsOfPool(pg), _HoldsEnded(pg, door, entrance_of))
     return FlashSales(
         pg=pg,
         valkey=valkey,
         rooms=rooms,
         settings=settings,
         gate=Gate(pg, valkey, voice),
+        door=door,
         voice=voice,
         sells=_Sells(pg),
+        entrance_of=entrance_of,
         claims=GroupCommit(partial(claim_keys, valkey)),
         notes=GroupCommit(partial(note_holds, valkey)),
+        joins=GroupCommit(partial(write_joins, pg)),
+        places=GroupCommit(partial(find_places, pg)),
+        served=GroupCommit(partial(line_store.note_served, pg)),
+        line_states=KnownBriefly(),
+        lines_said={},
     )

@@ -84,3 +84,4 @@ async def retire_sales(sales: FlashSales) -> None:
     for row in await sale_store.gone_sales(sales.pg):
         await sales.rooms.set_state(row.view.show, f"sale:{row.view.id}", row.view.version + 1, None)
         await sales.rooms.set_state(row.view.show, f"pool:{row.view.pool}", 2**53 - 1, None)
+        await sales.rooms.set_state(row.view.show, f"line:{row.view.pool}", 2**53 - 1, None)

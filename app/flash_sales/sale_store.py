@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from app.flash_sales.draw_rules import commitment_of
 from app.flash_sales.moment import to_ms
 from app.flash_sales.sale_rules import OPEN_STATES, SaleState
 
@@ -24,7 +25,9 @@ class SaleProduct(msgspec.Struct, frozen=True):
 
 
 class Sale(msgspec.Struct, frozen=True):
-    """A flash sale as everybody sees it. `list_minor` is the compare-at price."""
+    """A flash sale as everybody sees it. `list_minor` is the compare-at price; `commitment` the hash of the waiting
+    room's seed, which is there once the draw has been made.
+    """
 
     id: str
     show: str
@@ -41,6 +44,9 @@ class Sale(msgspec.Struct, frozen=True):
     starts_at_ms: int
     ends_at_ms: int
     countdown_s: int
+    waiting_room: bool
+    commitment: str | None
+    seed: str | None
     version: int
 
 
@@ -78,12 +84,16 @@ class NewSale(msgspec.Struct, frozen=True):
     starts_at: datetime
     ends_at: datetime
     countdown_s: int
+    waiting_room: bool
+    draw_seed: bytes | None
+    per_address_limit: int
     created_by: str
 
 
 _SALE: Final = """
     SELECT s.id, s.show_id, s.state, s.variant_id, s.price_minor, s.compare_at_minor, s.per_buyer_limit, s.starts_at,
-           s.ends_at, s.countdown_s, s.version, p.id AS pool, p.allotment, p.sold, p.closed_at, o.id AS ordinary_pool,
+           s.ends_at, s.countdown_s, s.waiting_room, s.draw_seed, s.drawn_at, s.version,
+           p.id AS pool, p.allotment, p.sold, p.closed_at, o.id AS ordinary_pool,
            v.title AS variant_title, d.id AS product_id, d.title AS product_title, d.photo_id, h.currency
       FROM flash_sales s
       JOIN pools p ON p.flash_sale_id = s.id
@@ -117,8 +127,8 @@ _SHOW_STATE: Final = "SELECT state FROM shows WHERE id = $1"
 
 _INSERT_SALE: Final = """
     INSERT INTO flash_sales (id, show_id, variant_id, state, price_minor, compare_at_minor, per_buyer_limit, starts_at,
-                             ends_at, countdown_s, created_by)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"""
+                             ends_at, countdown_s, waiting_room, draw_seed, per_address_limit, created_by)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"""
 
 _INSERT_POOL: Final = "INSERT INTO pools (id, variant_id, flash_sale_id, allotment) VALUES ($1, $2, $3, $4)"
 
@@ -204,6 +214,9 @@ async def insert_sale(connection: Any, new: NewSale, ordinary_pool: str) -> bool
         new.starts_at,
         new.ends_at,
         new.countdown_s,
+        new.waiting_room,
+        new.draw_seed,
+        new.per_address_limit,
         new.created_by,
     )
     await connection.execute(_INSERT_POOL, new.pool, new.variant, new.id, new.allotment)
@@ -247,7 +260,7 @@ async def return_units(connection: Any, pool: str, ordinary_pool: str) -> None:
 
 
 def _row(row: Any) -> SaleRow:
-    photo = row["photo_id"]
+    photo, seed = row["photo_id"], row["draw_seed"]
     view = Sale(
         id=row["id"],
         show=row["show_id"],
@@ -264,6 +277,9 @@ def _row(row: Any) -> SaleRow:
         starts_at_ms=to_ms(row["starts_at"]),
         ends_at_ms=to_ms(row["ends_at"]),
         countdown_s=row["countdown_s"],
+        waiting_room=row["waiting_room"],
+        commitment=None if seed is None else commitment_of(seed),
+        seed=None if seed is None or row["drawn_at"] is None else seed.hex(),
         version=row["version"],
     )
     return SaleRow(view=view, sold=row["sold"], ordinary_pool=row["ordinary_pool"], closed=row["closed_at"] is not None)

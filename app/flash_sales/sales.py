@@ -4,12 +4,15 @@ A sale starts and ends by Valkey's clock, the one that times the holds. Units mo
 locks; out of the ordinary pool only those that its gate gives up, so no held unit is ever moved.
 """
 
+import secrets
 from typing import Annotated, Final
 
 import msgspec
 
 from app import clock
 from app.flash_sales import sale_store
+from app.flash_sales.address_rules import default_limit
+from app.flash_sales.draw_rules import SEED_BYTES
 from app.flash_sales.gate_wire import gate_keys
 from app.flash_sales.moment import from_ms, valkey_now_ms
 from app.flash_sales.parts import FlashSales
@@ -38,6 +41,7 @@ _NO_VARIANT: Final = Refusal("not_found", "There is no such variant in this show
 SHORT: Final = Refusal("stock_short", "There are not that many free units in stock; held ones cannot be moved.")
 _SHOW_ENDED: Final = Refusal("show_ended", "The show has ended.")
 _COUNTDOWN: Final = Refusal("malformed", "A countdown lasts 10 to 300 seconds; leave it out to start at once.")
+_NO_TIME_TO_WAIT: Final = Refusal("malformed", "A waiting room needs a countdown, or a time to start at.")
 _WHEN: Final = Refusal("malformed", "A sale starts within the next seven days.")
 _PRICE: Final = Refusal("price_invalid", "Give either price_minor, below the list price, or percent_off.")
 BUSY: Final = Refusal("rebuilding", "The stock is being counted; try again in a moment.", 250)
@@ -47,7 +51,8 @@ class CreateSale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /api/shows/{show}/flash-sales.
 
     With `starts_at_ms`, Unix time, the sale starts then and counts down `countdown_s` before; without, the countdown
-    begins now, or with no countdown the sale itself. All times are the server's.
+    begins now, or with no countdown the sale itself. All times are the server's. A sale with a waiting room needs time
+    before its start. `per_address_limit` is in units for one /24 or /64; 0 for none, left out for a wide one.
     """
 
     variant: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -56,17 +61,23 @@ class CreateSale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     duration_s: Annotated[int, msgspec.Meta(ge=30, le=1200)]
     countdown_s: Annotated[int, msgspec.Meta(ge=0, le=300)] | None = None
     starts_at_ms: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+    waiting_room: bool = False
+    per_address_limit: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
     price_minor: Annotated[int, msgspec.Meta(ge=1, le=AMOUNT_MINOR_MAX)] | None = None
     percent_off: Annotated[int, msgspec.Meta(ge=1, le=99)] | None = None
 
 
-class SaleChanged(msgspec.Struct, frozen=True, tag="sale", tag_field="t"):
-    """A room's event: the sale's state is now `state`."""
+class SaleChanged(msgspec.Struct, frozen=True, tag="sale", tag_field="t", omit_defaults=True):
+    """A room's event: the sale's state is now `state`. With a waiting room also the seed's hash, and once the draw has
+    been made the seed.
+    """
 
     sale: str
     state: str
     title: str
     at: int
+    commitment: str | None = None
+    seed: str | None = None
 
 
 def sale_price(wanted: CreateSale, list_minor: int) -> int | None:
@@ -84,6 +95,8 @@ def sale_times(wanted: CreateSale, now_ms: int) -> tuple[int, int] | Refusal:
         countdown_s = 0 if wanted.starts_at_ms is None else COUNTDOWN_S
     if 0 < countdown_s < COUNTDOWN_MIN_S:
         return _COUNTDOWN
+    if wanted.waiting_room and countdown_s == 0 and wanted.starts_at_ms is None:
+        return _NO_TIME_TO_WAIT
     if wanted.starts_at_ms is None:
         return now_ms + countdown_s * 1000, countdown_s
     if not now_ms < wanted.starts_at_ms <= now_ms + AHEAD_MAX_MS:
@@ -119,6 +132,9 @@ async def create_sale(sales: FlashSales, *, host: str, show: str, wanted: Create
         starts_at=from_ms(starts_at_ms),
         ends_at=from_ms(starts_at_ms + wanted.duration_s * 1000),
         countdown_s=countdown_s,
+        waiting_room=wanted.waiting_room,
+        draw_seed=secrets.token_bytes(SEED_BYTES) if wanted.waiting_room else None,
+        per_address_limit=_address_limit(wanted),
         created_by=host,
     )
     refused = await _write_sale(sales, new, variant.ordinary_pool)
@@ -126,6 +142,12 @@ async def create_sale(sales: FlashSales, *, host: str, show: str, wanted: Create
         return refused
     await unless_away("new sale's gate", sales.gate.sync(new.pool))
     return await announce(sales, show, new.id)
+
+
+def _address_limit(wanted: CreateSale) -> int:
+    if wanted.per_address_limit is not None:
+        return wanted.per_address_limit
+    return default_limit(allotment=wanted.allotment, per_buyer_limit=wanted.per_buyer_limit)
 
 
 async def _write_sale(sales: FlashSales, new: NewSale, ordinary_pool: str) -> Refusal | None:
@@ -249,7 +271,7 @@ async def announce(sales: FlashSales, show: str, sale: str) -> Sale:
     assert row is not None
     view = row.view
     await unless_away("sale state", say_sale(sales, row))
-    changed = SaleChanged(sale, view.state, view.product.title, clock.now_ms())
+    changed = SaleChanged(sale, view.state, view.product.title, clock.now_ms(), view.commitment, view.seed)
     await unless_away("sale event", sales.rooms.append(show, changed))
     return view
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from app.flash_sales.gate_wire import GateResult, decode_label
+from app.flash_sales.gate_wire import EndedHold, GateResult, decode_label
 from app.flash_sales.sale_rules import pool_status
 from app.rooms.bus import Rooms
 from app.storage.away import unless_away
@@ -48,11 +48,17 @@ def pool_state(pool: str, result: GateResult) -> PoolState:
 
 
 class Voice:
-    """`find_shows` answers in which shows' rooms a pool is of interest."""
+    """`find_shows` answers in which shows' rooms a pool is of interest; `ended` hears of the holds that ended."""
 
-    def __init__(self, rooms: Rooms, find_shows: Callable[[str], Awaitable[list[str]]]) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        find_shows: Callable[[str], Awaitable[list[str]]],
+        ended: Callable[[str, list[EndedHold]], Awaitable[None]],
+    ) -> None:
         self._rooms = rooms
         self._find_shows = find_shows
+        self._ended = ended
         self._next: dict[str, GateResult] = {}
         self._spoken: dict[str, int] = {}
         self._speaking: dict[str, asyncio.Task[None]] = {}
@@ -65,15 +71,19 @@ class Voice:
             if pool not in self._speaking:
                 self._speaking[pool] = asyncio.create_task(self._speak(pool), name=f"voice of {pool}")
         if result.ended:
-            task = asyncio.create_task(self._tell_owners(result), name="ended holds")
+            task = asyncio.create_task(self._tell_owners(pool, result), name="ended holds")
             self._telling.add(task)
             task.add_done_callback(self._telling.discard)
 
     async def say_again(self, pool: str, result: GateResult) -> None:
         """Says the state at once, also when it is not new: a room that has it drops it by its version."""
         sale_show = decode_label(result.label).show
-        for show in [sale_show] if sale_show else await self._find_shows(pool):
+        for show in [sale_show] if sale_show else await self.shows_of(pool):
             await self._rooms.set_state(show, f"pool:{pool}", result.version, pool_state(pool, result))
+
+    async def shows_of(self, pool: str) -> list[str]:
+        """In whose rooms the pool is of interest."""
+        return await self._find_shows(pool)
 
     async def drain(self) -> None:
         """Waits until everything heard has been said."""
@@ -91,7 +101,8 @@ class Voice:
         finally:
             del self._speaking[pool]
 
-    async def _tell_owners(self, result: GateResult) -> None:
+    async def _tell_owners(self, pool: str, result: GateResult) -> None:
+        await self._ended(pool, result.ended)
         sale_show = decode_label(result.label).show
         for one in result.ended:
             show = sale_show or one.hold.show

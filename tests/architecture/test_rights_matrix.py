@@ -68,6 +68,10 @@ ROUTES = {
     "POST /api/shows/{show}/flash-sales/{sale}/stock": "401 403 403 gone 404",
     "POST /api/shows/{show}/flash-sales/{sale}/end": "401 403 403 gone 404",
     "POST /api/shows/{show}/flash-sales/{sale}/cancel": "401 403 403 gone 404",
+    "GET /api/shows/{show}/flash-sales/{sale}/draw": "gone gone gone gone gone",
+    "GET /api/lines": SIGNED_IN,
+    "POST /api/lines": SIGNED_IN,
+    "DELETE /api/lines/{pool}": "401 gone gone gone gone",
     "GET /api/holds": SIGNED_IN,
     "POST /api/holds": SIGNED_IN,
     "DELETE /api/holds/{hold}": "401 gone gone gone gone",
@@ -109,6 +113,8 @@ COMMANDS = {
     "reaction.add": "sign_in in in in in",
     "hold.take": "sign_in in in in in",
     "hold.release": "sign_in in in in in",
+    "line.join": "sign_in in in in in",
+    "line.leave": "sign_in in in in in",
 }
 
 

@@ -1,0 +1,105 @@
+-- Decides who may ask one pool's gate at all: admissions of its waiting room, the limit of a network, the waitlist.
+--
+-- KEYS  1 admissions (hash)   person -> token, or token \0 idempotency key once it was used
+--       2 inside (hash)       person \0 idempotency key -> {network, units}, of holds that count
+--       3 networks (hash)     network -> units inside
+--       4 waiting (string)    how many wait for units to come back; ends by itself when nobody says it again
+-- ARGV  1 operations, a MessagePack array of arrays:
+--         {"enter", person, key, network, units, network_limit, by_admission, token}
+--         {"back", person, key, reuse}   its hold was refused or has ended; with `reuse` the admission counts again
+--         {"admit", person, token}       says an admission, as often as one likes
+--         {"expel", person}
+--         {"waiting", count, ttl_ms}
+--       2 how long all this is kept after the last word, in ms
+-- RESULT  MessagePack array of words, one an operation: for "enter" in, not_admitted, admission_used, network_limit or
+--         in_line; for the others done.
+--
+-- The race it closes: two requests with one admission, or of one network at its limit, both passing the look before
+-- either is written down.
+
+local admissions_key, inside_key, networks_key, waiting_key = unpack(KEYS)
+local ops, kept_ms = cmsgpack.unpack(ARGV[1]), ARGV[2]
+local act = {}
+
+function act.enter(op)
+    local person, key, network, units, limit, by_admission, token = op[2], op[3], op[4], op[5], op[6], op[7], op[8]
+    local field = person .. '\0' .. key
+    if redis.call('HEXISTS', inside_key, field) == 1 then
+        return 'in'
+    end
+    if by_admission then
+        local there = redis.call('HGET', admissions_key, person)
+        if there ~= token then
+            local used = there and token ~= '' and string.sub(there, 1, #token + 1) == token .. '\0'
+            return used and 'admission_used' or 'not_admitted'
+        end
+    elseif tonumber(redis.call('GET', waiting_key) or 0) > 0 then
+        return 'in_line'
+    end
+    local counted = limit > 0 and network ~= ''
+    if counted and tonumber(redis.call('HGET', networks_key, network) or 0) + units > limit then
+        return 'network_limit'
+    end
+    if counted then
+        redis.call('HINCRBY', networks_key, network, units)
+        redis.call('PEXPIRE', networks_key, kept_ms)
+    end
+    if by_admission then
+        redis.call('HSET', admissions_key, person, token .. '\0' .. key)
+        redis.call('PEXPIRE', admissions_key, kept_ms)
+    end
+    if counted or by_admission then
+        redis.call('HSET', inside_key, field, cmsgpack.pack({counted and network or '', units}))
+        redis.call('PEXPIRE', inside_key, kept_ms)
+    end
+    return 'in'
+end
+
+function act.back(op)
+    local person, key, reuse = op[2], op[3], op[4]
+    local field = person .. '\0' .. key
+    local packed = redis.call('HGET', inside_key, field)
+    if not packed then
+        return 'done'
+    end
+    local entry = cmsgpack.unpack(packed)
+    redis.call('HDEL', inside_key, field)
+    if entry[1] ~= '' and redis.call('HINCRBY', networks_key, entry[1], -entry[2]) <= 0 then
+        redis.call('HDEL', networks_key, entry[1])
+    end
+    local there = reuse and redis.call('HGET', admissions_key, person)
+    if there and string.sub(there, -#key - 1) == '\0' .. key then
+        redis.call('HSET', admissions_key, person, string.sub(there, 1, #there - #key - 1))
+    end
+    return 'done'
+end
+
+function act.admit(op)
+    local person, token = op[2], op[3]
+    local there = redis.call('HGET', admissions_key, person)
+    if not there or (there ~= token and string.sub(there, 1, #token + 1) ~= token .. '\0') then
+        redis.call('HSET', admissions_key, person, token)
+        redis.call('PEXPIRE', admissions_key, kept_ms)
+    end
+    return 'done'
+end
+
+function act.expel(op)
+    redis.call('HDEL', admissions_key, op[2])
+    return 'done'
+end
+
+function act.waiting(op)
+    if op[2] > 0 then
+        redis.call('SET', waiting_key, op[2], 'PX', op[3])
+    else
+        redis.call('DEL', waiting_key)
+    end
+    return 'done'
+end
+
+local answers = {}
+for i, op in ipairs(ops) do
+    answers[i] = act[op[1]](op)
+end
+return cmsgpack.pack(answers)

@@ -1,0 +1,44 @@
+"""What is published of a waiting room's draw. Owns the shape that `verify-draw` reads; the draw is draw_rules.py's."""
+
+from typing import Final
+
+import msgspec
+
+from app.flash_sales import line_store, sale_store
+from app.flash_sales.draw_rules import draw_fault
+from app.flash_sales.parts import FlashSales
+from app.refusal import Refusal
+
+_NO_DRAW: Final = Refusal("not_found", "There is no such sale with a waiting room in this show.")
+
+
+class Draw(msgspec.Struct, frozen=True):
+    """A draw as anybody may check it. `order` has the entries of those who came before the start, in the order in
+    which they are served; it is empty, and `seed` None, until the draw has been made. Hexadecimal.
+    """
+
+    sale: str
+    commitment: str
+    seed: str | None
+    order: list[str]
+
+
+async def read_draw(sales: FlashSales, show: str, sale: str) -> Draw | Refusal:
+    """The draw of a sale of this show."""
+    row = await sale_store.read_sale(sales.pg, show, sale)
+    if row is None or row.view.commitment is None:
+        return _NO_DRAW
+    order = [] if row.view.seed is None else await line_store.drawn_entries(sales.pg, row.view.pool)
+    return Draw(sale=sale, commitment=row.view.commitment, seed=row.view.seed, order=order)
+
+
+def check_draw(published: bytes, commitment: str | None = None) -> str:
+    """What a correct draw is, in one sentence. ValueError says what is wrong with the draw, or with its JSON.
+
+    `commitment` is the hash that the room said before the start, for whoever kept it.
+    """
+    draw = msgspec.json.decode(published, type=Draw)
+    fault = draw_fault(commitment=commitment or draw.commitment, seed_hex=draw.seed, entries=draw.order)
+    if fault is not None:
+        raise ValueError(fault)
+    return f"The draw of sale {draw.sale} is right: {len(draw.order)} entries in the order that the seed gives."

@@ -1,0 +1,177 @@
+"""The worker's round over lines: draws, lets lapse, serves in order as many as units are free, tells what changed.
+
+It may run in several workers at once, one of which serves a line, and may die anywhere: the next round does the rest.
+An offer's hold has a key of its own, so that an offer is made once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from app import clock
+from app.flash_sales import line_store
+from app.flash_sales.draw_rules import draw_order
+from app.flash_sales.gate_wire import hold_id
+from app.flash_sales.hold_index import HoldNote
+from app.flash_sales.holds import Hold, view_hold
+from app.flash_sales.line_rules import EntryEvent, EntryState, change_entry, to_serve
+from app.flash_sales.line_store import Entry, LineFacts
+from app.flash_sales.lines import LineState, PlaceChanged, line_state, view_place
+from app.flash_sales.moment import from_ms, valkey_now_ms
+from app.flash_sales.parts import FlashSales
+from app.flash_sales.sale_rules import OPEN_STATES, SaleState
+from app.flash_sales.sales import announce
+from app.storage.away import unless_away
+
+TOLD_AT_ONCE: Final = 100
+_RUNNING: Final = frozenset({SaleState.RUNNING, SaleState.SOLD_OUT})
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """Somebody whose place changed, with the hold of an offer."""
+
+    entry: Entry
+    hold: Hold | None = None
+
+
+async def serve_lines(sales: FlashSales) -> None:
+    """One round over all lines."""
+    for pool in await line_store.pools_with_lines(sales.pg):
+        await serve_line(sales, pool)
+
+
+async def serve_line(sales: FlashSales, pool: str) -> None:
+    """One round over one line."""
+    facts = (await line_store.read_facts(sales.pg, [pool]))[pool]
+    drawn: list[Entry] = []
+    if facts.waiting_room and facts.drawn_at_ms is None and facts.sale_state in _RUNNING:
+        drawn = await draw(sales, facts)
+        facts = (await line_store.read_facts(sales.pg, [pool]))[pool]
+    async with sales.pg.acquire() as connection, connection.transaction():
+        if not await line_store.may_serve(connection, pool):
+            return
+        told = await _end_what_is_over(sales, connection, facts)
+        if facts.sale is None or facts.sale_state in _RUNNING:
+            told += await _serve(sales, connection, facts)
+    state = line_state(facts, await line_store.count_line(sales.pg, pool))
+    await sales.door.say_waiting(pool, 0 if facts.waiting_room else state.waiting)
+    served = {one.entry.id for one in told}
+    told += [_Told(entry) for entry in drawn if entry.id not in served]
+    await _tell(sales, told, state)
+    await _say(sales, state)
+
+
+async def draw(sales: FlashSales, facts: LineFacts) -> list[Entry]:
+    """Gives those who came before the start their places, once; answers with them. Publishes the seed."""
+    assert facts.sale is not None
+    assert facts.show is not None
+    async with sales.pg.acquire() as connection, connection.transaction():
+        await line_store.lock_places(connection, [facts.pool])
+        seed = await line_store.note_draw(connection, facts.sale)
+        if seed is None:
+            return []
+        order = draw_order(seed, await line_store.undrawn(connection, facts.pool))
+        await line_store.place_drawn(connection, order)
+        entries = await line_store.head_of(connection, facts.pool, len(order))
+    await announce(sales, facts.show, facts.sale)
+    return entries
+
+
+async def _end_what_is_over(sales: FlashSales, connection: Any, facts: LineFacts) -> list[_Told]:
+    whole = facts.closed or (facts.sale_state is not None and facts.sale_state not in OPEN_STATES)
+    ended = await line_store.end_line(connection, facts.pool, whole=whole)
+    ended += await line_store.lapse_overdue(connection, facts.pool, from_ms(await valkey_now_ms(sales.valkey)))
+    for one in ended:
+        if one.admission is not None:
+            await sales.door.expel(facts.pool, one.person)
+    return [_Told(one) for one in ended]
+
+
+async def _serve(sales: FlashSales, connection: Any, facts: LineFacts) -> list[_Told]:
+    looked = (await sales.gate.look(facts.pool)).result
+    if looked is None:
+        return []
+    admitted = await line_store.admitted_in(connection, facts.pool) if facts.waiting_room else []
+    # Said again each round: a Valkey that was lost knows of no admission.
+    await asyncio.gather(*(sales.door.admit(facts.pool, one.person, one.admission or "") for one in admitted))
+    free = to_serve(left=looked.left, admitted=len(admitted))
+    head = await line_store.head_of(connection, facts.pool, free) if free else []
+    if not head:
+        return []
+    if facts.waiting_room:
+        return await _admit(sales, connection, head)
+    return await _offer(sales, connection, head)
+
+
+async def _admit(sales: FlashSales, connection: Any, head: Sequence[Entry]) -> list[_Told]:
+    until_ms = await valkey_now_ms(sales.valkey) + sales.settings.offer_ttl_s * 1000
+    admitted = [
+        msgspec.structs.replace(
+            one, state=change_entry(one.state, EntryEvent.ADMIT), admission=clock.new_secret(), until_ms=until_ms
+        )
+        for one in head
+    ]
+    await line_store.serve(connection, EntryEvent.ADMIT, admitted)
+    await asyncio.gather(*(sales.door.admit(one.pool, one.person, one.admission or "") for one in admitted))
+    return [_Told(one) for one in admitted]
+
+
+async def _offer(sales: FlashSales, connection: Any, head: Sequence[Entry]) -> list[_Told]:
+    made = await asyncio.gather(*(_hold_for(sales, one) for one in head))
+    offers = [one for one in made if one is not None and one.entry.state is EntryState.OFFERED]
+    refused = [one for one in made if one is not None and one.entry.state is EntryState.OVER]
+    await line_store.serve(connection, EntryEvent.OFFER, [one.entry for one in offers])
+    await line_store.end_entries(connection, [one.entry.id for one in refused], EntryEvent.END, EntryState.OVER)
+    return [*offers, *refused]
+
+
+async def _hold_for(sales: FlashSales, entry: Entry) -> _Told | None:
+    """Takes one unit for the person; None when none was free after all."""
+    key = f"offer:{entry.id}:{entry.tries}"
+    decided = await sales.gate.take(
+        entry.pool,
+        hold=hold_id(entry.pool, clock.new_id()),
+        person=entry.person,
+        key=key,
+        body=f"1:{entry.show}",
+        quantity=1,
+        show=entry.show,
+        ttl_ms=sales.settings.offer_ttl_s * 1000,
+    )
+    if decided.code == "over_limit":
+        return _Told(msgspec.structs.replace(entry, state=change_entry(entry.state, EntryEvent.END)))
+    if decided.hold is None or decided.label is None or decided.code not in {"granted", "same"}:
+        return None
+    record = decided.hold
+    note = HoldNote(entry.person, key, entry.pool, decided.id, record.granted_at_ms, record.expires_at_ms)
+    await unless_away("offer", sales.notes.submit(note))
+    offered = msgspec.structs.replace(
+        entry,
+        state=change_entry(entry.state, EntryEvent.OFFER),
+        hold=decided.id,
+        until_ms=record.expires_at_ms,
+    )
+    return _Told(offered, view_hold(decided.id, record, decided.label, decided.now_ms))
+
+
+async def _tell(sales: FlashSales, told: Sequence[_Told], state: LineState) -> None:
+    for at in range(0, len(told), TOLD_AT_ONCE):
+        some = told[at : at + TOLD_AT_ONCE]
+        hints = [
+            (one.entry.show, one.entry.person, PlaceChanged(view_place(one.entry, state), one.hold)) for one in some
+        ]
+        await asyncio.gather(*(unless_away("place in line", sales.rooms.tell(*hint)) for hint in hints))
+
+
+async def _say(sales: FlashSales, state: LineState) -> None:
+    """Says how the line stands, if that is new since the last round of this process."""
+    if sales.lines_said.get(state.pool) == state:
+        return
+    if len(sales.lines_said) >= line_store.LINES_MAX:
+        sales.lines_said.clear()
+    sales.lines_said[state.pool] = state
+    version = await line_store.next_version(sales.pg)
+    for show in await sales.voice.shows_of(state.pool):
+        await unless_away("line", sales.rooms.set_state(show, f"line:{state.pool}", version, state))
