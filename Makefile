@@ -17,13 +17,15 @@ run-lan:
 # Files of tests are spread over the cores, each process with servers of its own; ARGS="-n 0" runs them in one.
 test:
 	@bin/setup test
-	@CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest $(SPREAD) $(ARGS)
+	@$(ALIKE) CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest $(SPREAD) $(ARGS)
 SPREAD = -n auto --maxprocesses 4 --dist loadfile
+# Sets are in the same order in all of them, in another one in each run.
+ALIKE = PYTHONHASHSEED=$$(od -An -N2 -tu2 /dev/urandom | tr -d " ")
 
 # Everything, with the tests that take minutes each.
 test-long:
 	@bin/setup test
-	@CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest -m "long or not long" $(SPREAD) $(ARGS)
+	@$(ALIKE) CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest -m "long or not long" $(SPREAD) $(ARGS)
 
 lint:
 	@bin/setup test
