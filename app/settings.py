@@ -12,6 +12,27 @@ class SettingError(ValueError):
     """A setting is missing or malformed; the message names it and what it should look like."""
 
 
+STRIPE_SECRETS_MAX = 2
+
+
+class StripeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to talk to Stripe. Never printed: `repr` shows no secret."""
+
+    secret_key: str
+    publishable_key: str
+    webhook_secrets: tuple[str, ...] = ()  # two while one is being rolled
+    account: str = ""  # acct_…; events of any other account are refused
+    api_base: str = ""  # empty: Stripe's own
+
+    def __repr__(self) -> str:
+        return f"StripeSettings(publishable_key={self.publishable_key!r})"
+
+    @property
+    def live(self) -> bool:
+        """True when the keys move real money."""
+        return "_live_" in self.secret_key
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the environment decides. Times end in their unit."""
 
@@ -34,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     payment_timeout_s: int = 20
     settle_after_s: int = 30
     chat_per_10_s: int = 10
+    stripe: StripeSettings | None = None  # without: payments are simulated
 
     @property
     def secure(self) -> bool:
@@ -84,6 +106,7 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
         payment_timeout_s=_number(env, "PAYMENT_TIMEOUT_S", 20, 1, 300),
         settle_after_s=_number(env, "SETTLE_AFTER_S", 30, 1, 3600),
         chat_per_10_s=_number(env, "CHAT_PER_10_S", 10, 1, 1000),
+        stripe=_stripe(env),
     )
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise SettingError("TLS_CERT and TLS_KEY go together: set both or none")
@@ -93,6 +116,37 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
     _check_scheme("DATABASE_URL", settings.database_url, "postgresql://", "postgres://")
     _check_scheme("REDIS_URL", settings.redis_url, "redis://", "rediss://", "unix://")
     return settings
+
+
+def _secret(env: Mapping[str, str], name: str) -> str:
+    """The value of `name`, or what is in the file that `name`_FILE names."""
+    path = env.get(f"{name}_FILE", "")
+    try:
+        return Path(path).read_text().strip() if path else env.get(name, "")
+    except OSError as error:
+        raise SettingError(f"{name}_FILE is {path}, which cannot be read") from error
+
+
+def _stripe(env: Mapping[str, str]) -> StripeSettings | None:
+    stripe = StripeSettings(
+        secret_key=_secret(env, "STRIPE_SECRET_KEY"),
+        publishable_key=env.get("STRIPE_PUBLISHABLE_KEY", ""),
+        webhook_secrets=tuple(_secret(env, "STRIPE_WEBHOOK_SECRET").replace(",", " ").split()),
+        account=env.get("STRIPE_ACCOUNT", ""),
+        api_base=env.get("STRIPE_API_BASE", ""),
+    )
+    if not (stripe.secret_key or stripe.publishable_key):
+        return None
+    if not stripe.secret_key.startswith(("sk_", "rk_")) or not stripe.publishable_key.startswith("pk_"):
+        raise SettingError("STRIPE_SECRET_KEY (sk_… or rk_…) and STRIPE_PUBLISHABLE_KEY (pk_…) go together")
+    if stripe.live is not ("_live_" in stripe.publishable_key):
+        raise SettingError("STRIPE_SECRET_KEY and STRIPE_PUBLISHABLE_KEY are of different modes, live and test")
+    if len(stripe.webhook_secrets) > STRIPE_SECRETS_MAX or not all(
+        one.startswith("whsec_") for one in stripe.webhook_secrets
+    ):
+        raise SettingError("STRIPE_WEBHOOK_SECRET should be one or two secrets that begin with whsec_")
+    _check_scheme("STRIPE_API_BASE", stripe.api_base, "https://", "http://127.0.0.1:")
+    return stripe
 
 
 def _check_scheme(name: str, url: str, *schemes: str) -> None:

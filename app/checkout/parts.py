@@ -23,6 +23,7 @@ TOLD_SIDE_BY_SIDE_MAX: Final = 8
 TOLD_PAUSE_MAX_S: Final = 60.0
 ASKED_SIDE_BY_SIDE_MAX: Final = 32
 ASKED_PAUSE_MAX_S: Final = 3600.0
+STRIPE_SCRIPT: Final = "https://js.stripe.com/v3/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,14 @@ class Checkout:
         await self.attempts.drain()
         await self.commits.drain()
         await self.outbox.close()
+        await self.provider.aclose()
 
 
 def open_checkout(
     pg: asyncpg.Pool, gate: Gate, rooms: Rooms, settings: Settings, provider: Provider | None = None
 ) -> Checkout:
-    """Connects nothing and starts nothing. Without a provider: the simulated one."""
-    chosen = provider or SimulatedProvider(pg, silence_s=2.0 * settings.payment_timeout_s)
+    """Connects nothing and starts nothing. Without a provider: Stripe if it is configured, else the simulated one."""
+    chosen = provider or _open_provider(pg, settings)
     patient = Patience(chosen, settings.payment_timeout_s)
 
     async def look_again_here(payment: str) -> bool:
@@ -72,9 +74,23 @@ def open_checkout(
         gate=gate,
         provider=patient,
         simulated=chosen if isinstance(chosen, SimulatedProvider) else None,
-        offer=PaymentOffer("simulated", list(Method)),
+        offer=_offer(settings),
         attempts=GroupCommit(partial(write_attempts, pg)),
         commits=GroupCommit(partial(commit_orders, pg)),
         outbox=Outbox(pg, lanes),
     )
     return checkout
+
+
+def _open_provider(pg: asyncpg.Pool, settings: Settings) -> Provider:
+    if settings.stripe is None:
+        return SimulatedProvider(pg, silence_s=2.0 * settings.payment_timeout_s)
+    from app.checkout.stripe_provider import StripeProvider
+
+    return StripeProvider(pg, settings.stripe.secret_key, settings.stripe.api_base)
+
+
+def _offer(settings: Settings) -> PaymentOffer:
+    if settings.stripe is None:
+        return PaymentOffer("simulated", list(Method))
+    return PaymentOffer("stripe", script=STRIPE_SCRIPT, publishable_key=settings.stripe.publishable_key)

@@ -48,6 +48,15 @@ class Payment(msgspec.Struct, frozen=True):
     buyer: str
 
 
+class Refund(msgspec.Struct, frozen=True):
+    """What is to be given back of a captured payment. `id` is the refund's idempotency key."""
+
+    id: str
+    attempt: str
+    amount_minor: int
+    currency: str
+
+
 class Provider(Protocol):
     """A payment provider with two steps: reserve the money, then take it."""
 
@@ -71,6 +80,12 @@ class Provider(Protocol):
 
     async def void(self, attempt: str) -> Answer:
         """VOIDED: the money is free and a late authorisation of the same attempt will be refused. Else what stands."""
+
+    async def refund(self, refund: Refund) -> Answer:
+        """REFUNDED, once per refund however often it is asked; SILENT while it is on its way; else refused."""
+
+    async def aclose(self) -> None:
+        """Closes what is open towards the provider."""
 
 
 class Patience:
@@ -101,6 +116,14 @@ class Patience:
     async def void(self, attempt: str) -> Answer:
         """As the provider's; also SILENT."""
         return await self._wait("void", self._provider.void(attempt), Answer.SILENT)
+
+    async def refund(self, refund: Refund) -> Answer:
+        """As the provider's."""
+        return await self._wait("refund", self._provider.refund(refund), Answer.SILENT)
+
+    async def aclose(self) -> None:
+        """As the provider's."""
+        await self._provider.aclose()
 
     async def _wait(self, what: str, call: Awaitable[Told], otherwise: Told) -> Told:
         try:

@@ -9,7 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from app.checkout.provider import Answer, Payment
+from app.checkout.provider import Answer, Payment, Refund
 
 
 class Method(StrEnum):
@@ -51,6 +51,17 @@ _VOID: Final = """
     VALUES ($1, '', 0, '', 'voided')
     ON CONFLICT (attempt_id) DO UPDATE SET state = 'voided'
      WHERE simulated_payments.state IN ('authorised', 'challenge')"""
+
+# Never more than was captured, whoever asks.
+_REFUND: Final = """
+    INSERT INTO simulated_refunds (id, attempt_id, amount_minor)
+    SELECT $1, p.attempt_id, $3 FROM simulated_payments p
+     WHERE p.attempt_id = $2 AND p.state = 'captured' AND p.currency = $4
+       AND $3 + (SELECT coalesce(sum(r.amount_minor), 0) FROM simulated_refunds r WHERE r.attempt_id = $2)
+           <= p.amount_minor
+    ON CONFLICT (id) DO NOTHING"""
+
+_REFUNDED: Final = "SELECT EXISTS (SELECT FROM simulated_refunds WHERE id = $1)"
 
 
 class SimulatedProvider:
@@ -107,3 +118,11 @@ class SimulatedProvider:
         """Frees the money; what is captured stays captured."""
         await self._pg.execute(_VOID, attempt)
         return await self.look(attempt)
+
+    async def refund(self, refund: Refund) -> Answer:
+        """Gives back at once."""
+        await self._pg.execute(_REFUND, refund.id, refund.attempt, refund.amount_minor, refund.currency)
+        return Answer.REFUNDED if await self._pg.fetchval(_REFUNDED, refund.id) else Answer.DECLINED
+
+    async def aclose(self) -> None:
+        """Nothing is open: the pool is its owner's."""

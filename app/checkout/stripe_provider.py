@@ -1,0 +1,181 @@
+"""Stripe as the payment provider: PaymentIntents with manual capture, by Stripe's own library, without blocking.
+
+A PaymentIntent is made without asking for money, noted in Postgres, and only then confirmed. So whatever is cut off in
+between, money is reserved only for an intent that we can look up, and voiding an attempt that Stripe has not heard of
+is a note here, which a late authorisation finds.
+"""
+
+import re
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
+
+import asyncpg
+import stripe
+import structlog
+
+from app.checkout.provider import Answer, Payment, ProviderAway, Refund
+from app.checkout.stripe_rules import answer_of, refund_answer_of, to_units
+
+HTTP_TIMEOUT_S: Final = 60.0  # the last resort: Patience ends every call earlier
+REFUNDS_MAX: Final = 100
+_METHOD: Final = re.compile(r"pm_[A-Za-z0-9_]{1,250}")
+
+log = structlog.get_logger()
+Told = TypeVar("Told")
+
+_READ: Final = "SELECT intent, voided_at IS NOT NULL AS voided FROM stripe_payments WHERE attempt_id = $1"
+
+_NOTE: Final = """
+    INSERT INTO stripe_payments (attempt_id, intent) VALUES ($1, $2) ON CONFLICT (attempt_id) DO NOTHING
+    RETURNING attempt_id"""
+
+_VOID: Final = """
+    INSERT INTO stripe_payments (attempt_id, voided_at) VALUES ($1, now())
+    ON CONFLICT (attempt_id) DO UPDATE SET voided_at = coalesce(stripe_payments.voided_at, now())
+    RETURNING intent"""
+
+
+class StripeProvider:
+    """`api_base` is Stripe's unless a test says otherwise. Close it with `aclose`."""
+
+    def __init__(self, pg: asyncpg.Pool, secret_key: str, api_base: str = "") -> None:
+        self._pg = pg
+        self._http = stripe.HTTPXClient(timeout=HTTP_TIMEOUT_S)
+        client = stripe.StripeClient(
+            secret_key,
+            base_addresses={"api": api_base} if api_base else {},
+            http_client=self._http,
+            max_network_retries=0,  # whoever asks again, and when, is decided by settler and outbox
+        )
+        self._intents = client.v1.payment_intents
+        self._refunds = client.v1.refunds
+
+    async def aclose(self) -> None:
+        """Closes the connections to Stripe."""
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+
+    def knows(self, method: str) -> bool:
+        """A payment method that Stripe's own frame made."""
+        return _METHOD.fullmatch(method) is not None
+
+    def takes(self, amount_minor: int, currency: str) -> bool:
+        """Whether the amount is one in Stripe's units."""
+        return to_units(amount_minor, currency) is not None
+
+    async def authorise(self, payment: Payment) -> Answer:
+        """Makes the intent, notes it, confirms it."""
+        try:
+            intent = await self._make(payment)
+        except (stripe.CardError, stripe.InvalidRequestError) as error:
+            log.info("stripe.refused", attempt=payment.attempt, code=error.code)
+            return Answer.DECLINED
+        if intent is None:
+            return Answer.VOIDED
+        try:
+            confirmed = await _ask(self._intents.confirm_async(intent, options=_once(f"{payment.attempt}:confirm")))
+        except stripe.CardError as error:
+            log.info("stripe.declined", attempt=payment.attempt, code=error.code)
+            return Answer.DECLINED
+        except stripe.InvalidRequestError:
+            return await self.look(payment.attempt)  # it was confirmed, or voided, by somebody else
+        return _answer(confirmed)
+
+    async def _make(self, payment: Payment) -> str | None:
+        """The attempt's intent, known to Postgres; None when the attempt was voided meanwhile."""
+        row = await self._pg.fetchrow(_READ, payment.attempt)
+        if row is None:
+            amount = to_units(payment.amount_minor, payment.currency)
+            assert amount is not None, "the caller asked whether Stripe takes it"
+            made = await _ask(
+                self._intents.create_async(
+                    {
+                        "amount": amount,
+                        "currency": payment.currency.lower(),
+                        "payment_method": payment.method,
+                        "allowed_payment_method_types": ["card"],
+                        "capture_method": "manual",
+                        "metadata": {"payment": payment.attempt, "account": payment.buyer},
+                    },
+                    options=_once(payment.attempt),
+                )
+            )
+            if await self._pg.fetchval(_NOTE, payment.attempt, made.id) is not None:
+                return made.id
+            row = await self._pg.fetchrow(_READ, payment.attempt)
+        intent: str | None = None if row["voided"] else row["intent"]
+        return intent
+
+    async def look(self, attempt: str) -> Answer:
+        """The intent's state."""
+        row = await self._pg.fetchrow(_READ, attempt)
+        if row is None:
+            return Answer.UNKNOWN
+        if row["intent"] is None:
+            return Answer.VOIDED
+        return _answer(await _ask(self._intents.retrieve_async(row["intent"])))
+
+    async def challenge(self, attempt: str) -> str:
+        """The intent's client secret, for Stripe's script on the buyer's page."""
+        row = await self._pg.fetchrow(_READ, attempt)
+        found = await _ask(self._intents.retrieve_async(row["intent"]))
+        return found.client_secret or ""
+
+    async def capture(self, attempt: str, order: str) -> Answer:
+        """Takes the whole amount, under the order's id."""
+        row = await self._pg.fetchrow(_READ, attempt)
+        try:
+            return _answer(await _ask(self._intents.capture_async(row["intent"], options=_once(f"{order}:capture"))))
+        except (stripe.CardError, stripe.InvalidRequestError) as error:
+            log.warning("stripe.capture_refused", attempt=attempt, code=error.code)
+            return await self.look(attempt)  # captured before, expired, cancelled
+
+    async def void(self, attempt: str) -> Answer:
+        """Cancels the intent; notes it where there is none yet."""
+        intent = await self._pg.fetchval(_VOID, attempt)
+        if intent is None:
+            return Answer.VOIDED
+        try:
+            return _answer(await _ask(self._intents.cancel_async(intent, options=_once(f"{attempt}:void"))))
+        except stripe.InvalidRequestError:
+            return await self.look(attempt)  # cancelled before, captured, or just being decided
+
+    async def refund(self, refund: Refund) -> Answer:
+        """Gives an amount back. Stripe forgets an idempotency key after a day, so what is there is looked at first."""
+        row = await self._pg.fetchrow(_READ, refund.attempt)
+        there = await _ask(self._refunds.list_async({"payment_intent": row["intent"], "limit": REFUNDS_MAX}))
+        for one in there.data:
+            known: Any = one.metadata
+            if known and "refund" in known and known["refund"] == refund.id:
+                return refund_answer_of(one.status or "")
+        amount = to_units(refund.amount_minor, refund.currency)
+        assert amount is not None, "a part of what Stripe took, decided by refund_rules"
+        try:
+            made = await _ask(
+                self._refunds.create_async(
+                    {"payment_intent": row["intent"], "amount": amount, "metadata": {"refund": refund.id}},
+                    options=_once(refund.id),
+                )
+            )
+        except (stripe.CardError, stripe.InvalidRequestError) as error:
+            log.warning("stripe.refund_refused", refund=refund.id, code=error.code)
+            return Answer.DECLINED
+        return refund_answer_of(made.status or "")
+
+
+def _once(key: str) -> Any:
+    """The options of a call that Stripe does once under this key."""
+    return {"idempotency_key": key}
+
+
+def _answer(intent: stripe.PaymentIntent) -> Answer:
+    return answer_of(intent.status, failed=intent.last_payment_error is not None)
+
+
+async def _ask(call: Awaitable[Told]) -> Told:
+    """The answer; a Stripe that cannot be reached, or that refuses to talk to us at all, is ProviderAway."""
+    try:
+        return await call
+    except (stripe.CardError, stripe.InvalidRequestError, stripe.IdempotencyError):
+        raise
+    except stripe.StripeError as error:
+        raise ProviderAway(f"stripe: {type(error).__name__} {error.http_status}") from error
