@@ -6,10 +6,14 @@ from typing import Any, Final
 import msgspec
 
 from app.chat import store
+from app.chat.events import Chat as Message
 from app.chat.parts import Chat
 from app.person import Person
+from app.rooms.bus import Spoken
+from app.rooms.sources import Words
 
 STORY_MAX: Final = 50
+_MESSAGE: Final = b'{"t":"chat",'  # how each begins that msgspec has encoded
 
 
 class ChatMemory:
@@ -21,6 +25,17 @@ class ChatMemory:
     async def story_of(self, show: str) -> Sequence[msgspec.Struct]:
         """The show's last messages that were not deleted."""
         return await store.last_messages(self._chat.pg, show, STORY_MAX)
+
+    async def unwritten(self, show: str, events: Sequence[bytes]) -> Sequence[Words]:
+        """Those of the events that are messages without a row."""
+        del show
+        said = [(event, msgspec.json.decode(event, type=Message)) for event in events if event.startswith(_MESSAGE)]
+        written = await store.written(self._chat.pg, [message.id for _, message in said])
+        return [Words(event, message.id, message.by.id) for event, message in said if message.id not in written]
+
+    async def said_before(self, show: str, ids: Sequence[str]) -> Spoken | None:
+        """Where a message with one of these ids was said, as far as it was copied."""
+        return await store.said_before(self._chat.pg, show, ids)
 
     async def sanctions_of(self, show: str) -> Mapping[str, int | None]:
         """Who may not write, by Postgres."""

@@ -7,6 +7,7 @@ import msgspec
 from app import clock
 from app.chat import store
 from app.chat.events import Act, Author, Chat, ChatDeleted, ChatGone, Who, who
+from app.chat.message_rules import message_ids
 from app.chat.moderation_rules import may_delete
 from app.chat.parts import Chat as ChatParts
 from app.chat.text_rules import clean_message
@@ -43,9 +44,9 @@ async def post(
     clean = clean_message(text)
     if isinstance(clean, Refusal):
         return clean
-    message = clock.new_id()
+    message, former = message_ids(show, person.id, key, now_ms)
     event = Chat(message, Author(person.id, person.name, standing), clean, now_ms)
-    answer = await chat.rooms.speak(show, person.id, key, event, event_id=message, pace=chat.pace)
+    answer = await chat.rooms.speak(show, person.id, event, event_id=message, former_id=former, pace=chat.pace)
     match answer:
         case Spoken():
             return Posted(answer.id, answer.o)
@@ -72,7 +73,8 @@ async def delete(chat: ChatParts, show: str, actor: Person, standing: Standing, 
     if not fresh and in_room is None:
         return None
     now_ms = clock.now_ms()
-    at = Spoken(found.epoch, found.offset) if in_room is None else Spoken(in_room.epoch, in_room.offset)
+    last = in_room or found
+    at = Spoken(last.epoch, last.offset, message)
     await chat.rooms.replace(show, at, ChatGone(message), ChatDeleted(message, who(actor), now_ms))
     author = Who(found.chat.by.id, found.chat.by.name)
     await chat.rooms.append(staff_room(show), Act(who(actor), "message.delete", author, now_ms))

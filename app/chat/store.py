@@ -10,6 +10,7 @@ import msgspec
 
 from app.chat.events import Author, Chat
 from app.person import Standing
+from app.rooms.bus import Spoken
 
 # Rows of the room's copies. A message whose show or author is gone has no place; one that was deleted meanwhile has
 # its row already, without its text, and keeps it.
@@ -35,6 +36,16 @@ RETURNING m.id
 # One message of a show, with where it was spoken.
 _MESSAGE: Final = """
 SELECT id, epoch, off, account_id, name, standing, body, sent_at FROM messages WHERE id = $1 AND show_id = $2
+"""
+
+# Which of these ids are taken, by messages of any show.
+_WRITTEN: Final = """
+SELECT id FROM messages WHERE id = ANY($1)
+"""
+
+# Where a message with one of these ids was said.
+_SAID_BEFORE: Final = """
+SELECT id, epoch, off FROM messages WHERE id = ANY($1) AND show_id = $2 LIMIT 1
 """
 
 # The show's last messages that still have their text, newest first.
@@ -117,6 +128,17 @@ async def find_message(pg: asyncpg.Pool, show: str, message: str) -> Copy | None
     """The message as far as it was copied."""
     row = await pg.fetchrow(_MESSAGE, message, show)
     return None if row is None else Copy(show, row["epoch"], row["off"], _chat(row))
+
+
+async def written(pg: asyncpg.Pool, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that have a row, deleted ones too."""
+    return {row["id"] for row in await pg.fetch(_WRITTEN, list(ids))}
+
+
+async def said_before(pg: asyncpg.Pool, show: str, ids: Sequence[str]) -> Spoken | None:
+    """Where the message with one of these ids was said."""
+    row = await pg.fetchrow(_SAID_BEFORE, list(ids), show)
+    return None if row is None else Spoken(row["epoch"], row["off"], row["id"])
 
 
 async def last_messages(pg: asyncpg.Pool, show: str, count: int) -> list[Chat]:

@@ -10,6 +10,8 @@ from typing import Final, Protocol
 import msgspec
 
 STAFF_SUFFIX: Final = ":staff"
+ONCE_TTL_MS: Final = 15 * 60 * 1000
+"""How long it is known under which id words were said, so that they are not said twice."""
 HISTORY_MAX: Final = 1000
 """How many events a room remembers: in Valkey, and in each worker's ring."""
 
@@ -86,12 +88,13 @@ class Rooms(Protocol):
         """Appends a sequenced event (the `m` of the wire) to the history and publishes it."""
 
     async def speak(
-        self, room: str, person: str, key: str, event: msgspec.Struct, *, event_id: str, pace: Pace
+        self, room: str, person: str, event: msgspec.Struct, *, event_id: str, former_id: str, pace: Pace
     ) -> Spoken | Muted | TooFast | Backlogged:
         """Like append, but only when `person` has no sanction and keeps the pace; one script decides and appends.
 
-        `key` is the person's own for this command: a retry answers with the first try's Spoken. `event_id` is that of
-        the event, which is also kept to be copied to Postgres.
+        The event's `event_id` is made from the command's: a retry has it again, or had it as `former_id`, and is
+        answered with the first try's Spoken, also when the room was lost in between. The event is also kept to be
+        copied to Postgres.
         """
 
     async def sanction(self, room: str, person: str, until_ms: int | None, event: msgspec.Struct) -> Spoken:
@@ -106,7 +109,9 @@ class Rooms(Protocol):
         """What the room knows against the person's speaking, None when nothing."""
 
     async def replace(self, room: str, at: Spoken, tombstone: msgspec.Struct, event: msgspec.Struct) -> Spoken:
-        """Puts a tombstone in the history at `at` (if it is still there) and appends `event`, in one script."""
+        """Puts a tombstone in the history at `at`, or where the words with its `id` are now (if anywhere), and appends
+        `event`, in one script. Whoever remembers these words cannot give them back any more.
+        """
 
     async def story(self, room: str) -> Story:
         """The room's history as Valkey has it now."""

@@ -8,8 +8,8 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from app import clock
+from app.rooms.keys import keys_of
 from app.rooms.presence import OPEN_AGE_MAX_MS, OPEN_ROOMS, OPEN_ROOMS_MAX
-from app.rooms.valkey_bus import keys_of
 
 COPIES_PER_READ: Final = 500
 

@@ -18,16 +18,19 @@ from app import clock
 from app.outage import EXTERNAL, is_outage
 from app.person import Person
 from app.rooms.frames import hint_body, text_frame
+from app.rooms.keys import channel_of
 from app.rooms.news import Hinted, News, Opened, Reacted, Set, StandingChanged, Told, read_news
 from app.rooms.room import LocalRoom
 from app.rooms.session import Phase
-from app.rooms.valkey_bus import PEOPLE_CHANNEL, Head, ValkeyRooms, channel_of
+from app.rooms.valkey_bus import PEOPLE_CHANNEL, Head, ValkeyRooms
 from app.rooms.viewer import Viewer
 from app.storage.loops import backoff_s
 
 CHECK_PERIOD_S: Final = 1.0
 REREAD_EVERY: Final = 3
 """Each so many checks all state keys are read again."""
+KEEP_EVERY: Final = 60
+"""Each so many checks Valkey is told that the rooms are in use."""
 LINGER_CHECKS: Final = 15
 """A room without viewers is kept for so many checks: a page that reloads finds it warm."""
 BACKLOG_MAX: Final = 2000
@@ -273,6 +276,8 @@ class Hub:
                 # Valkey has forgotten what viewers have seen: those offsets must not be given twice.
                 await self.bus.reopen(room.name, epoch, top)
                 continue
+            if epoch and view.e != epoch and await self.bus.give_back(room.name, view.e, room.memory()):
+                continue
             room.adopt(view)
             tracked.behind = 0
             backlog, tracked.backlog = tracked.backlog, []
@@ -295,6 +300,8 @@ class Hub:
         loaded = [tracked for tracked in self._rooms.values() if tracked.loaded and tracked.loading is None]
         before = [(tracked.room.ring.epoch, tracked.room.ring.top) for tracked in loaded]
         with_state = self._checks % REREAD_EVERY == 0
+        if self._checks % KEEP_EVERY == 0:
+            await self.bus.keep([tracked.room.name for tracked in loaded])
         heads = await self.bus.heads([tracked.room.name for tracked in loaded], with_state=with_state)
         for tracked, known, head in zip(loaded, before, heads, strict=True):
             if tracked.loading is not None or tracked.room.ring.epoch != known[0]:

@@ -5,7 +5,6 @@ comes or goes: only the sum is published, and only when it changed.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -14,9 +13,8 @@ from redis.asyncio import Redis
 from app import clock
 from app.rooms.bus import is_staff
 from app.rooms.hub import Hub
-from app.rooms.valkey_bus import channel_of, keys_of, room_script
+from app.rooms.keys import channel_of, keys_of, room_script
 from app.storage.loops import Loop
-from app.storage.valkey import Script
 
 REPORT_PERIOD_S: Final = 1.0
 WORD_AGE_MAX_MS: Final = 4_000
@@ -27,8 +25,7 @@ OPEN_ROOMS: Final = "rooms:open"
 OPEN_AGE_MAX_MS: Final = 60 * 60 * 1000
 OPEN_ROOMS_MAX: Final = 10_000
 
-_HERE: Final = Path(__file__).parent
-_present = Script(_HERE / "present.lua")
+_present = room_script("present.lua")
 _sum = room_script("sum.lua")
 
 

@@ -14,6 +14,7 @@ from app import clock
 from app.rooms.bus import HISTORY_MAX
 from app.rooms.frames import joined_body, last_portion, portion, room_body, text_frame
 from app.rooms.news import Set, Told
+from app.rooms.opening import Memory
 from app.rooms.ring import Ring
 from app.rooms.session import Share, Window, share_since
 from app.rooms.valkey_bus import RoomView
@@ -51,6 +52,10 @@ class LocalRoom:
     def window(self) -> Window:
         """What a viewer can be given now: everything that the live ones have."""
         return Window(self.ring.epoch, self.ring.first, self.flushed)
+
+    def memory(self) -> Memory:
+        """All that is remembered."""
+        return Memory(self.ring.epoch, self.ring.top, self.ring.slice(self.ring.first, self.ring.top))
 
     # From the bus.
 

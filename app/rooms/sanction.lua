@@ -12,9 +12,8 @@ if ARGV[3] == '' then
   redis.call('HDEL', KEYS[3], ARGV[2])
 else
   redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+  live_with(KEYS[1], KEYS[3])
 end
-local offset = redis.call('HINCRBY', KEYS[1], 'top', 1)
-redis.call('RPUSH', KEYS[2], ARGV[4])
-redis.call('LTRIM', KEYS[2], -tonumber(ARGV[5]), -1)
+local offset = append(KEYS[1], KEYS[2], ARGV[4], ARGV[5])
 publish(ARGV[1], 'm ' .. epoch .. ' ' .. offset .. ' ' .. ARGV[4])
 return {epoch, offset}

@@ -12,5 +12,6 @@ if known and tonumber(string.match(known, '^%d+')) >= tonumber(ARGV[3]) then
   return 0
 end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ' ' .. ARGV[4])
+live_with(KEYS[1], KEYS[2])
 publish(ARGV[1], 'k ' .. epoch .. ' ' .. ARGV[3] .. ' ' .. ARGV[2] .. ' ' .. ARGV[4])
 return 1

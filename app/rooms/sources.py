@@ -7,6 +7,7 @@ import msgspec
 from starlette.requests import HTTPConnection
 
 from app.person import Person, Standing
+from app.rooms.bus import Spoken
 
 
 class Identity(Protocol):
@@ -39,11 +40,25 @@ class StateSource(Protocol):
         """All of the feature's keys of the show's public room, each with its version and value."""
 
 
+class Words(msgspec.Struct, frozen=True):
+    """What a person said: the event, its id, and who."""
+
+    event: bytes
+    id: str
+    person: str
+
+
 class StorySource(Protocol):
     """Implemented by chat: the words of a lost room that survived in Postgres."""
 
     async def story_of(self, show: str) -> Sequence[msgspec.Struct]:
         """The show's last messages as the events they were, oldest first."""
+
+    async def unwritten(self, show: str, events: Sequence[bytes]) -> Sequence[Words]:
+        """Those of the events (JSON) that are words of a person and not in Postgres, not even as deleted ones."""
+
+    async def said_before(self, show: str, ids: Sequence[str]) -> Spoken | None:
+        """Where the words with one of these ids were said, as far as they are in Postgres."""
 
 
 class SanctionSource(Protocol):

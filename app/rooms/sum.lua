@@ -8,8 +8,7 @@ local epoch = epoch_of(KEYS[1])
 if not epoch then
   return -1
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock_ms()
 local sum = 0
 local words = redis.call('HGETALL', KEYS[3])
 for i = 1, #words, 2 do
@@ -32,5 +31,6 @@ if known then
 end
 version = string.format('%.0f', version)
 redis.call('HSET', KEYS[2], 'viewers', version .. ' ' .. value)
+live_with(KEYS[1], KEYS[2])
 publish(ARGV[1], 'k ' .. epoch .. ' ' .. version .. ' viewers ' .. value)
 return sum

@@ -4,8 +4,8 @@ It never holds a socket and never decides who may speak: the sources and the scr
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -13,8 +13,10 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from app import clock
+from app.rooms import opening
 from app.rooms.bus import (
     HISTORY_MAX,
+    ONCE_TTL_MS,
     Backlogged,
     Muted,
     Pace,
@@ -22,14 +24,13 @@ from app.rooms.bus import (
     Spoken,
     Story,
     TooFast,
-    is_staff,
     show_of,
 )
+from app.rooms.keys import channel_of, keys_of, room_script
+from app.rooms.opening import Memory, Remembered, give_back, open_room
 from app.rooms.sources import Sources
-from app.storage.valkey import SERVER_LUA, Argument, Script, server_of
+from app.storage.valkey import Argument, server_of
 
-ONCE_TTL_MS: Final = 15 * 60 * 1000
-"""How long a repeated command gets its first answer: longer than any client keeps one unanswered."""
 COPIES_MAX: Final = 50_000
 """Words of one room that may wait for Postgres; beyond that the room takes no more."""
 VERSION_MAX: Final = 2**53 - 1
@@ -37,13 +38,8 @@ OPEN_TRIES_MAX: Final = 3
 PEOPLE_CHANNEL: Final = "rooms:people"
 """For all workers: `<person> <session>` says that the sign-in session has ended."""
 
-_HERE: Final = Path(__file__).parent
-
-
-def room_script(name: str) -> Script:
-    """The room script in this folder's file `name`."""
-    return Script(_HERE / name, before=(SERVER_LUA, _HERE / "room.lua"))
-
+SPOKEN_KEPT: Final = 1000
+"""Words that this process had acknowledged last: the bus may not have told of them yet."""
 
 _append = room_script("append.lua")
 _speak = room_script("speak.lua")
@@ -51,7 +47,6 @@ _sanction = room_script("sanction.lua")
 _replace = room_script("replace.lua")
 _set_state = room_script("set_state.lua")
 _read = room_script("read.lua")
-_open_room = room_script("open.lua")
 _publish = room_script("publish.lua")
 
 encode: Final = msgspec.json.Encoder().encode
@@ -78,60 +73,6 @@ class Head(msgspec.Struct, frozen=True):
     state: dict[str, tuple[int, bytes]]
 
 
-class RoomKeys(msgspec.Struct, frozen=True):
-    """The names of one room's keys. The show in braces keeps all on one node of a cluster."""
-
-    prefix: str
-
-    @property
-    def head(self) -> str:
-        """Hash: epoch, top."""
-        return self.prefix + ":head"
-
-    @property
-    def log(self) -> str:
-        """List of the last events."""
-        return self.prefix + ":log"
-
-    @property
-    def state(self) -> str:
-        """Hash: key to version and value."""
-        return self.prefix + ":state"
-
-    @property
-    def mutes(self) -> str:
-        """Hash: person to the end of the sanction."""
-        return self.prefix + ":mutes"
-
-    @property
-    def copies(self) -> str:
-        """Hash: "epoch:offset" to words that are not yet in Postgres."""
-        return self.prefix + ":copies"
-
-    @property
-    def here(self) -> str:
-        """Hash: worker to its number of viewers."""
-        return self.prefix + ":here"
-
-    def once(self, person: str, key: str) -> str:
-        """What one command of one person was answered."""
-        return f"{self.prefix}:once:{person}:{key}"
-
-    def pace(self, person: str) -> str:
-        """When one person's allowance is full again."""
-        return f"{self.prefix}:pace:{person}"
-
-
-def keys_of(room: str) -> RoomKeys:
-    """The keys of a room."""
-    return RoomKeys(f"room:{{{show_of(room)}}}" + (":staff" if is_staff(room) else ""))
-
-
-def channel_of(room: str) -> str:
-    """The channel on which a room is published."""
-    return keys_of(room).prefix
-
-
 class ValkeyRooms:
     """Implements app.rooms.bus.Rooms. Set `sources` before the first call (wiring does)."""
 
@@ -139,6 +80,7 @@ class ValkeyRooms:
         self.valkey = valkey
         self.sources = sources
         self._openings: dict[str, asyncio.Task[None]] = {}
+        self._spoken: deque[tuple[str, Remembered]] = deque(maxlen=SPOKEN_KEPT)
 
     async def append(self, room: str, event: msgspec.Struct) -> Spoken:
         """Appends a sequenced event."""
@@ -147,23 +89,39 @@ class ValkeyRooms:
         return _spoken(await self._in_open_room(room, lambda: _append(self.valkey, (keys.head, keys.log), args)))
 
     async def speak(
-        self, room: str, person: str, key: str, event: msgspec.Struct, *, event_id: str, pace: Pace
+        self, room: str, person: str, event: msgspec.Struct, *, event_id: str, former_id: str, pace: Pace
     ) -> Spoken | Muted | TooFast | Backlogged:
         """Appends a person's words, unless a sanction, the pace or the backlog is against it."""
-        keys = keys_of(room)
-        script_keys = (keys.head, keys.log, keys.mutes, keys.once(person, key), keys.pace(person), keys.copies)
-        args: tuple[Argument, ...] = (channel_of(room), person, encode(event), event_id, HISTORY_MAX)
+        keys, words = keys_of(room), encode(event)
+        retries = (keys.once(event_id), keys.once(former_id))
+        script_keys = (keys.head, keys.log, keys.mutes, *retries, keys.pace(person), keys.copies)
+        args: tuple[Argument, ...] = (channel_of(room), person, words, event_id, former_id, HISTORY_MAX)
         args += (ONCE_TTL_MS, pace.every_ms, pace.burst, COPIES_MAX)
-        answer = await self._in_open_room(room, lambda: _speak(self.valkey, script_keys, args))
+        answer = await self._in_open_room(room, lambda: _speak(self.valkey, script_keys, (*args, "")))
+        if answer[0] == b"unsure":
+            first = await self._said_before(room, (event_id, former_id))
+            if first is not None:
+                return first
+            answer = await self._in_open_room(room, lambda: _speak(self.valkey, script_keys, (*args, "sure")))
         match answer[0]:
             case b"said":
-                return Spoken(answer[1].decode(), answer[2], answer[3].decode())
+                said = Spoken(answer[1].decode(), answer[2], answer[3].decode())
+                self._spoken.append((room, Remembered(said.e, said.o, words)))
+                return said
             case b"muted":
                 return Muted(None if answer[1] < 0 else answer[1])
             case b"fast":
                 return TooFast(answer[1])
         assert answer[0] == b"backlog", answer
         return Backlogged()
+
+    async def _said_before(self, room: str, ids: Sequence[str]) -> Spoken | None:
+        assert self.sources is not None
+        for story in self.sources.stories:
+            first = await story.said_before(show_of(room), ids)
+            if first is not None:
+                return first
+        return None
 
     async def sanction(self, room: str, person: str, until_ms: int | None, event: msgspec.Struct) -> Spoken:
         """Silences a person and says so."""
@@ -192,8 +150,8 @@ class ValkeyRooms:
     async def replace(self, room: str, at: Spoken, tombstone: msgspec.Struct, event: msgspec.Struct) -> Spoken:
         """Buries an event and says so."""
         keys = keys_of(room)
-        script_keys = (keys.head, keys.log, keys.copies)
-        args = (channel_of(room), at.e, at.o, encode(tombstone), encode(event), HISTORY_MAX)
+        script_keys = (keys.head, keys.log, keys.copies, keys.once(at.id))
+        args = (channel_of(room), at.e, at.o, encode(tombstone), encode(event), HISTORY_MAX, ONCE_TTL_MS)
         return _spoken(await self._in_open_room(room, lambda: _replace(self.valkey, script_keys, args)))
 
     async def story(self, room: str) -> Story:
@@ -267,6 +225,24 @@ class ValkeyRooms:
             return False
         return True
 
+    async def give_back(self, room: str, epoch: str, memory: Memory) -> int:
+        """Gives the room, which is open under `epoch`, what this process remembers of it and Postgres does not; how
+        many events the room got by it.
+        """
+        assert self.sources is not None
+        spoken = [one for name, one in self._spoken if name == room and one.epoch == memory.epoch]
+        later = [one for one in spoken if one.offset > memory.top]
+        return await give_back(self.valkey, self.sources, room, epoch, [*memory.all(), *later])
+
+    async def keep(self, rooms: Sequence[str]) -> None:
+        """Says that the rooms are in use: their keys are kept for ROOM_KEPT_MS from now."""
+        async with self.valkey.pipeline(transaction=False) as pipeline:
+            for room in rooms:
+                keys = keys_of(room)
+                for key in (keys.head, keys.log, keys.state, keys.mutes):
+                    pipeline.pexpire(key, opening.ROOM_KEPT_MS)
+            await pipeline.execute()
+
     async def reopen(self, room: str, epoch: str, top: int) -> None:
         """Opens a room anew whose epoch is still `epoch` but whose top fell below `top`: its tail is lost."""
         await self._open(room, epoch, top)
@@ -286,25 +262,8 @@ class ValkeyRooms:
         raise RoomLostError(room)
 
     async def _open(self, room: str, lost_epoch: str, lost_top: int) -> None:
-        """Reads the sources, then opens the room with what they said. Raises what a source raises."""
         assert self.sources is not None, "set ValkeyRooms.sources before the first call"
-        show, keys = show_of(room), keys_of(room)
-        events: list[bytes] = []
-        states: list[Argument] = []
-        mutes: list[Argument] = []
-        if not is_staff(room):
-            for story in self.sources.stories:
-                events += [encode(event) for event in await story.story_of(show)]
-            for source in self.sources.states:
-                for key, version, value in await source.state_of(show):
-                    states += [key, version, encode(value)]
-            for silencer in self.sources.sanctions:
-                for person, until_ms in (await silencer.sanctions_of(show)).items():
-                    mutes += [person, "ban" if until_ms is None else until_ms]
-        events = events[-HISTORY_MAX:]
-        head: list[Argument] = [channel_of(room), clock.new_id(), lost_epoch, lost_top]
-        head += [len(events), len(states) // 3, len(mutes) // 2]
-        await _open_room(self.valkey, (keys.head, keys.log, keys.state, keys.mutes), [*head, *events, *states, *mutes])
+        await open_room(self.valkey, self.sources, room, lost_epoch, lost_top)
 
 
 def _read_state(stored: Mapping[bytes, bytes]) -> dict[str, tuple[int, bytes]]:

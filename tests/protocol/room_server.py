@@ -108,8 +108,10 @@ class Stage:
 
     async def say(self, order: Order) -> Any:
         assert order.person is not None
+        person, words = order.person.id, Words(order.body.text)
+        event_id = f"{person} {order.id}"
         answer = await self.bus.speak(
-            order.show, order.person.id, order.id, Words(order.body.text), event_id=order.id, pace=self.pace
+            order.show, person, words, event_id=event_id, former_id="-" + event_id, pace=self.pace
         )
         if isinstance(answer, TooFast):
             return Refusal("too_fast", "Not so fast.", answer.retry_after_ms)

@@ -16,11 +16,11 @@ from app import clock
 from app.rooms.bus import HISTORY_MAX
 from app.rooms.frames import text_frame
 from app.rooms.hub import LINGER_CHECKS
+from app.rooms.keys import channel_of, keys_of
 from app.rooms.news import Told
 from app.rooms.room import TICK_S
 from app.rooms.session import Phase
 from app.rooms.uvicorn_protocol import RoomProtocol
-from app.rooms.valkey_bus import channel_of, keys_of
 from app.rooms.wire import BUFFER_HIGH_BYTES
 from tests.protocol.room_server import GUARD_S, Client, Number, Words, room_server
 from tests.waiting import eventually_true

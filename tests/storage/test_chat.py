@@ -18,8 +18,9 @@ from app.refusal import Refusal
 from app.rooms.bus import staff_room
 from app.rooms.dispatch import Asker, merge, run
 from app.rooms.hub import Hub
+from app.rooms.keys import keys_of
 from app.rooms.sources import Sources
-from app.rooms.valkey_bus import ValkeyRooms, keys_of
+from app.rooms.valkey_bus import ValkeyRooms
 from app.settings import Settings
 from tests.chat_place import chat_place
 from tests.waiting import eventually_true

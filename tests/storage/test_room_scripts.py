@@ -7,11 +7,12 @@ import pytest
 
 from app.rooms.bus import HISTORY_MAX, Backlogged, Muted, Pace, Spoken, staff_room
 from app.rooms.hub import Hub
+from app.rooms.keys import channel_of, keys_of
 from app.rooms.news import Hinted, Opened, Set, StandingChanged, Told, read_news
 from app.rooms.presence import open_rooms, report, sum_up
 from app.rooms.room import LocalRoom
 from app.rooms.sources import Sources
-from app.rooms.valkey_bus import ValkeyRooms, channel_of, keys_of
+from app.rooms.valkey_bus import ValkeyRooms
 
 EASY = Pace(every_ms=1, burst=10_000)
 
@@ -26,7 +27,8 @@ def rooms(valkey):
 
 
 async def speak(rooms, n, *, person="ann", key=None, pace=EASY):
-    return await rooms.speak("s", person, key or f"k{n}", Said(n), event_id=f"id{n}", pace=pace)
+    event_id = f"{person} {key or n}"
+    return await rooms.speak("s", person, Said(n), event_id=event_id, former_id="-" + event_id, pace=pace)
 
 
 async def test_offsets_are_consecutive_whoever_speaks_and_the_history_agrees(rooms, valkey):

@@ -4,9 +4,10 @@ import asyncio
 
 from app.rooms.bus import Pace, Spoken
 from app.rooms.hub import Hub
+from app.rooms.keys import channel_of
 from app.rooms.presence import report, sum_up
 from app.rooms.sources import Sources
-from app.rooms.valkey_bus import ValkeyRooms, channel_of
+from app.rooms.valkey_bus import ValkeyRooms
 from tests.protocol.room_server import Number, Words
 from tests.running import free_port
 from tests.valkey_servers import client_of, own_valkeys
@@ -31,7 +32,7 @@ async def everything_of_a_room(valkey, show):
         await hub.enter("other" + show)  # another shard of the same subscription
         heard = Heard(await hub.enter(show))
         first = await rooms.append(show, Words("one"))
-        said = await rooms.speak(show, "ann", "k", Words("two"), event_id="id", pace=Pace(1, 10))
+        said = await rooms.speak(show, "ann", Words("two"), event_id="id", former_id="-", pace=Pace(1, 10))
         assert isinstance(said, Spoken)
         await rooms.sanction(show, "ann", None, Number(3))
         await rooms.absolve(show, "ann", Number(4))

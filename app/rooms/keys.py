@@ -1,0 +1,70 @@
+"""The names of a room's keys and channel, and how its scripts are read. Does no I/O but reading those files."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from app.rooms.bus import is_staff, show_of
+from app.storage.valkey import SERVER_LUA, Script
+
+_HERE: Final = Path(__file__).parent
+
+
+def room_script(name: str) -> Script:
+    """The room script in this folder's file `name`."""
+    return Script(_HERE / name, before=(SERVER_LUA, _HERE / "room.lua"))
+
+
+class RoomKeys(msgspec.Struct, frozen=True):
+    """The names of one room's keys. The show in braces keeps all on one node of a cluster."""
+
+    prefix: str
+
+    @property
+    def head(self) -> str:
+        """Hash: epoch, top."""
+        return self.prefix + ":head"
+
+    @property
+    def log(self) -> str:
+        """List of the last events."""
+        return self.prefix + ":log"
+
+    @property
+    def state(self) -> str:
+        """Hash: key to version and value."""
+        return self.prefix + ":state"
+
+    @property
+    def mutes(self) -> str:
+        """Hash: person to the end of the sanction."""
+        return self.prefix + ":mutes"
+
+    @property
+    def copies(self) -> str:
+        """Hash: "epoch:offset" to words that are not yet in Postgres."""
+        return self.prefix + ":copies"
+
+    @property
+    def here(self) -> str:
+        """Hash: worker to its number of viewers."""
+        return self.prefix + ":here"
+
+    def once(self, event_id: str) -> str:
+        """Hash: the epoch and offset of words that were said lately."""
+        return f"{self.prefix}:once:{event_id}"
+
+    def pace(self, person: str) -> str:
+        """When one person's allowance is full again."""
+        return f"{self.prefix}:pace:{person}"
+
+
+def keys_of(room: str) -> RoomKeys:
+    """The keys of a room."""
+    return RoomKeys(f"room:{{{show_of(room)}}}" + (":staff" if is_staff(room) else ""))
+
+
+def channel_of(room: str) -> str:
+    """The channel on which a room is published."""
+    return keys_of(room).prefix
