@@ -11,6 +11,7 @@ from app.checkout.parts import Checkout
 from app.checkout.pay import Wanted, place_order
 from app.checkout.settle import NO_PAYMENT, forget, look_for_buyer, settle
 from app.checkout.views import HostOrderView, OrderView, PaymentOffer
+from app.checkout.webhooks import EVENT_BYTES_MAX, forget_events, hear_stripe
 from app.http.endpoint import Call, Endpoint, Reply
 from app.person import Right
 from app.refusal import Refusal
@@ -115,6 +116,15 @@ def _payment_endpoints(parts: Checkout) -> list[Endpoint]:
             summary="Answer the simulated bank's question",
             body=BankAnswer,
         ),
+        Endpoint(
+            method="POST",
+            path="/webhooks/stripe",
+            right=Right.ANYONE,
+            action=partial(_hear_stripe, parts),
+            summary="What Stripe tells by itself, signed",
+            body=bytes,
+            body_bytes_max=EVENT_BYTES_MAX,
+        ),
     ]
 
 
@@ -127,7 +137,7 @@ def loops(parts: Checkout) -> list[Loop]:
             for lane in parts.outbox.lanes
         ),
         Loop("checkout.meters", METERS_PERIOD_S, partial(read_meters, parts.pg, parts.outbox), where="web"),
-        Loop("checkout.forget", FORGET_PERIOD_S, partial(forget, parts)),
+        Loop("checkout.forget", FORGET_PERIOD_S, partial(_forget, parts)),
     ]
 
 
@@ -156,6 +166,16 @@ async def _answer_bank(parts: Checkout, call: Call) -> Reply | Refusal:
         return refused
     await parts.simulated.answer(call.path["payment"], approve=call.body.approve)
     return Reply()
+
+
+async def _hear_stripe(parts: Checkout, call: Call) -> Reply | Refusal:
+    signature = call.request.headers.get("stripe-signature", "")
+    return await hear_stripe(parts, call.body, signature, call.now_ms) or Reply()
+
+
+async def _forget(parts: Checkout) -> None:
+    await forget(parts)
+    await forget_events(parts)
 
 
 async def _list(parts: Checkout, call: Call) -> Reply:

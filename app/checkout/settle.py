@@ -13,13 +13,15 @@ import structlog
 from app.checkout.attempts import OpenAttempt, find_open, open_attempt, touch
 from app.checkout.parts import Checkout
 from app.checkout.pay import finish
-from app.checkout.provider import RESERVED, UNDECIDED
+from app.checkout.provider import RESERVED, UNDECIDED, Answer
 from app.refusal import Refusal
 
 BATCH_MAX: Final = 100
 SIDE_BY_SIDE_MAX: Final = 8
 KEYS_KEPT_H: Final = 24
 FORGOTTEN_AT_ONCE: Final = 1000
+
+DECISIVE: Final = RESERVED | {Answer.DECLINED, Answer.VOIDED}
 
 log = structlog.get_logger()
 
@@ -83,7 +85,10 @@ async def look_again(checkout: Checkout, payment: str) -> bool:
     """
     attempt = await open_attempt(checkout.pg, payment, hopeless_s=checkout.settings.hold_extended_max_s)
     if attempt is not None:
-        await _settle_one(checkout, attempt)
+        answer = await checkout.provider.look(payment)
+        # Not what is only about to be asked: somebody may just be asking it.
+        if answer in DECISIVE:
+            await finish(checkout, attempt, answer)
     elif await checkout.pg.fetchval(_WITHOUT_ORDER, payment) and await checkout.provider.look(payment) in RESERVED:
         await checkout.provider.void(payment)
     return True

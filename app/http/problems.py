@@ -71,6 +71,8 @@ STATUS_OF: Final[dict[str, int]] = {
     "payment_declined": 402,
     "payment_challenge": 402,
     "method_unknown": 400,
+    "webhook_signature": 400,
+    "webhook_mismatch": 422,
     "payment_pending": 504,
     "in_progress": 409,
     "idempotency_mismatch": 422,

@@ -80,6 +80,7 @@ ROUTES = {
     "GET /api/orders/{order}": "401 gone gone gone gone",
     "GET /api/shows/{show}/orders": HOST,
     "GET /api/payment-offer": ANYONE,
+    "POST /webhooks/stripe": "gone gone gone gone gone",
     "POST /api/payments/{payment}/look": "401 gone gone gone gone",
     "POST /api/payments/{payment}/bank": "401 in in in in",
     "DELETE /api/shows/{show}/moderation/messages/{message}": "401 403 gone gone 404",

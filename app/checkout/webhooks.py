@@ -1,0 +1,82 @@
+"""What Stripe tells us by itself: proved by its signature, compared with what we know, noted once, acted on later.
+
+An event is a hint. It is kept under its id in the same transaction as the outbox's note to look at the payment, and
+what is done then follows from what Stripe says of the payment at that moment. So doubled, reordered and late events
+do no harm. Events about payments that are not ours are none of our business: another system may share the account.
+"""
+
+from typing import Final
+
+import msgspec
+import structlog
+
+from app.checkout.parts import Checkout
+from app.checkout.stripe_rules import OurPayment, StripeEvent, contradiction, signature_holds
+from app.refusal import Refusal
+from app.settings import StripeSettings
+
+EVENT_BYTES_MAX: Final = 256 * 1024
+EVENTS_KEPT_D: Final = 60
+FORGOTTEN_AT_ONCE: Final = 1000
+_TELLING: Final = frozenset(
+    f"payment_intent.{word}" for word in ("amount_capturable_updated", "succeeded", "payment_failed", "canceled")
+)
+
+NOT_SIGNED: Final = Refusal("webhook_signature", "This was not signed by Stripe just now.")
+MISMATCH: Final = Refusal("webhook_mismatch", "This event says something else of the payment than we know.")
+NOT_AN_EVENT: Final = Refusal("malformed", "This is no event of Stripe.")
+NO_STRIPE: Final = Refusal("not_found", "Payments here do not go through Stripe.")
+
+log = structlog.get_logger()
+_decode: Final = msgspec.json.Decoder(StripeEvent).decode
+
+_OURS: Final = """
+    SELECT a.id, s.intent, a.amount_minor, a.currency, a.account_id
+      FROM payment_attempts a LEFT JOIN stripe_payments s ON s.attempt_id = a.id WHERE a.id = $1 LIMIT 1"""
+
+_KEEP: Final = """
+    WITH event AS (
+        INSERT INTO stripe_events (id, type, attempt_id) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING
+        RETURNING attempt_id
+    )
+    INSERT INTO outbox (topic, subject) SELECT 'payment.look', attempt_id FROM event"""
+
+_FORGET: Final = """
+    DELETE FROM stripe_events WHERE id IN (
+        SELECT id FROM stripe_events WHERE received_at < now() - make_interval(days => $1) LIMIT $2)"""
+
+
+async def hear_stripe(checkout: Checkout, body: bytes, signature: str, now_ms: int) -> Refusal | None:
+    """Takes one event; None when it was taken, or was none of ours. A repeated one changes nothing."""
+    stripe = checkout.settings.stripe
+    if stripe is None:
+        return NO_STRIPE
+    if not signature_holds(signature, body, stripe.webhook_secrets, now_ms // 1000):
+        return NOT_SIGNED
+    try:
+        event = _decode(body)
+    except msgspec.MsgspecError:
+        return NOT_AN_EVENT
+    if event.type not in _TELLING:
+        return None
+    return await _keep(checkout, stripe, event)
+
+
+async def _keep(checkout: Checkout, stripe: StripeSettings, event: StripeEvent) -> Refusal | None:
+    row = await checkout.pg.fetchrow(_OURS, event.data.object.metadata.get("payment", ""))
+    if row is None:
+        return None
+    ours = OurPayment(row["id"], row["intent"], row["amount_minor"], row["currency"], row["account_id"])
+    wrong = contradiction(event, ours, account=stripe.account, livemode=stripe.live)
+    if wrong is not None:
+        log.warning("stripe.event_contradicts", event_id=event.id, payment=ours.attempt, point=wrong)
+        return MISMATCH
+    await checkout.pg.execute(_KEEP, event.id, event.type, ours.attempt)
+    checkout.outbox.kick()
+    return None
+
+
+async def forget_events(checkout: Checkout) -> None:
+    """Deletes events that Stripe has long stopped to repeat."""
+    while await checkout.pg.execute(_FORGET, EVENTS_KEPT_D, FORGOTTEN_AT_ONCE) == f"DELETE {FORGOTTEN_AT_ONCE}":
+        pass

@@ -1,0 +1,228 @@
+"""Buying through Stripe with its webhooks: doubled, reordered, days late, forged, and about somebody else's payment."""
+
+import random
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+
+from app import clock
+from app.checkout.settle import settle
+from app.settings import StripeSettings
+from tests.protocol import stripe_side
+from tests.protocol.callers import problem
+from tests.protocol.stripe_side import FaultProxy, LocalStripe, authenticate, card, event, intents
+from tests.rules.test_stripe_rules import signed
+from tests.storage.stock_world import open_world
+from tests.storage.test_payments_that_fail import age
+
+SECRETS = ("whsec_old", "whsec_new")
+CAPTURABLE = "payment_intent.amount_capturable_updated"
+
+
+@pytest.fixture(scope="module")
+def localstripe():
+    running = LocalStripe()
+    yield running.url
+    running.stop()
+
+
+@pytest_asyncio.fixture
+async def proxy(localstripe):
+    started = await FaultProxy(localstripe).start()
+    yield started
+    await started.stop()
+
+
+@asynccontextmanager
+async def stripe_world(pg, valkey, proxy, **settings):
+    keys = StripeSettings(
+        secret_key=stripe_side.SECRET_KEY,
+        publishable_key="pk_test_hawker",
+        webhook_secrets=SECRETS,
+        account="acct_ours",
+        api_base=proxy.url,
+    )
+    async with open_world(pg, valkey, stripe=keys, settle_after_s=0, **settings) as world:
+        yield world
+
+
+async def told(world, body: bytes, *, secret=SECRETS[1], late_s=0, header: str | None = None):
+    header = header if header is not None else signed(body, secret, clock.now_ms() // 1000 - late_s)
+    headers = {"Stripe-Signature": header, "Content-Type": "application/json", "Cookie": None, "X-CSRF-Token": None}
+    return await world.host.ask("POST", "/webhooks/stripe", content=body, headers=headers)
+
+
+def intent_of(localstripe, buyer) -> dict:
+    """The newest PaymentIntent of this buyer, in localstripe's books."""
+    found = [one for one in intents(localstripe) if one["metadata"].get("account") == buyer.account]
+    assert found
+    return found[0]
+
+
+async def lost_authorisation(world, proxy, buyer, pool, localstripe) -> tuple[str, str]:
+    """A payment of which only Stripe knows that it was authorised: the hold and the key."""
+    hold, key = await world.held(buyer, pool), clock.new_id()
+    proxy.plan.append(("/confirm", "cut after"))
+    answer = await world.order(buyer, hold, card(localstripe), key)
+    assert problem(answer) == (504, "payment_pending")
+    return hold, key
+
+
+async def test_a_card_buys_and_the_money_is_captured_once_however_often_stripe_says_so(pg, valkey, proxy, localstripe):
+    async with stripe_world(pg, valkey, proxy) as world:
+        pool = (await world.sale(2))["pool"]
+        buyer = await world.buyer()
+        order = await world.order(buyer, await world.held(buyer, pool), card(localstripe))
+        assert order.status_code == 201, order.text
+        await world.settle_all()
+        intent = intent_of(localstripe, buyer)
+        assert (intent["status"], intent["amount"]) == ("succeeded", 600)
+        kinds = [CAPTURABLE, "payment_intent.succeeded", "payment_intent.created", "charge.succeeded"] * 3
+        random.Random(1).shuffle(kinds)
+        for kind in kinds:
+            body = event(kind, intent, id_=f"evt_{kind}_{order.json()['id']}")
+            assert (await told(world, body)).status_code == 204
+        await world.settle_all()
+        assert (
+            await pg.fetchval("SELECT count(*) FROM stripe_events WHERE attempt_id = $1", intent["metadata"]["payment"])
+            == 2
+        )
+        assert (await buyer.get(f"/api/orders/{order.json()['id']}")).json()["state"] == "paid"
+        assert proxy.seen.count(f"POST /v1/payment_intents/{intent['id']}/capture") == 1
+        await world.check(pool)
+
+
+@pytest.mark.parametrize("end", ["order", "new hold", "no stock"])
+async def test_a_success_that_is_told_days_later_is_honoured_if_there_is_stock_and_else_given_back(
+    pg, valkey, proxy, localstripe, end
+):
+    async with stripe_world(pg, valkey, proxy) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer, other = await world.buyers(2)
+        hold, key = await lost_authorisation(world, proxy, buyer, pool, localstripe)
+        if end != "order":
+            await age(world, hold, 3 * 86_400_000)
+        if end == "no stock":
+            await world.held(other, pool)
+        intent = intent_of(localstripe, buyer)
+        for id_ in ("a", "b", "a"):
+            assert (await told(world, event(CAPTURABLE, intent, id_=f"evt_{hold}_{id_}"))).status_code == 204
+        await world.settle_all()
+        await world.settle_all()
+        answer = await world.order(buyer, hold, card(localstripe), key)
+        status = (intent_of(localstripe, buyer))["status"]
+        if end == "no stock":
+            assert status == "canceled"
+        else:
+            assert status == "succeeded"
+            assert await pg.fetchval("SELECT count(*) FROM orders WHERE account_id = $1", buyer.account) == 1
+        assert answer.status_code in {201, 409, 422}
+        await world.check(pool)
+
+
+async def test_what_is_told_while_the_card_is_just_being_asked_gives_nothing_up(pg, valkey, proxy, localstripe):
+    """An event about an intent that was only made, and not confirmed yet, must not end the attempt."""
+    async with stripe_world(pg, valkey, proxy) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        hold = await world.held(buyer, pool)
+        proxy.plan.append(("/confirm", "cut before"))
+        assert problem(await world.order(buyer, hold, card(localstripe))) == (504, "payment_pending")
+        intent = intent_of(localstripe, buyer)
+        assert (await told(world, event("payment_intent.canceled", intent, id_="evt_early"))).status_code == 204
+        await world.settle_all()
+        state = "SELECT state FROM payment_attempts WHERE id = $1"
+        assert await pg.fetchval(state, intent["metadata"]["payment"]) == "started"
+        await settle(world.checkout)
+        await world.settle_all()
+        assert await pg.fetchval(state, intent["metadata"]["payment"]) == "voided"
+        await world.check(pool)
+
+
+@pytest.mark.parametrize("success", [True, False])
+async def test_a_challenge_ends_by_the_webhook_alone(pg, valkey, proxy, localstripe, success):
+    async with stripe_world(pg, valkey, proxy) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        hold, key, method = await world.held(buyer, pool), clock.new_id(), card(localstripe, stripe_side.CHALLENGES)
+        asked = await world.order(buyer, hold, method, key)
+        assert problem(asked) == (402, "payment_challenge")
+        authenticate(localstripe, asked.json()["details"]["challenge"], success=success)
+        kind = CAPTURABLE if success else "payment_intent.payment_failed"
+        intent = intent_of(localstripe, buyer)
+        assert (await told(world, event(kind, intent, id_=f"evt_{hold}"))).status_code == 204
+        await world.settle_all()
+        answer = await world.order(buyer, hold, method, key)
+        assert answer.status_code == (201 if success else 402)
+        await world.settle_all()
+        await world.check(pool)
+
+
+async def test_forged_old_and_foreign_events_are_refused_and_change_nothing(pg, valkey, proxy, localstripe):
+    async with stripe_world(pg, valkey, proxy) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        await lost_authorisation(world, proxy, buyer, pool, localstripe)
+        intent = intent_of(localstripe, buyer)
+        before = await pg.fetchval("SELECT count(*) FROM outbox")
+        good = event(CAPTURABLE, intent, id_="evt_good")
+        now_s = clock.now_ms() // 1000
+        for answer in (
+            await told(world, good, secret="whsec_guessed"),
+            await told(world, good, late_s=301),
+            await told(world, good, header=""),
+            await told(world, good, header=signed(good + b" ", SECRETS[0], now_s)),
+        ):
+            assert problem(answer) == (400, "webhook_signature")
+        assert problem(await told(world, b"[]")) == (400, "malformed")
+        changes = [
+            {"amount": 1},
+            {"currency": "usd"},
+            {"id": "pi_other"},
+            {"metadata": {**intent["metadata"], "account": "eve"}},
+        ]
+        for change in changes:
+            assert problem(await told(world, event(CAPTURABLE, intent, id_="evt_bad", **change))) == (
+                422,
+                "webhook_mismatch",
+            )
+        for forged in (b'"account": "acct_theirs", "livemode": false', b'"livemode": true'):
+            body = good.replace(b'"livemode": false', forged)
+            assert problem(await told(world, body)) == (422, "webhook_mismatch")
+        nobodys = event(CAPTURABLE, intent, id_="evt_bad", metadata={"payment": "nobodys"})
+        assert (await told(world, nobodys)).status_code == 204
+        assert await pg.fetchval("SELECT count(*) FROM outbox") == before
+        assert await pg.fetchval("SELECT count(*) FROM stripe_events WHERE id IN ('evt_bad', 'evt_good')") == 0
+        for secret in SECRETS:
+            assert (await told(world, good, secret=secret)).status_code == 204
+        assert await pg.fetchval("SELECT count(*) FROM outbox") == before + 1
+        await world.settle_all()
+        await world.settle_all()
+        await world.check(pool)
+
+
+async def test_an_outage_of_stripe_leaves_payments_pending_and_orders_uncaptured_until_it_is_back(
+    pg, valkey, proxy, localstripe
+):
+    async with stripe_world(pg, valkey, proxy) as world:
+        pool = (await world.sale(2))["pool"]
+        first, second = await world.buyers(2)
+        hold, key, method = await world.held(second, pool), clock.new_id(), card(localstripe)
+        proxy.plan.append(("/capture", "cut before"))
+        order = await world.order(first, await world.held(first, pool), card(localstripe))
+        assert order.status_code == 201
+        await world.checkout.outbox.close()
+        proxy.away = True
+        assert problem(await world.order(second, hold, method, key)) == (504, "payment_pending")
+        for _ in range(8):
+            await world.settle_all()
+            await settle(world.checkout)
+        assert (await first.get(f"/api/orders/{order.json()['id']}")).json()["state"] == "authorised"
+        proxy.away = False
+        await settle(world.checkout)
+        await world.settle_all()
+        assert (await first.get(f"/api/orders/{order.json()['id']}")).json()["state"] == "paid"
+        assert problem(await world.order(second, hold, method, key)) == (409, "hold_ended")
+        await world.settle_all()
+        await world.check(pool)
