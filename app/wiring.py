@@ -211,7 +211,8 @@ async def build_web(settings: Settings) -> AsyncIterator[Web]:
             *rooms_edge.routes(rooms),
             *page_routes(),
         ]
-        app = SecurityHeaders(build_asgi(routes), tls=settings.secure)
+        guests = checkout_edge.page_guests(settings)
+        app = SecurityHeaders(build_asgi(routes), tls=settings.secure, guests=guests)
         yield Web(app, loops_of(features, rooms, "web"))
 
 

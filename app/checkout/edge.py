@@ -13,8 +13,10 @@ from app.checkout.settle import NO_PAYMENT, forget, look_for_buyer, settle
 from app.checkout.views import HostOrderView, OrderView, PaymentOffer
 from app.checkout.webhooks import EVENT_BYTES_MAX, forget_events, hear_stripe
 from app.http.endpoint import Call, Endpoint, Reply
+from app.http.headers import Guests
 from app.person import Right
 from app.refusal import Refusal
+from app.settings import Settings
 from app.storage.loops import Loop
 
 SETTLE_PERIOD_S: Final = 1.0
@@ -22,6 +24,12 @@ OUTBOX_PERIOD_S: Final = 0.25
 FORGET_PERIOD_S: Final = 60.0
 METERS_PERIOD_S: Final = 5.0
 
+_STRIPE: Final = Guests(
+    prefix="/watch/",
+    scripts="https://js.stripe.com https://*.js.stripe.com",
+    frames="https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com",
+    connections="https://api.stripe.com",
+)
 _NOT_FOUND: Final = Refusal("not_found", "There is no such order.")
 
 
@@ -126,6 +134,11 @@ def _payment_endpoints(parts: Checkout) -> list[Endpoint]:
             body_bytes_max=EVENT_BYTES_MAX,
         ),
     ]
+
+
+def page_guests(settings: Settings) -> Guests | None:
+    """Who else the watch page may load from: Stripe's script, its frames and its API, where Stripe is configured."""
+    return None if settings.stripe is None else _STRIPE
 
 
 def loops(parts: Checkout) -> list[Loop]:

@@ -7,6 +7,7 @@ of these headers itself keeps its own.
 import re
 from typing import Final
 
+import msgspec
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,22 +27,38 @@ _FIXED: Final = {
 }
 
 
-def content_security_policy(host: str) -> str:
+class Guests(msgspec.Struct, frozen=True):
+    """Other sites that pages below `prefix` may use, as sources of the policy."""
+
+    prefix: str
+    scripts: str
+    frames: str
+    connections: str
+
+
+def content_security_policy(host: str, guests: Guests | None = None) -> str:
     """The policy of every page. Older browsers do not count sockets as 'self', so the host is named for them."""
     sockets = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
+    scripts = f" {guests.scripts}" if guests else ""
+    connections = f" {guests.connections}" if guests else ""
+    frames = f"frame-src {guests.frames}; " if guests else ""
     return (
-        "default-src 'self'; script-src 'self'; style-src 'self'; object-src 'none'; "
+        f"default-src 'self'; script-src 'self'{scripts}; style-src 'self'; object-src 'none'; {frames}"
         "img-src 'self' data: blob:; media-src 'self' blob:; "
-        f"connect-src 'self'{sockets}; "
+        f"connect-src 'self'{sockets}{connections}; "
         "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
     )
 
 
 class SecurityHeaders:
-    """Wraps an ASGI application. `tls` says that people reach it by https, so browsers may be told to insist."""
+    """Wraps an ASGI application. `tls` says that people reach it by https, so browsers may be told to insist.
 
-    def __init__(self, app: ASGIApp, *, tls: bool) -> None:
+    `guests` is the one exception in the policy of some pages.
+    """
+
+    def __init__(self, app: ASGIApp, *, tls: bool, guests: Guests | None = None) -> None:
         self._app = app
+        self._guests = guests
         self._fixed = {**_FIXED, "Strict-Transport-Security": f"max-age={HSTS_S}"} if tls else _FIXED
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,12 +68,15 @@ class SecurityHeaders:
             return
         host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
 
+        welcome = self._guests is not None and scope["path"].startswith(self._guests.prefix)
+        guests = self._guests if welcome else None
+
         async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in self._fixed.items():
                     headers.setdefault(name, value)
-                headers.setdefault("Content-Security-Policy", content_security_policy(host))
+                headers.setdefault("Content-Security-Policy", content_security_policy(host, guests))
             await send(message)
 
         await self._app(scope, receive, complete)

@@ -10,14 +10,10 @@ import { photo } from "../shared/offer-card.js";
 import { fullTitle, offerOf, ordinaryOffer, stockLine } from "../shared/offers.js";
 import { signInUrl } from "../shared/session.js";
 import { toast } from "../shared/toast.js";
+import { PaymentPanel } from "./payment.js";
 
 const QUANTITY_MAX = 10;
 const SLOW_MS = 1500;
-const METHODS = [
-  ["works", "Card that works", "Goes through at once"],
-  ["declines", "Card that declines", "The bank says no"],
-  ["late", "Card that is slow", "The provider does not answer for a while"],
-];
 
 export class BuySheet {
   constructor({ holds, state, signedIn }) {
@@ -135,11 +131,11 @@ export class BuySheet {
     const clock = el("strong", { class: "hold-clock numbers", id: "hold-clock" });
     const bar = el("div", { class: "hold-bar" }, el("i", {}));
     const note = el("p", { class: "sheet-note", role: "alert", hidden: true });
-    const methods = this.methods();
-    const parts = { methods, note };
+    const parts = { note };
+    const panel = new PaymentPanel(hold, (method) => this.pay(hold, product, method, parts));
+    parts.panel = panel;
     const release = el("button", { type: "button", class: "button ghost small", id: "release" }, "Let it go");
     parts.release = release;
-    for (const button of methods) button.addEventListener("click", () => this.pay(hold, product, button.dataset.method, parts));
     release.addEventListener("click", () => busy(release, async () => {
       try {
         await this.holds.release(hold.id);
@@ -152,7 +148,7 @@ export class BuySheet {
       el("div", { class: "hold-timer" }, el("span", {}, "Yours for"), clock, bar),
       this.summary(product, `${hold.quantity} × ${hold.title}`,
         el("span", { class: "offer-price numbers" }, money(hold.amount_minor, hold.currency))),
-      note, this.methodGroup(methods), el("div", { class: "row end" }, release));
+      note, panel.node, el("div", { class: "row end" }, release));
     const whole = hold.deadline - serverNow();
     this.paying = false;
     this.stopTick = everyTick((now) => {
@@ -162,57 +158,55 @@ export class BuySheet {
       bar.classList.toggle("few", left < 20_000);
       if (!this.paying && (left <= 0 || !this.holds.find(hold.id))) this.drawLost(product, hold);
     });
-    methods[0].focus();
+    panel.focus();
     return parts;
-  }
-
-  methods() {
-    return METHODS.map(([method, name, what]) =>
-      el("button", { type: "button", class: "method", data: { method } }, el("strong", {}, name), el("span", {}, what)));
-  }
-
-  methodGroup(methods) {
-    return el("div", { class: "methods", role: "group", "aria-label": "Pay with" },
-      el("p", { class: "faint" }, "Simulated payment: choose how it should end."), methods);
   }
 
   // A declined payment gave the units back: another method takes them again first, if they are still there.
   drawDeclined(product, hold, why) {
     const note = el("p", { class: "sheet-note", role: "alert" });
-    const methods = this.methods();
-    const again = async (button) => {
-      const method = button.dataset.method;
-      for (const one of methods) one.disabled = true;
+    const panel = new PaymentPanel(hold, async (chosen) => {
+      panel.disable(true);
       try {
+        const method = await chosen();
         const taken = await this.holds.take(hold.pool, hold.quantity);
-        this.pay(taken, product, method, this.drawPayment(taken, product));
+        this.pay(taken, product, async () => method, this.drawPayment(taken, product));
       } catch (problem) {
         this.tell(note, problem.message, "bad");
-        for (const one of methods) one.disabled = false;
+        panel.disable(false);
         if (!problem.code) throw problem;
       }
-    };
-    for (const button of methods) button.addEventListener("click", () => again(button));
+    });
     this.draw("declined", "Not paid",
       this.summary(product, `${hold.quantity} × ${hold.title}`,
         el("span", { class: "offer-price numbers" }, money(hold.amount_minor, hold.currency))),
-      note, el("p", { class: "soft" }, "Another method takes it again for you, if it is still there."), this.methodGroup(methods));
+      note, el("p", { class: "soft" }, "Another method takes it again for you, if it is still there."), panel.node);
     this.tell(note, why, "bad");
-    methods[0].focus();
+    panel.focus();
   }
 
-  async pay(hold, product, method, { methods, release, note }) {
+  async pay(hold, product, method, { panel, release, note }) {
     const body = this.body;
-    const buttons = [...methods, release];
+    const disable = (disabled) => {
+      panel.disable(disabled);
+      release.disabled = disabled;
+    };
     this.paying = true;
-    for (const button of buttons) button.disabled = true;
+    disable(true);
     this.tell(note, "Paying…", "busy");
     const slow = setTimeout(() => this.tell(note, "The payment provider is slow to answer. Your item stays held; keep watching.", "busy"), SLOW_MS);
     // Whoever closed the sheet meanwhile hears of the outcome all the same, but no other sheet is drawn over.
     const stillHere = () => this.isOpen && this.body === body;
     try {
-      const order = await this.holds.pay(hold.id, method, () =>
-        this.tell(note, "Payment pending: the provider has not answered yet. You will see the outcome here.", "busy"));
+      const order = await this.holds.pay(hold.id, await method(), {
+        pending: () => this.tell(note, "Payment pending: the provider has not answered yet. You will see the outcome here.", "busy"),
+        ask: async (question) => {
+          clearTimeout(slow);
+          this.tell(note, "Your bank wants to know whether it is you. Your item stays held.", "busy");
+          await panel.ask(question);
+          this.tell(note, "Paying…", "busy");
+        },
+      });
       if (!stillHere()) toast(`It is yours: ${hold.quantity} × ${hold.title}, order ${order.id}.`, "good");
       else this.drawDone(order);
     } catch (problem) {
@@ -220,7 +214,7 @@ export class BuySheet {
       else if (problem.code === "payment_declined") this.drawDeclined(product, hold, problem.message);
       else if (problem.code === "hold_ended") this.drawLost(product, hold, problem.message);
       else {
-        for (const button of buttons) button.disabled = false;
+        disable(false);
         this.tell(note, problem.message, "bad");
       }
       if (!problem.code) throw problem;

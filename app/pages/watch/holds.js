@@ -77,10 +77,10 @@ export class Holds {
   }
 
   /**
-   * Pays for a hold by a simulated method; resolves with the order, throws what the server refused.
-   * `pending(problem)` is called when the provider has not answered in time; the outcome is awaited all the same.
+   * Pays for a hold; resolves with the order, throws what the server refused. `pending(problem)` is called when the
+   * provider has not answered in time; the outcome is awaited all the same. `ask(question)` puts the bank's question.
    */
-  async pay(holdId, method, pending) {
+  async pay(holdId, method, { pending, ask }) {
     const key = newKey();
     const body = { hold: holdId, method };
     const until = performance.now() + PENDING_MAX_MS;
@@ -90,10 +90,24 @@ export class Holds {
         this.forget(holdId);
         return order;
       } catch (error) {
+        if (error.code === "payment_challenge" && performance.now() < until) {
+          await ask(error.more.details);
+          await this.look(error.more.details.payment);
+          continue;
+        }
         if (!UNSETTLED.has(error.code) || performance.now() > until) throw error;
         pending(error);
         await this.wordOrPause(error.retryAfterMs ?? POLL_MS);
       }
+    }
+  }
+
+  // Has the server see what the bank said. Whether it did or not, the order's own answer tells.
+  async look(payment) {
+    try {
+      await post(`/api/payments/${segment(payment)}/look`);
+    } catch (error) {
+      if (error.name !== "Problem") throw error;
     }
   }
 

@@ -1,0 +1,140 @@
+// The ways to pay, as the server offers them: simulated methods by button, or a card in Stripe's own frame.
+// Owns how a method is got and how a bank's question is put. No card number ever reaches this page or our server.
+
+import { get, post, segment } from "../shared/api.js";
+import { busy, el, fill } from "../shared/dom.js";
+import { money } from "../shared/money.js";
+
+const METHODS = {
+  works: ["Card that works", "Goes through at once"],
+  declines: ["Card that declines", "The bank says no"],
+  challenges: ["Card whose bank asks", "You confirm that it is you"],
+  late: ["Card that is slow", "The provider does not answer for a while"],
+  twice: ["Card that answers twice", "The provider repeats itself; you pay once"],
+  hangs: ["Card that hangs", "The provider never answers; you get everything back"],
+};
+
+let offered = null;
+let stripe = null;
+
+function paymentOffer() {
+  offered ??= get("/api/payment-offer").catch((error) => {
+    offered = null;
+    throw error;
+  });
+  return offered;
+}
+
+// Stripe's script comes from Stripe alone; the page's policy names that one place, where Stripe is configured.
+async function openStripe(offer) {
+  stripe ??= new Promise((resolve, reject) => {
+    const script = el("script", { src: offer.script });
+    script.addEventListener("load", () => resolve(globalThis.Stripe(offer.publishable_key)));
+    script.addEventListener("error", () => {
+      stripe = null;
+      script.remove();
+      reject(refusal("Stripe does not answer. Check your connection and try again."));
+    });
+    document.head.append(script);
+  });
+  return stripe;
+}
+
+// What a person can put right, like a refusal of the server.
+function refusal(message) {
+  return Object.assign(new Error(message), { code: "card" });
+}
+
+export class PaymentPanel {
+  /** `choose(method)` is called when the person has pressed; `method()` then resolves with what the server takes. */
+  constructor(hold, choose) {
+    this.hold = hold;
+    this.choose = choose;
+    this.buttons = [];
+    this.disabled = false;
+    this.node = el("div", { class: "methods", role: "group", "aria-label": "Pay with" });
+    this.ready = this.draw();
+  }
+
+  async draw() {
+    try {
+      const offer = await paymentOffer();
+      if (offer.provider === "stripe") await this.drawCard(offer);
+      else this.drawButtons(offer);
+    } catch (error) {
+      fill(this.node, el("p", { class: "error", role: "alert" }, error.message));
+      if (!error.code) throw error;
+    }
+    this.disable(this.disabled);
+  }
+
+  drawButtons(offer) {
+    this.buttons = offer.methods.filter((method) => METHODS[method]).map((method) =>
+      el("button", { type: "button", class: "method", data: { method }, onclick: () => this.choose(async () => method) },
+        el("strong", {}, METHODS[method][0]), el("span", {}, METHODS[method][1])));
+    fill(this.node, el("p", { class: "faint" }, "Simulated payment: choose how it should end."), this.buttons);
+  }
+
+  async drawCard(offer) {
+    const frame = el("div", { class: "card-frame", id: "card-frame" });
+    const pay = el("button", { type: "button", class: "button primary wide", id: "pay" },
+      `Pay ${money(this.hold.amount_minor, this.hold.currency)}`);
+    fill(this.node, frame, pay, el("p", { class: "faint centred" }, "Your card goes to Stripe alone; we never see it."));
+    const opened = await openStripe(offer);
+    const elements = opened.elements({
+      mode: "payment",
+      amount: this.hold.amount_minor,
+      currency: this.hold.currency.toLowerCase(),
+      captureMethod: "manual",
+      paymentMethodCreation: "manual",
+      paymentMethodTypes: ["card"],
+      appearance: { theme: "night" },
+    });
+    elements.create("payment").mount(frame);
+    pay.addEventListener("click", () => this.choose(() => cardMethod(opened, elements)));
+    this.buttons = [pay];
+  }
+
+  disable(disabled) {
+    this.disabled = disabled;
+    for (const button of this.buttons) button.disabled = disabled;
+  }
+
+  focus() {
+    this.ready.then(() => this.buttons[0]?.focus());
+  }
+
+  /** Puts the bank's question; resolves when the person has answered it, whatever they said. */
+  async ask({ payment, challenge }) {
+    const offer = await paymentOffer();
+    if (offer.provider === "stripe") await (await openStripe(offer)).handleNextAction({ clientSecret: challenge });
+    else await this.askHere(payment);
+  }
+
+  askHere(payment) {
+    return new Promise((resolve) => {
+      const answer = (approve, text, className) => {
+        const button = el("button", { type: "button", class: className, data: { approve: String(approve) } }, text);
+        button.addEventListener("click", () => busy(button, async () => {
+          await post(`/api/payments/${segment(payment)}/bank`, { approve });
+          resolve();
+        }));
+        return button;
+      };
+      const yes = answer(true, "Yes, it is me", "button primary wide");
+      fill(this.node, el("div", { class: "bank", id: "bank" },
+        el("h3", {}, "Your bank asks"), el("p", { class: "soft" },
+          `Are you paying ${money(this.hold.amount_minor, this.hold.currency)} just now? Simulated; the stream goes on.`),
+        yes, answer(false, "No, it is not", "button ghost wide")));
+      yes.focus();
+    });
+  }
+}
+
+async function cardMethod(opened, elements) {
+  const { error: incomplete } = await elements.submit();
+  if (incomplete) throw refusal(incomplete.message);
+  const { paymentMethod, error } = await opened.createPaymentMethod({ elements });
+  if (error) throw refusal(error.message);
+  return paymentMethod.id;
+}

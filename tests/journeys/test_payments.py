@@ -1,0 +1,121 @@
+"""A viewer pays in every way that can go well or wrong, and never leaves the stream.
+
+Stripe's own page script cannot be had without a network: a stand-in of ours takes its place in the browser, at Stripe's
+address and under the policy that the page really has. What is behind it is localstripe.
+"""
+
+import re
+from pathlib import Path
+
+import asyncpg
+import pytest
+from playwright.async_api import Browser, BrowserContext, Route, expect
+
+from tests.journeys.browser import open_window
+from tests.journeys.people import Viewer
+from tests.protocol import stripe_side
+from tests.protocol.stripe_side import FaultProxy, LocalStripe, authenticate, card
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.timeout(240)
+STAND_IN = Path(__file__).with_name("stripe_stand_in.js").read_text()
+PASSING = (r"409 POST /whep/.*", r"402 POST /api/orders", r"504 POST /api/orders", r"409 POST /api/orders")
+ANYBODY = {"access-control-allow-origin": "*", "access-control-allow-headers": "*"}
+
+
+async def test_a_viewer_pays_by_each_simulated_method(hawker, browser: Browser) -> None:
+    """Declined, asked by the bank twice, answered twice, answered late: the sheet says so, and the stream plays on."""
+    viewer = Viewer(await open_window(browser, "Pat", hawker.base_url))
+    await viewer.enter("demo")
+    note, bank = viewer.sheet.locator(".sheet-note"), viewer.sheet.locator("#bank")
+    await viewer.hold()
+    await viewer.pay("challenges")
+    await expect(bank).to_contain_text("Your bank asks")
+    await expect(note).to_contain_text("stays held")
+    await bank.locator('[data-approve="false"]').click()
+    await expect(viewer.sheet).to_have_attribute("data-step", "declined")
+    await viewer.pay("challenges")
+    await bank.locator('[data-approve="true"]').click()
+    orders = [await viewer.order_number()]
+    for method in ("works", "twice", "late"):
+        await viewer.hold()
+        await viewer.pay(method)
+        if method == "late":
+            await expect(note).to_contain_text(re.compile("slow|pending"))
+        orders.append(await viewer.order_number())
+    assert len(set(orders)) == 4
+    viewer.window.check(*PASSING)
+
+
+async def test_a_bank_is_answered_after_the_page_was_loaded_anew(hawker, browser: Browser) -> None:
+    """The page that had asked is gone; any way to pay for the hold leads back to the question."""
+    viewer = Viewer(await open_window(browser, "Rae", hawker.base_url))
+    await viewer.enter("demo")
+    await viewer.hold()
+    await viewer.pay("challenges")
+    await expect(viewer.sheet.locator("#bank")).to_be_visible()
+    await viewer.page.reload()
+    await viewer.page.locator("#held .held-item").click()
+    await viewer.pay("works")
+    await viewer.sheet.locator('[data-approve="true"]').click()
+    await viewer.order_number()
+    viewer.window.check(*PASSING)
+
+
+async def stand_in_for_stripe(context: BrowserContext, localstripe: str) -> list[str]:
+    """Answers for js.stripe.com and api.stripe.com; the numbers in the list are the cards that the frame will make."""
+    cards: list[str] = []
+
+    async def script(route: Route) -> None:
+        frame = "frame" in route.request.url
+        body = "<p>A card field of Stripe's</p>" if frame else STAND_IN
+        await route.fulfill(body=body, content_type="text/html" if frame else "text/javascript")
+
+    async def api(route: Route) -> None:
+        if route.request.url.endswith("/card"):
+            await route.fulfill(json={"id": card(localstripe, cards.pop(0))}, headers=ANYBODY)
+        else:
+            authenticate(localstripe, route.request.post_data_json["secret"], success=True)
+            await route.fulfill(json={}, headers=ANYBODY)
+
+    await context.route("https://js.stripe.com/**", script)
+    await context.route("https://api.stripe.com/**", api)
+    return cards
+
+
+async def test_a_viewer_pays_by_card_in_stripes_frame_and_is_asked_by_the_bank(own_hawker, browser: Browser) -> None:
+    """One page's policy lets Stripe in; every other page's does not."""
+    localstripe = LocalStripe()
+    proxy = await FaultProxy(localstripe.url).start()
+    keys = {"STRIPE_SECRET_KEY": stripe_side.SECRET_KEY, "STRIPE_PUBLISHABLE_KEY": "pk_test_hawker"}
+    running = own_hawker(**keys, STRIPE_API_BASE=proxy.url).start()
+    try:
+        window = await open_window(browser, "Sam", running.base_url)
+        cards = await stand_in_for_stripe(window.context, localstripe.url)
+        viewer = Viewer(window)
+        await viewer.enter("demo")
+        cards += [stripe_side.WORKS, stripe_side.DECLINES, stripe_side.CHALLENGES]
+        await viewer.hold()
+        await expect(viewer.sheet.frame_locator("#card-frame iframe").locator("p")).to_contain_text("card field")
+        await viewer.sheet.locator("#pay").click()
+        orders = [await viewer.order_number()]
+        await viewer.hold()
+        await viewer.sheet.locator("#pay").click()
+        await expect(viewer.sheet).to_have_attribute("data-step", "declined")
+        await viewer.sheet.locator("#pay").click()
+        orders.append(await viewer.order_number())
+        pg = await asyncpg.connect(running.postgres_url)
+
+        async def paid() -> bool:
+            states = await pg.fetch("SELECT state FROM orders WHERE id = ANY($1::text[])", orders)
+            return [row["state"] for row in states] == ["paid", "paid"]
+
+        await eventually(paid, 30, "both captured")
+        await pg.close()
+        for path, let_in in (("/watch/demo", True), ("/studio/demo", False), ("/", False)):
+            policy = (await window.context.request.get(running.base_url + path)).headers["content-security-policy"]
+            assert ("stripe.com" in policy) is let_in
+        window.check(*PASSING)
+    finally:
+        await proxy.stop()
+        localstripe.stop()
