@@ -6,16 +6,19 @@ import pytest
 from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_PLI, RtcpPacket, RtcpPsfbPacket, RtcpRtpfbPacket, RtcpSrPacket
 
 from app.streams.relay.answer import RoomSources
+from app.streams.relay.audience import Viewer
 from app.streams.relay.ingest import Ingest
 from app.streams.relay.limits import (
     GROUP_AGE_MAX_S,
     KEY_FRAME_ASK_INTERVAL_S,
     KEY_FRAME_WAIT_S,
     PACE_PACKETS,
+    PACE_SENDS,
     RESENDS_PER_REPORT_MAX,
+    TURN_SENDS,
 )
 from app.streams.relay.offer import Codec
-from app.streams.relay.room import Room, Viewer
+from app.streams.relay.room import Room
 
 VP8 = Codec("VP8", 96, rtx=97)
 OPUS = Codec("opus", 111)
@@ -29,8 +32,13 @@ class Ear:
         self.rtp: list[bytes] = []
         self.rtcp: list = []
 
+    line = None
+
     def send_rtp(self, packet: bytes) -> None:
         self.rtp.append(packet)
+
+    def send_burst(self, packets: list[bytes]) -> None:
+        self.rtp += packets
 
     def send_rtcp(self, packet: bytes) -> None:
         self.rtcp += RtcpPacket.parse(packet)
@@ -65,6 +73,8 @@ class Stage:
 
     def receive(self, sequence: int, payload: bytes) -> None:
         self.room.receive_rtp(struct.pack("!BBHII", 0x80, 96, sequence, sequence * 3_000, 7) + payload, self.now_s)
+        while self.room.audience.fan_out(TURN_SENDS):
+            pass
 
     def viewer(self, name: str, *codecs: Codec) -> Ear:
         ear = Ear()
@@ -122,7 +132,7 @@ def test_a_long_group_is_paced(stage: Stage):
     assert len(ear.rtp) == PACE_PACKETS
     stage.send(DELTA)
     assert len(ear.rtp) == PACE_PACKETS, "what comes meanwhile waits its turn"
-    while stage.room.pace():
+    while stage.room.audience.pace(PACE_SENDS):
         pass
     assert ear.sequences(96) == list(range(101, 101 + 3 * PACE_PACKETS + 2))
 

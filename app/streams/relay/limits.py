@@ -44,6 +44,9 @@ KEY_FRAME_WAIT_S: Final = 1.0  # then the old group is replayed after all: not e
 KEY_FRAME_ASK_INTERVAL_S: Final = 0.5
 PACE_INTERVAL_S: Final = 0.005
 PACE_PACKETS: Final = 32  # to one joiner in one interval
+PACE_SENDS: Final = 512  # to all joiners of a room in one interval
+TURN_SENDS: Final = 512  # to all viewers before other work gets its turn: about 2 ms
+OUTBOX_MAX: Final = 1_024  # packets of one kind that wait for their turn: six seconds of video
 
 # Bandwidth told to the publisher, bits per second.
 BITRATE_START: Final = 1_200_000

@@ -14,14 +14,18 @@ from app import clock
 from app.refusal import Refusal
 from app.streams.relay import rtcp, stun
 from app.streams.relay.answer import Local, RoomSources, answer_publisher, answer_viewer, codec_for
+from app.streams.relay.audience import Viewer
+from app.streams.relay.batch import Batch, BatchFan, available
 from app.streams.relay.dtls import Certificate
+from app.streams.relay.fan import Fan, PlainFan
 from app.streams.relay.ingest import Ingest
-from app.streams.relay.limits import PACE_INTERVAL_S, PUBLISHERS_MAX, SESSIONS_MAX, VIEWERS_PER_ROOM_MAX
+from app.streams.relay.limits import PUBLISHERS_MAX, SESSIONS_MAX, VIEWERS_PER_ROOM_MAX
 from app.streams.relay.offer import Offer, read_fragment, read_offer
 from app.streams.relay.publish_rules import SYNTHETIC, Present, refuse_publisher
-from app.streams.relay.room import Room, Viewer
+from app.streams.relay.room import Room
 from app.streams.relay.seat import Seat, Stage
 from app.streams.relay.session import Address, Credentials, Session, State
+from app.streams.relay.turns import Turns
 from app.streams.relay.udp import UdpPort
 from app.streams.relay.wire import (
     NewSession,
@@ -46,6 +50,9 @@ class Relay:
         self._publishing = publishing
         self._certificate = Certificate.generateCertificate()
         self.udp = UdpPort(self._datagram)
+        self._turns = Turns(self.udp, lambda: [stage.room.audience for stage in self._stages.values()])
+        self.udp.when_turned(self._turns.fan_out)
+        self._batch = Batch(self.udp) if available() else None
         self.port = 0
         self._seats: dict[str, Seat] = {}
         self._by_ufrag: dict[str, Seat] = {}
@@ -54,7 +61,6 @@ class Relay:
         self._tasks: asyncio.TaskGroup | None = None
         self._closing = False
         self._now_s = clock.monotonic_s()
-        self._pacing: asyncio.TimerHandle | None = None
 
     async def run(self, host: str, port: int, *, ready: Callable[[], None]) -> None:
         """Serves until cancelled; then says goodbye to everybody and lets go of the port."""
@@ -70,8 +76,7 @@ class Relay:
                 finally:
                     self._closing = True  # the group takes no more tasks; run() says goodbye below
         finally:
-            if self._pacing is not None:
-                self._pacing.cancel()
+            self._turns.stop()
             for seat in list(self._seats.values()):
                 self._forget(seat, "shutdown")
                 await seat.session.handshake.stop()
@@ -142,6 +147,7 @@ class Relay:
             credentials,
             certificate=self._certificate,
             send=self.udp.send,
+            batch=self._batch,
             now_s=self._now_s,
         )
 
@@ -215,7 +221,7 @@ class Relay:
             return
         if session.state is not State.HANDSHAKING:
             return
-        session.step(State.CONNECTED)
+        session.connect()
         session.handshake.when_closed(lambda: self._end(seat, "goodbye"))
         self._now_s = session.heard_s = clock.monotonic_s()
         stage = self._stages[seat.show]
@@ -224,7 +230,7 @@ class Relay:
         else:
             stage.room.admit(session.id, self._now_s)
             stage.room.flush_key_frame(self._now_s)
-            self._keep_pace()
+            self._turns.keep_pace()
         log.info("session.connected", show=seat.show, kind=seat.kind, session=session.id[:6])
 
     def _take_stage(self, stage: Stage, seat: Seat) -> None:
@@ -291,9 +297,13 @@ class Relay:
             RoomSources(*ssrcs),
             (secrets.randbits(15), secrets.randbits(15)),
             (secrets.randbits(32), secrets.randbits(32)),
+            self._new_fan,
         )
         stage = self._stages[show] = Stage(show, room)
         return stage
+
+    def _new_fan(self) -> Fan:
+        return PlainFan() if self._batch is None else BatchFan(self._batch)
 
     # Datagrams.
 
@@ -347,8 +357,6 @@ class Relay:
             opened = seat.session.open_rtp(data, self._now_s)
             if opened is not None:
                 room.receive_rtp(opened, self._now_s)
-                if room.catching_up:
-                    self._keep_pace()
 
     # Time.
 
@@ -360,19 +368,11 @@ class Relay:
                 self._end(seat, reason)
         for show, stage in list(self._stages.items()):
             stage.room.tick(self._now_s)
+            if stage.room.audience.catching_up:
+                self._turns.keep_pace()
             stage.measure(self._now_s)
             if stage.empty(self._now_s):
                 del self._stages[show]
-
-    def _keep_pace(self) -> None:
-        if self._pacing is None:
-            self._pacing = asyncio.get_running_loop().call_later(PACE_INTERVAL_S, self._pace)
-
-    def _pace(self) -> None:
-        self._pacing = None
-        behind = [stage.room for stage in self._stages.values() if stage.room.pace()]
-        if behind:
-            self._keep_pace()
 
     # Figures.
 

@@ -1,15 +1,17 @@
 """One show's media: a publisher's packets in, the same packets out to every viewer, and the RTCP between them.
 
-Owns the room's sequence numbers, history and joiners. It sends through peers and reads no clock; sockets, keys and
-who may do what are none of its business.
+Owns the room's sequence numbers and history, and what publisher and viewers tell each other. Its audience (audience.py)
+says which viewer is sent what. It reads no clock; sockets, keys and who may do what are none of its business.
 """
 
-from typing import Final, Protocol
+from typing import Final
 
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
 
 from app.streams.relay import rtcp
-from app.streams.relay.answer import RoomSources, codec_for
+from app.streams.relay.answer import RoomSources
+from app.streams.relay.audience import KINDS, Audience, Viewer
+from app.streams.relay.fan import NewFan, Peer, PlainFan
 from app.streams.relay.history import History
 from app.streams.relay.ingest import Ingest, Received
 from app.streams.relay.limits import (
@@ -17,47 +19,25 @@ from app.streams.relay.limits import (
     GROUP_AGE_MAX_S,
     KEY_FRAME_ASK_INTERVAL_S,
     KEY_FRAME_WAIT_S,
-    PACE_PACKETS,
     RESENDS_PER_REPORT_MAX,
     VIDEO_HISTORY,
 )
-from app.streams.relay.offer import Codec
 from app.streams.relay.pictures import begins_group
 from app.streams.relay.rewrite import Numbering, Placed
 
-KINDS: Final = ("video", "audio")
 REPORT_INTERVAL_S: Final = 1.0
-
-
-class Peer(Protocol):
-    """The far end of a session: encrypts and sends, or does nothing before its handshake and after its end."""
-
-    def send_rtp(self, packet: bytes) -> None:
-        """Sends one RTP packet under the session's own keys."""
-
-    def send_rtcp(self, packet: bytes) -> None:
-        """Sends one compound RTCP packet under the session's own keys."""
-
-
-class Viewer:
-    """One viewer's place in the stream. `cursor` is the next place of video it is sent while it catches up."""
-
-    def __init__(self, peer: Peer, offered: dict[str, tuple[Codec, ...]]) -> None:
-        self.peer = peer
-        self.offered = offered
-        self.codecs: dict[str, Codec | None] = dict.fromkeys(KINDS)
-        self.ready_s: float | None = None
-        self.cursor: int | None = None
-        self.first: int | None = None  # the first place of video it was sent; None: it waits for a group to begin
-        self.rtx_sequence = 0
-        self.lost_fraction = 0
-        self.resent = 0
 
 
 class Room:
     """The media of one show."""
 
-    def __init__(self, sources: RoomSources, sequences: tuple[int, int], timestamps: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        sources: RoomSources,
+        sequences: tuple[int, int],
+        timestamps: tuple[int, int],
+        new_fan: NewFan = PlainFan,
+    ) -> None:
         """`sources`, `sequences` and `timestamps` (video, audio) are random beginnings."""
         self.sources = sources
         self.numbering = {
@@ -65,12 +45,10 @@ class Room:
             "audio": Numbering(sources.audio, 48_000, sequences[1], timestamps[1]),
         }
         self.history = {"video": History(VIDEO_HISTORY), "audio": History(AUDIO_HISTORY)}
-        self.viewers: dict[str, Viewer] = {}
+        self.audience = Audience(self.history["video"], new_fan)
+        self.viewers = self.audience.viewers
         self.publisher: Peer | None = None
         self.ingest: Ingest | None = None
-        self._fans: dict[str, dict[int, list[Viewer]]] = {"video": {}, "audio": {}}
-        self._waiting: set[str] = set()  # viewers without a picture
-        self._catching_up: set[str] = set()
         self._sender_reports: dict[str, tuple[int, int]] = {}  # kind -> NTP and room timestamp
         self.sent = dict.fromkeys(KINDS, 0)
         self.octets = dict.fromkeys(KINDS, 0)
@@ -89,9 +67,7 @@ class Room:
         self.history["video"].forget_group()
         for numbering in self.numbering.values():
             numbering.interrupt()
-        for viewer in self.viewers.values():
-            self._choose_codecs(viewer)
-        self._rebuild_fans()
+        self.audience.change_publisher(ingest.tracks)
         self._key_frame_wanted = bool(self.viewers)
 
     def unpublish(self) -> None:
@@ -118,7 +94,9 @@ class Room:
         placed = numbering.write(received.packet, place, key=key)
         if not self.history[kind].put(placed, now_s):
             return
-        self._fan(kind, placed)
+        self.sent[kind] += 1
+        self.octets[kind] += len(placed.data)
+        self.audience.put(kind, placed)
         if kind == "video":
             self._note_video(received, placed, now_s)
 
@@ -129,21 +107,6 @@ class Room:
             self._ask_again(now_s)
         if placed.key:
             self._key_frame_wanted = False
-            group = self.history["video"].group
-            if group is not None:
-                for session in list(self._waiting):
-                    self._begin_at(session, group)
-
-    def _fan(self, kind: str, placed: Placed) -> None:
-        """The same packet to every viewer that is up to date, once per payload type."""
-        self.sent[kind] += 1
-        self.octets[kind] += len(placed.data)
-        for payload_type, viewers in self._fans[kind].items():
-            packet = placed.under(payload_type)
-            for viewer in viewers:
-                if kind == "video" and (viewer.cursor is not None or viewer.first is None):
-                    continue
-                viewer.peer.send_rtp(packet)
 
     def receive_publisher_report(self, packet: AnyRtcpPacket, now_s: float) -> None:
         """One RTCP packet of the publisher. Its sender reports are said again on the room's clock."""
@@ -170,8 +133,7 @@ class Room:
     def expect(self, session: str, viewer: Viewer) -> None:
         """A viewer is coming: its handshake takes a while, and by its end the picture should be here."""
         alone = not self.viewers
-        self.viewers[session] = viewer
-        self._choose_codecs(viewer)
+        self.audience.expect(session, viewer, self.ingest.tracks if self.ingest is not None else {})
         if alone and self.publisher is not None and self.ingest is not None:
             self.publisher.send_rtcp(self.ingest.tell_bitrate())
         if self.history["video"].group is None:
@@ -179,26 +141,18 @@ class Room:
 
     def admit(self, session: str, now_s: float) -> None:
         """The viewer's handshake is done: sound from now, picture from the last group's beginning."""
-        viewer = self.viewers[session]
-        viewer.ready_s = now_s
-        self._waiting.add(session)
-        self._rebuild_fans()
+        viewer = self.audience.admit(session, now_s)
         for kind in self._sender_reports:
             viewer.peer.send_rtcp(self._sender_report(kind))
         history = self.history["video"]
         if history.group is not None and history.group_kept() and now_s - history.group_s <= GROUP_AGE_MAX_S:
-            self._begin_at(session, history.group)
+            self.audience.begin_at(session, history.group)
         else:
             self._key_frame_wanted = True
 
     def leave(self, session: str) -> None:
         """The viewer is gone. With the last one goes the group: nobody keeps it fresh."""
-        if self.viewers.pop(session, None) is None:
-            return
-        self._waiting.discard(session)
-        self._catching_up.discard(session)
-        self._rebuild_fans()
-        if not self.viewers:
+        if self.audience.leave(session) and not self.viewers:
             self.history["video"].forget_group()
             self._key_frame_wanted = False
 
@@ -230,56 +184,6 @@ class Room:
         viewer.rtx_sequence += 1
         viewer.peer.send_rtp(placed.retransmission(codec.rtx, self.sources.video_rtx, viewer.rtx_sequence))
 
-    def _begin_at(self, session: str, group: int) -> None:
-        self._waiting.discard(session)
-        viewer = self.viewers[session]
-        viewer.cursor = viewer.first = group
-        self._catching_up.add(session)
-        self._pace_one(session)
-
-    def pace(self) -> bool:
-        """Sends the next packets to each joiner that catches up. False when there is none."""
-        for session in list(self._catching_up):
-            self._pace_one(session)
-        return bool(self._catching_up)
-
-    def _pace_one(self, session: str) -> None:
-        viewer = self.viewers[session]
-        codec, highest = viewer.codecs["video"], self.numbering["video"].highest
-        history = self.history["video"]
-        sent = 0
-        assert viewer.cursor is not None
-        # Every look counts, not every packet: a joiner behind a long hole must not hold up the loop.
-        while viewer.cursor <= highest and sent < PACE_PACKETS:
-            placed = history.get(viewer.cursor)
-            viewer.cursor += 1
-            sent += 1
-            if placed is not None and codec is not None:
-                viewer.peer.send_rtp(placed.under(codec.payload_type))
-        if viewer.cursor > highest:
-            viewer.cursor = None
-            self._catching_up.discard(session)
-
-    @property
-    def catching_up(self) -> bool:
-        """Whether any joiner needs pace()."""
-        return bool(self._catching_up)
-
-    def _choose_codecs(self, viewer: Viewer) -> None:
-        tracks = self.ingest.tracks if self.ingest is not None else {}
-        for kind in KINDS:
-            track = tracks.get(kind)
-            viewer.codecs[kind] = codec_for(track.codec, viewer.offered[kind]) if track is not None else None
-
-    def _rebuild_fans(self) -> None:
-        self._fans = {"video": {}, "audio": {}}
-        for viewer in self.viewers.values():
-            if viewer.ready_s is None:
-                continue
-            for kind, codec in viewer.codecs.items():
-                if codec is not None:
-                    self._fans[kind].setdefault(codec.payload_type, []).append(viewer)
-
     # Time.
 
     def tick(self, now_s: float) -> None:
@@ -293,12 +197,12 @@ class Room:
                 if self.viewers:
                     self.publisher.send_rtcp(self.ingest.tell_bitrate())
         history = self.history["video"]
-        self._key_frame_wanted |= bool(self._waiting)
-        for session in list(self._waiting):
+        self._key_frame_wanted |= bool(self.audience.waiting)
+        for session in list(self.audience.waiting):
             waits_since_s = self.viewers[session].ready_s
             assert waits_since_s is not None
             if now_s - waits_since_s > KEY_FRAME_WAIT_S and history.group is not None and history.group_kept():
-                self._begin_at(session, history.group)
+                self.audience.begin_at(session, history.group)
 
     def flush_key_frame(self, now_s: float) -> None:
         """Asks for a key frame at once when one is wanted and the last asking is long enough ago."""

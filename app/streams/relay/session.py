@@ -4,7 +4,7 @@ Owns the session's states and what a datagram of each kind means for them. It kn
 the relay hands datagrams in and gets decrypted packets back.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -13,6 +13,7 @@ import pylibsrtp
 
 from app.refusal import Refusal
 from app.streams.relay import stun
+from app.streams.relay.batch import Batch, Line
 from app.streams.relay.dtls import Certificate, Handshake
 from app.streams.relay.limits import ADDRESSES_PER_SESSION_MAX, CONSENT_LOST_S, ICE_GIVES_UP_S
 from app.streams.relay.offer import Fragment, Offer
@@ -61,6 +62,7 @@ class Session:
         *,
         certificate: Certificate,
         send: Callable[[bytes, Address], None],
+        batch: Batch | None = None,
         now_s: float,
     ) -> None:
         self.id = identity
@@ -74,6 +76,8 @@ class Session:
         self.begins_handshake = offer.waits
         self.unsent = self.unproven = 0
         self._send = send
+        self._batch = batch
+        self.line: Line | None = None
         self.handshake = Handshake(certificate, offer.fingerprints, self._send_datagram, begins=offer.waits)
 
     def step(self, to: State) -> None:
@@ -81,6 +85,12 @@ class Session:
         if to not in _NEXT[self.state]:
             raise IllegalStep(f"{self.state} -> {to}")
         self.state = to
+
+    def connect(self) -> None:
+        """The handshake is done: what is sent from here on is encrypted."""
+        self.step(State.CONNECTED)
+        if self._batch is not None and self.handshake.sending is not None and self.address is not None:
+            self.line = Line(self.handshake.sending, self.address)
 
     def _send_datagram(self, data: bytes) -> None:
         if self.address is not None:
@@ -112,6 +122,8 @@ class Session:
                 given_up = self.addresses.pop(0)
         if request.use_candidate or self.address is None:
             self.address = address
+            if self.line is not None and self.line.address != address:
+                self.line.move(address)
         if self.state is State.CHECKING:
             self.step(State.HANDSHAKING)
         return stun.write_success(request, password, address), given_up
@@ -166,6 +178,14 @@ class Session:
             self._send_datagram(keys.protect(packet))
         except pylibsrtp.Error:  # a resent packet older than the replay window
             self.unsent += 1
+
+    def send_burst(self, packets: Sequence[bytes]) -> None:
+        """Sends several RTP packets, in order and likewise."""
+        if self._batch is not None and self.line is not None and self.state is State.CONNECTED:
+            self._batch.burst(self.line, packets)
+            return
+        for packet in packets:
+            self.send_rtp(packet)
 
     def send_rtcp(self, packet: bytes) -> None:
         """Sends a compound RTCP packet likewise."""

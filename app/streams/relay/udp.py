@@ -1,6 +1,7 @@
 """The relay's one UDP port: reads datagrams in bounded turns, and sends them without ever losing one silently.
 
-Owns the socket. It looks into no datagram. `send` is the seam where many packets per system call will go.
+Owns the socket and the queue of what it has no room for. It looks into no datagram. batch.py sends past `send`, many
+packets at a time, for as long as nothing `waits` here.
 """
 
 import asyncio
@@ -28,9 +29,26 @@ class UdpPort:
 
     def __init__(self, receive: Callable[[bytes, Address], None]) -> None:
         self._receive = receive
+        self._turned: Callable[[], None] = lambda: None
         self._queue: deque[tuple[bytes, Address]] = deque()
         self._socket: socket.socket | None = None
-        self.received = self.sent = self.dropped = 0
+        self.received = self.sent = self.dropped = self.unprotected = 0
+
+    def when_turned(self, act: Callable[[], None]) -> None:
+        """Has `act` called after each turn of reading and whenever the queue has become empty: then there is time and
+        room to send.
+        """
+        self._turned = act
+
+    @property
+    def descriptor(self) -> int:
+        """The socket's; -1 once it is closed."""
+        return -1 if self._socket is None else self._socket.fileno()
+
+    @property
+    def waits(self) -> bool:
+        """Whether datagrams wait for room in the socket's buffer. Whoever can wait should: the queue has an end."""
+        return bool(self._queue)
 
     def open(self, host: str, port: int) -> int:
         """Binds, and returns the port (useful when 0 was asked for). OSError when it is taken."""
@@ -58,6 +76,10 @@ class UdpPort:
             self._queue.clear()
 
     def _readable(self) -> None:
+        self._read()
+        self._turned()
+
+    def _read(self) -> None:
         for _ in range(PACKETS_PER_TURN_MAX):
             if self._socket is None:
                 return
@@ -107,3 +129,4 @@ class UdpPort:
             self._queue.popleft()
         if not self._queue and self._socket is not None:
             asyncio.get_running_loop().remove_writer(self._socket.fileno())
+            self._turned()

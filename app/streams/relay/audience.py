@@ -1,0 +1,192 @@
+"""A room's viewers: who is sent what is new, who still catches up, and who waits for a picture.
+
+Owns the fans, the packets that wait for their turn in them, and the joiners' way through the last group of pictures.
+It reads no clock and encrypts nothing. What is sent at one time is bounded, so that nothing else has to wait for it.
+"""
+
+from collections import deque
+from typing import Final
+
+from app.streams.relay.answer import codec_for
+from app.streams.relay.fan import Fan, NewFan, Peer
+from app.streams.relay.history import History
+from app.streams.relay.ingest import Track
+from app.streams.relay.limits import OUTBOX_MAX, PACE_PACKETS
+from app.streams.relay.offer import Codec
+from app.streams.relay.rewrite import Placed
+
+KINDS: Final = ("video", "audio")
+
+
+class Viewer:
+    """One viewer's place in the stream. `cursor` is the next place of video it is sent while it catches up."""
+
+    def __init__(self, peer: Peer, offered: dict[str, tuple[Codec, ...]]) -> None:
+        self.peer = peer
+        self.offered = offered
+        self.codecs: dict[str, Codec | None] = dict.fromkeys(KINDS)
+        self.fans: dict[str, Fan | None] = dict.fromkeys(KINDS)
+        self.ready_s: float | None = None
+        self.cursor: int | None = None
+        self.first: int | None = None  # the first place of video it was sent; None: it waits for a group to begin
+        self.rtx_sequence = 0
+        self.lost_fraction = 0
+        self.resent = 0
+
+
+class Audience:
+    """The viewers of one room."""
+
+    def __init__(self, video: History, new_fan: NewFan) -> None:
+        self._video = video
+        self._new_fan = new_fan
+        self.viewers: dict[str, Viewer] = {}
+        self.waiting: set[str] = set()  # viewers without a picture
+        self._catching_up: dict[str, None] = {}
+        self._fans: dict[tuple[str, int], Fan] = {}
+        self._outbox: dict[str, deque[Placed]] = {"audio": deque(), "video": deque()}  # in order of urgency
+        self._fanned = -1  # the highest place of video that the fans were given
+        self.dropped = 0
+
+    # Who is here.
+
+    def expect(self, session: str, viewer: Viewer, tracks: dict[str, Track]) -> None:
+        """A viewer who shakes hands: it counts, and is sent nothing yet."""
+        self.viewers[session] = viewer
+        self._choose_codecs(viewer, tracks)
+
+    def admit(self, session: str, now_s: float) -> Viewer:
+        """The viewer's handshake is done: sound from now; the picture is begin_at's."""
+        viewer = self.viewers[session]
+        viewer.ready_s = now_s
+        self.waiting.add(session)
+        self._enter(viewer, "audio")
+        return viewer
+
+    def leave(self, session: str) -> bool:
+        """The viewer is gone. False when it was not here."""
+        viewer = self.viewers.pop(session, None)
+        if viewer is None:
+            return False
+        self.waiting.discard(session)
+        self._catching_up.pop(session, None)
+        for kind in KINDS:
+            self._exit(viewer, kind)
+        return True
+
+    def change_publisher(self, tracks: dict[str, Track]) -> None:
+        """Other codecs, perhaps: everybody's payload types are chosen anew. What waited to be sent is still sent."""
+        while self.fan_out(1):
+            pass
+        for viewer in self.viewers.values():
+            for kind in KINDS:
+                self._exit(viewer, kind)
+            self._choose_codecs(viewer, tracks)
+            if viewer.ready_s is not None:
+                self._enter(viewer, "audio")
+            if viewer.first is not None and viewer.cursor is None:
+                self._enter(viewer, "video")
+
+    def _choose_codecs(self, viewer: Viewer, tracks: dict[str, Track]) -> None:
+        for kind in KINDS:
+            track = tracks.get(kind)
+            viewer.codecs[kind] = codec_for(track.codec, viewer.offered[kind]) if track is not None else None
+
+    def _enter(self, viewer: Viewer, kind: str) -> None:
+        codec = viewer.codecs[kind]
+        if codec is None:
+            return
+        place = kind, codec.payload_type
+        fan = self._fans.get(place) or self._fans.setdefault(place, self._new_fan())
+        fan.add(viewer.peer)
+        viewer.fans[kind] = fan
+
+    def _exit(self, viewer: Viewer, kind: str) -> None:
+        fan = viewer.fans[kind]
+        if fan is not None:
+            fan.discard(viewer.peer)
+            viewer.fans[kind] = None
+            if not len(fan):
+                self._fans = {place: one for place, one in self._fans.items() if one is not fan}
+
+    # What is new.
+
+    def put(self, kind: str, placed: Placed) -> None:
+        """A packet for everybody who is up to date. Sent by fan_out, in order; the oldest gives way when it is full."""
+        outbox = self._outbox[kind]
+        if len(outbox) == OUTBOX_MAX:
+            outbox.popleft()
+            self.dropped += 1
+        outbox.append(placed)
+
+    def fan_out(self, sends: int) -> bool:
+        """Sends what waits, sound first, until about `sends` packets have gone out. True when some still wait."""
+        for kind, outbox in self._outbox.items():
+            while outbox and sends > 0:
+                sends -= self._fan(kind, outbox.popleft())
+        return any(self._outbox.values())
+
+    def _fan(self, kind: str, placed: Placed) -> int:
+        if kind == "video" and placed.key and placed.place > self._fanned:
+            self._begin_waiting(placed.place)
+        sent = 1
+        for (of, payload_type), fan in self._fans.items():
+            if of == kind:
+                fan.send(placed.under(payload_type))
+                sent += len(fan)
+        if kind == "video":
+            self._fanned = max(self._fanned, placed.place)
+        return sent
+
+    def _begin_waiting(self, group: int) -> None:
+        """A group of pictures begins with the next packet, and whoever has no picture with it."""
+        for session in self.waiting:
+            viewer = self.viewers[session]
+            viewer.first = group
+            self._enter(viewer, "video")
+        self.waiting.clear()
+
+    # Joiners.
+
+    def begin_at(self, session: str, group: int) -> None:
+        """The viewer's picture begins with the packet at `group`; it is sent what has gone by since, in portions. While
+        that packet waits for its turn itself, so does the viewer.
+        """
+        if group > self._fanned:
+            return
+        self.waiting.discard(session)
+        viewer = self.viewers[session]
+        viewer.cursor = viewer.first = group
+        self._catching_up[session] = None
+        self._pace_one(session)
+
+    def pace(self, sends: int) -> bool:
+        """The next portions, to each joiner in turn, about `sends` packets in all. False when nobody catches up."""
+        for session in list(self._catching_up):
+            if sends <= 0:
+                break
+            del self._catching_up[session]
+            self._catching_up[session] = None  # behind the others
+            sends -= self._pace_one(session)
+        return bool(self._catching_up)
+
+    def _pace_one(self, session: str) -> int:
+        viewer = self.viewers[session]
+        codec = viewer.codecs["video"]
+        assert viewer.cursor is not None
+        # Every look counts, not every packet: a joiner behind a long hole must not hold up the loop.
+        end = min(viewer.cursor + PACE_PACKETS, self._fanned + 1)
+        if codec is not None:
+            places = (self._video.get(place) for place in range(viewer.cursor, end))
+            viewer.peer.send_burst([placed.under(codec.payload_type) for placed in places if placed is not None])
+        looked, viewer.cursor = end - viewer.cursor, end
+        if end > self._fanned:
+            viewer.cursor = None
+            del self._catching_up[session]
+            self._enter(viewer, "video")
+        return max(1, looked)
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether any joiner needs pace()."""
+        return bool(self._catching_up)

@@ -1,0 +1,66 @@
+"""All viewers who get the same packet, and what a fan asks of each of them.
+
+Owns who is in a fan, nothing of what is sent. The plain one here works on any machine; batch.py has the one that sends
+many packets with one system call.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+
+class Peer(Protocol):
+    """The far end of a session: encrypts and sends, or does nothing before its handshake and after its end."""
+
+    @property
+    def line(self) -> Any:
+        """Its own end of a batch (batch.Line); None before its handshake."""
+
+    def send_rtp(self, packet: bytes) -> None:
+        """Sends one RTP packet under the session's own keys."""
+
+    def send_burst(self, packets: Sequence[bytes]) -> None:
+        """Sends several RTP packets in order."""
+
+    def send_rtcp(self, packet: bytes) -> None:
+        """Sends one compound RTCP packet under the session's own keys."""
+
+
+class Fan(Protocol):
+    """Viewers who know the same codec by the same payload type."""
+
+    def __len__(self) -> int: ...
+
+    def add(self, peer: Peer) -> None:
+        """From the next packet on the peer is sent what all are sent."""
+
+    def discard(self, peer: Peer) -> None:
+        """No longer. A peer that is not in it is passed over."""
+
+    def send(self, packet: bytes) -> None:
+        """One packet to all."""
+
+
+NewFan = Callable[[], Fan]
+
+
+class PlainFan:
+    """A packet at a time, on any machine."""
+
+    def __init__(self) -> None:
+        self._peers: dict[Peer, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def add(self, peer: Peer) -> None:
+        """See Fan."""
+        self._peers[peer] = None
+
+    def discard(self, peer: Peer) -> None:
+        """See Fan."""
+        self._peers.pop(peer, None)
+
+    def send(self, packet: bytes) -> None:
+        """See Fan."""
+        for peer in self._peers:
+            peer.send_rtp(packet)
