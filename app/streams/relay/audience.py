@@ -5,13 +5,14 @@ It reads no clock and encrypts nothing. What is sent at one time is bounded, so 
 """
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 from app.streams.relay.answer import codec_for
 from app.streams.relay.fan import Fan, NewFan, Peer
 from app.streams.relay.history import History
 from app.streams.relay.ingest import Track
-from app.streams.relay.limits import OUTBOX_MAX, PACE_PACKETS
+from app.streams.relay.limits import OUTBOX_MAX, PACE_PACKETS, RUN_MAX
 from app.streams.relay.offer import Codec
 from app.streams.relay.rewrite import Placed
 
@@ -45,7 +46,8 @@ class Audience:
         self._catching_up: dict[str, None] = {}
         self._fans: dict[tuple[str, int], Fan] = {}
         self._outbox: dict[str, deque[Placed]] = {"audio": deque(), "video": deque()}  # in order of urgency
-        self._fanned = -1  # the highest place of video that the fans were given
+        self._job: Iterator[int] | None = None  # a run that some of its viewers have been sent already
+        self._fanned = -1  # the highest place of video that all fans were given
         self.dropped = 0
 
     # Who is here.
@@ -104,6 +106,7 @@ class Audience:
     def _exit(self, viewer: Viewer, kind: str) -> None:
         fan = viewer.fans[kind]
         if fan is not None:
+            self._finish_job()
             fan.discard(viewer.peer)
             viewer.fans[kind] = None
             if not len(fan):
@@ -121,22 +124,38 @@ class Audience:
 
     def fan_out(self, sends: int) -> bool:
         """Sends what waits, sound first, until about `sends` packets have gone out. True when some still wait."""
-        for kind, outbox in self._outbox.items():
-            while outbox and sends > 0:
-                sends -= self._fan(kind, outbox.popleft())
-        return any(self._outbox.values())
+        while sends > 0:
+            self._job = self._job or self._next_job()
+            if self._job is None:
+                return False
+            sent = next(self._job, None)
+            if sent is None:
+                self._job = None
+            sends -= sent or 1
+        return self._job is not None or any(self._outbox.values())
 
-    def _fan(self, kind: str, placed: Placed) -> int:
-        if kind == "video" and placed.key and placed.place > self._fanned:
-            self._begin_waiting(placed.place)
-        sent = 1
-        for (of, payload_type), fan in self._fans.items():
+    def _next_job(self) -> Iterator[int] | None:
+        for kind, outbox in self._outbox.items():
+            if outbox:
+                return self._send_run(kind, _take_run(outbox))
+        return None
+
+    def _send_run(self, kind: str, run: list[Placed]) -> Iterator[int]:
+        """Sends a run in portions."""
+        if kind == "video" and run[0].key and run[0].place > self._fanned:
+            self._begin_waiting(run[0].place)
+        for (of, payload_type), fan in list(self._fans.items()):
             if of == kind:
-                fan.send(placed.under(payload_type))
-                sent += len(fan)
+                yield from fan.send([placed.under(payload_type) for placed in run])
         if kind == "video":
-            self._fanned = max(self._fanned, placed.place)
-        return sent
+            self._fanned = max(self._fanned, *(placed.place for placed in run))
+
+    def _finish_job(self) -> None:
+        """Who is in a fan must not change while a run is half sent: somebody would miss it, or get it twice."""
+        if self._job is not None:
+            for _ in self._job:
+                pass
+            self._job = None
 
     def _begin_waiting(self, group: int) -> None:
         """A group of pictures begins with the next packet, and whoever has no picture with it."""
@@ -152,6 +171,8 @@ class Audience:
         """The viewer's picture begins with the packet at `group`; it is sent what has gone by since, in portions. While
         that packet waits for its turn itself, so does the viewer.
         """
+        if group > self._fanned:
+            self._finish_job()  # it may be on its way
         if group > self._fanned:
             return
         self.waiting.discard(session)
@@ -180,7 +201,7 @@ class Audience:
             places = (self._video.get(place) for place in range(viewer.cursor, end))
             viewer.peer.send_burst([placed.under(codec.payload_type) for placed in places if placed is not None])
         looked, viewer.cursor = end - viewer.cursor, end
-        if end > self._fanned:
+        if end > self._fanned and self._job is None:
             viewer.cursor = None
             del self._catching_up[session]
             self._enter(viewer, "video")
@@ -190,3 +211,16 @@ class Audience:
     def catching_up(self) -> bool:
         """Whether any joiner needs pace()."""
         return bool(self._catching_up)
+
+
+def _take_run(outbox: deque[Placed]) -> list[Placed]:
+    """The next packets that may go as one run: as long as the first, the last perhaps shorter. A group of pictures
+    begins with a run, since somebody may begin with it.
+    """
+    run = [outbox.popleft()]
+    size = len(run[0].data)
+    while outbox and len(run) < RUN_MAX and len(run[-1].data) == size:
+        if len(outbox[0].data) > size or outbox[0].key:
+            break
+        run.append(outbox.popleft())
+    return run

@@ -1,8 +1,10 @@
 """Many packets per system call: the same packet to many viewers, or many packets to one, each under its viewer's key.
 
 Owns the buffers and the one call of sendmmsg(2), by cffi without a compiler. libsrtp encrypts in place where the kernel
-reads, and writes the final length where the kernel looks for it, so nothing is done per viewer in Python. Where there
-is no sendmmsg, `available` says so and the plain fan (fan.py) does the same work packet by packet.
+reads, and writes the final length where the kernel looks for it, so nothing is done per viewer in Python. A run of
+packets of one length goes as one message that the kernel cuts up (UDP_SEGMENT, udp(7)): a frame crosses the network
+stack once per viewer. Where there is no sendmmsg, `available` says so and fan.py's plain fan does the same work packet
+by packet.
 """
 
 import errno
@@ -10,8 +12,8 @@ import socket
 import struct
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
-from itertools import chain, repeat
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, cycle
 from typing import Any, Final
 
 import pylibsrtp
@@ -26,6 +28,12 @@ BATCH: Final = 64
 _SLOT_BYTES: Final = 1_536
 _IOVEC_BYTES: Final = 16
 _NAME_BYTES: Final = 28  # sockaddr_in6, the longer of the two
+_LAYOUTS_MAX: Final = 2_048  # of a KiB each
+_SOL_UDP: Final = 17
+_UDP_SEGMENT: Final = 103
+_CONTROL: Final = struct.Struct("=QiiH")  # a struct cmsghdr and the length of a segment
+_CONTROL_BYTES: Final = 24
+_CANNOT_SEGMENT: Final = frozenset({errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
 _FULL: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.EINTR})
 
 _FFI: Final = FFI()
@@ -64,10 +72,12 @@ def available() -> bool:
 class Line:
     """One session's end of the port: its sending keys, and where its packets go."""
 
-    __slots__ = ("_keys", "address", "key", "name", "name_size")
+    __slots__ = ("_keys", "address", "key", "name", "name_size", "overhead")
 
-    def __init__(self, keys: pylibsrtp.Session, address: Address) -> None:
+    def __init__(self, keys: pylibsrtp.Session, overhead: int, address: Address) -> None:
+        """`overhead`: by how many bytes a packet grows under these keys."""
         self._keys = keys  # `key` is a pointer into it
+        self.overhead = overhead
         self.key = keys._srtp[0]  # noqa: SLF001
         self.name = _FFI.new("char[]", _NAME_BYTES)
         self.name_size = 0
@@ -92,33 +102,59 @@ class Line:
         _FFI.memmove(self.name, packed, len(packed))
 
 
-class Chunk:
-    """Up to BATCH lines that are sent to with one call. `messages` names them; the packet's place is the batch's."""
+class _Plan:
+    """A chunk's messages for runs of `run` packets: names, and which parts of the slab are whose."""
 
-    __slots__ = ("keys", "lines", "messages")
+    __slots__ = ("keys", "messages", "run")
 
-    def __init__(self, batch: "Batch") -> None:
-        self.lines: list[Line] = []
+    def __init__(self, batch: "Batch", run: int, lines: "list[Line]") -> None:
+        self.run = run
         self.keys: list[Any] = []
         self.messages = _FFI.new("struct mmsghdr[]", BATCH)
+        at_once = BATCH // run
         for place in range(BATCH):
             header = self.messages[place].header
-            header.parts, header.parts_count = batch.parts + place, 1
+            header.parts, header.parts_count = batch.parts + place % at_once * run, run
+            if run > 1:
+                header.control, header.control_size = batch.control, _CONTROL_BYTES
+        for place, line in enumerate(lines):
+            self.put(place, line)
 
     def put(self, place: int, line: Line) -> None:
-        """Sets or appends a line."""
-        if place == len(self.lines):
-            self.lines.append(line)
-            self.keys.append(line.key)
-        else:
-            self.lines[place], self.keys[place] = line, line.key
+        self.keys[place * self.run : (place + 1) * self.run] = [line.key] * self.run
         header = self.messages[place].header
         header.name, header.name_size = line.name, line.name_size
 
+
+class Chunk:
+    """Up to BATCH lines that get the same packets. They encrypt with the same overhead."""
+
+    __slots__ = ("_batch", "_plans", "lines")
+
+    def __init__(self, batch: "Batch") -> None:
+        self._batch = batch
+        self.lines: list[Line] = []
+        self._plans: dict[int, _Plan] = {}
+
+    def put(self, place: int, line: Line) -> None:
+        """Sets or appends a line."""
+        self.lines[place : place + 1] = [line]
+        for plan in self._plans.values():
+            plan.put(place, line)
+
     def pop(self) -> Line:
         """Takes the last line out."""
-        self.keys.pop()
-        return self.lines.pop()
+        line = self.lines.pop()
+        for plan in self._plans.values():
+            del plan.keys[len(self.lines) * plan.run :]
+        return line
+
+    def plan(self, run: int) -> _Plan:
+        """How to send a run of so many packets."""
+        plan = self._plans.get(run)
+        if plan is None:
+            plan = self._plans[run] = _Plan(self._batch, run, self.lines)
+        return plan
 
 
 class Batch:
@@ -128,23 +164,43 @@ class Batch:
         self._port = port
         self._slab = _FFI.new("char[]", BATCH * _SLOT_BYTES)
         self.parts = _FFI.new("struct iovec[]", BATCH)
+        self.control = _FFI.new("char[]", _CONTROL_BYTES)
+        self.segments = True  # until the kernel or the device says that it cannot
         self._slots = [self._slab + place * _SLOT_BYTES for place in range(BATCH)]
         first = int(_FFI.cast("uintptr_t", self.parts))
         # Where the kernel reads a packet's length libsrtp writes it: the lower half of the iovec's size.
         self._sizes = [srtp_ffi.cast("int *", first + place * _IOVEC_BYTES + 8) for place in range(BATCH)]
         self._bases = [int(_FFI.cast("uintptr_t", slot)) for slot in self._slots]
-        self._plans: dict[int, bytes] = {}
+        self._layouts: dict[tuple[int, int, int], bytes] = {}
         self._burst = Chunk(self)
 
-    def fan(self, packet: bytes, chunk: Chunk) -> None:
-        """One packet to all lines of a chunk."""
-        count, size = len(chunk.lines), len(packet)
-        _FFI.memmove(self.parts, self._plan(size), count * _IOVEC_BYTES)
-        deque(map(_FFI.memmove, self._slots[:count], repeat(packet), repeat(size)), maxlen=0)
-        self._send(chunk, list(map(srtp.srtp_protect, chunk.keys, self._slots, self._sizes)))
+    def fan(self, packets: Sequence[bytes], chunk: Chunk) -> None:
+        """A run of packets to all lines of a chunk. All are as long as the first, but for the last, which may be
+        shorter: so they are one message to each, which the kernel cuts into packets again.
+        """
+        if len(packets) > 1 and not self.segments:
+            for packet in packets:
+                self.fan((packet,), chunk)
+            return
+        run, plan = len(packets), chunk.plan(len(packets))
+        at_once = BATCH // run
+        sizes = [len(packet) for packet in packets]
+        if run > 1:
+            _FFI.memmove(
+                self.control, _CONTROL.pack(18, _SOL_UDP, _UDP_SEGMENT, sizes[0] + chunk.lines[0].overhead), 18
+            )
+        layout = self._layout(sizes[0], sizes[-1], run)
+        for start in range(0, len(chunk.lines), at_once):
+            count = min(at_once, len(chunk.lines) - start)
+            parts = count * run
+            _FFI.memmove(self.parts, layout, parts * _IOVEC_BYTES)
+            deque(map(_FFI.memmove, self._slots[:parts], cycle(packets), cycle(sizes)), maxlen=0)
+            keys = plan.keys[start * run : start * run + parts]
+            statuses = list(map(srtp.srtp_protect, keys, self._slots, self._sizes))
+            self._send(plan.messages + start, chunk.lines[start : start + count], run, statuses)
 
     def burst(self, line: Line, packets: Sequence[bytes]) -> None:
-        """Many packets to one line, in order."""
+        """Many packets of any length to one line, in order."""
         for start in range(0, len(packets), BATCH):
             some = packets[start : start + BATCH]
             chunk = self._burst
@@ -154,52 +210,59 @@ class Batch:
                 chunk.put(place, line)
                 self.parts[place].base, self.parts[place].size = self._slots[place], len(packet)
                 _FFI.memmove(self._slots[place], packet, len(packet))
-            self._send(chunk, list(map(srtp.srtp_protect, chunk.keys, self._slots, self._sizes)))
+            plan = chunk.plan(1)
+            statuses = list(map(srtp.srtp_protect, plan.keys, self._slots, self._sizes))
+            self._send(plan.messages, chunk.lines, 1, statuses)
 
-    def _plan(self, size: int) -> bytes:
-        """The iovecs of packets of `size` bytes, ready to be copied."""
-        plan = self._plans.get(size)
-        if plan is None:
-            plan = struct.pack(f"{2 * BATCH}Q", *chain.from_iterable(zip(self._bases, repeat(size), strict=False)))
-            self._plans[size] = plan
-        return plan
+    def _layout(self, size: int, last: int, run: int) -> bytes:
+        """The iovecs of runs of packets of `size` bytes, the last one of `last`; ready to be copied."""
+        layout = self._layouts.get((size, last, run))
+        if layout is None:
+            if len(self._layouts) >= _LAYOUTS_MAX:
+                self._layouts.clear()
+            sizes = cycle([size] * (run - 1) + [last])
+            layout = struct.pack(f"{2 * BATCH}Q", *chain.from_iterable(zip(self._bases, sizes, strict=False)))
+            self._layouts[size, last, run] = layout
+        return layout
 
-    def _send(self, chunk: Chunk, statuses: list[int]) -> None:
-        """Sends what was protected; the socket's queue takes what it has no room for."""
-        count = len(chunk.lines)
+    def _send(self, messages: Any, lines: list[Line], run: int, statuses: list[int]) -> None:
+        """Sends what was protected; the port's queue takes what the socket has no room for."""
+        count, done = len(lines), 0
         if any(statuses) or self._port.waits:
-            self._send_singly(chunk, statuses, 0)
+            self._send_singly(lines, run, statuses, 0)
             return
         assert _sendmmsg is not None
-        done = 0
         while done < count:
-            sent = _sendmmsg(self._port.descriptor, chunk.messages + done, count - done, 0)
+            sent = _sendmmsg(self._port.descriptor, messages + done, count - done, 0)
             if sent > 0:
                 done += sent
-                self._port.sent += sent
-            elif _FFI.errno in _FULL:
-                self._send_singly(chunk, statuses, done)
+                self._port.sent += sent * run
+                continue
+            error = _FFI.errno
+            if run > 1 and error in _CANNOT_SEGMENT:
+                self.segments = False
+            if error in _FULL or run > 1:
+                self._send_singly(lines, run, statuses, done)
                 return
-            else:
-                done += 1  # its network is away; consent will tell when it is for good
-                self._port.dropped += 1
+            done += 1  # its network is away; consent will tell when it is for good
+            self._port.dropped += 1
 
-    def _send_singly(self, chunk: Chunk, statuses: list[int], done: int) -> None:
+    def _send_singly(self, lines: list[Line], run: int, statuses: list[int], done: int) -> None:
         """The slow way: what libsrtp refused (too old for its window) is left out, what the kernel refused waits."""
-        for place in range(done, len(chunk.lines)):
+        for place in range(done * run, len(lines) * run):
             if statuses[place]:
                 self._port.unprotected += 1
                 continue
             packet = bytes(_FFI.buffer(self._slots[place], self.parts[place].size))
-            self._port.send(packet, chunk.lines[place].address)
+            self._port.send(packet, lines[place // run].address)
 
 
 class BatchFan:
-    """A packet for BATCH viewers at a time. Whoever leaves is replaced by the last, so chunks stay full."""
+    """Packets for BATCH viewers at a time. Whoever leaves is replaced by the last, so chunks stay full."""
 
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
-        self._chunks: list[Chunk] = []
+        self._chunks: dict[int, list[Chunk]] = {}  # by overhead
         self._places: dict[Line, int] = {}
 
     def __len__(self) -> int:
@@ -207,28 +270,32 @@ class BatchFan:
 
     def add(self, peer: Peer) -> None:
         """See Fan. The peer has shaken hands."""
-        line = peer.line
-        assert line is not None
+        line: Line = peer.line
         if line in self._places:
             return
-        place = self._places[line] = len(self._places)
-        if place % BATCH == 0:
-            self._chunks.append(Chunk(self._batch))
-        self._chunks[-1].put(place % BATCH, line)
+        chunks = self._chunks.setdefault(line.overhead, [])
+        if not chunks or len(chunks[-1].lines) == BATCH:
+            chunks.append(Chunk(self._batch))
+        self._places[line] = (len(chunks) - 1) * BATCH + len(chunks[-1].lines)
+        chunks[-1].put(len(chunks[-1].lines), line)
 
     def discard(self, peer: Peer) -> None:
         """See Fan."""
-        place = self._places.pop(peer.line, None) if peer.line is not None else None
-        if place is None:
+        line: Line | None = peer.line
+        place = None if line is None else self._places.pop(line, None)
+        if line is None or place is None:
             return
-        last = self._chunks[-1].pop()
-        if last is not peer.line:
+        chunks = self._chunks[line.overhead]
+        last = chunks[-1].pop()
+        if last is not line:
             self._places[last] = place
-            self._chunks[place // BATCH].put(place % BATCH, last)
-        if not self._chunks[-1].lines:
-            self._chunks.pop()
+            chunks[place // BATCH].put(place % BATCH, last)
+        if not chunks[-1].lines:
+            chunks.pop()
 
-    def send(self, packet: bytes) -> None:
-        """See Fan."""
-        for chunk in self._chunks:
-            self._batch.fan(packet, chunk)
+    def send(self, packets: Sequence[bytes]) -> Iterator[int]:
+        """See Fan. A portion is a chunk."""
+        for chunks in self._chunks.values():
+            for chunk in chunks:
+                self._batch.fan(packets, chunk)
+                yield len(chunk.lines) * len(packets)

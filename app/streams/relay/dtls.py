@@ -27,6 +27,8 @@ from app.streams.relay.limits import HANDSHAKE_QUEUE_MAX
 # As the passive side we pick, and AES-128-GCM is the quickest by far where the processor knows AES.
 PROFILES: Final = [SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80]
 
+_OVERHEAD: Final = {SRTP_AEAD_AES_128_GCM.openssl_profile: 16, SRTP_AES128_CM_SHA1_80.openssl_profile: 10}
+
 # What a peer can make the handshake raise. OpenSSL takes certificates that `cryptography` then refuses to read.
 _PEER_FAILURES: Final = (SSL.Error, pylibsrtp.Error, InvalidVersion, ValueError)
 
@@ -90,6 +92,7 @@ class Handshake:
         self._theirs = RTCDtlsParameters([RTCDtlsFingerprint(*one) for one in fingerprints], "auto")
         self.receiving: pylibsrtp.Session | None = None
         self.sending: pylibsrtp.Session | None = None
+        self.overhead = 0  # bytes by which an RTP packet grows under `sending`
 
     def feed(self, datagram: bytes) -> None:
         """A datagram whose first byte says DTLS (20..63)."""
@@ -105,6 +108,8 @@ class Handshake:
             return False
         self.receiving = self._transport._rx_srtp  # noqa: SLF001
         self.sending = self._transport._tx_srtp  # noqa: SLF001
+        assert self._transport._ssl is not None  # noqa: SLF001
+        self.overhead = _OVERHEAD[self._transport._ssl.get_selected_srtp_profile()]  # noqa: SLF001
         return True
 
     def when_closed(self, tell: Callable[[], None]) -> None:

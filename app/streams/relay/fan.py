@@ -4,7 +4,7 @@ Owns who is in a fan, nothing of what is sent. The plain one here works on any m
 many packets with one system call.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 
@@ -36,8 +36,10 @@ class Fan(Protocol):
     def discard(self, peer: Peer) -> None:
         """No longer. A peer that is not in it is passed over."""
 
-    def send(self, packet: bytes) -> None:
-        """One packet to all."""
+    def send(self, packets: Sequence[bytes]) -> Iterator[int]:
+        """A run of packets to all, in portions: sends one at each step, and says how many packets went out. All are as
+        long as the first, but for the last, which may be shorter. Nobody leaves in between.
+        """
 
 
 NewFan = Callable[[], Fan]
@@ -60,7 +62,9 @@ class PlainFan:
         """See Fan."""
         self._peers.pop(peer, None)
 
-    def send(self, packet: bytes) -> None:
-        """See Fan."""
-        for peer in self._peers:
-            peer.send_rtp(packet)
+    def send(self, packets: Sequence[bytes]) -> Iterator[int]:
+        """See Fan. A portion is a viewer."""
+        for peer in tuple(self._peers):
+            for packet in packets:
+                peer.send_rtp(packet)
+            yield len(packets)

@@ -46,6 +46,7 @@ PACE_INTERVAL_S: Final = 0.005
 PACE_PACKETS: Final = 32  # to one joiner in one interval
 PACE_SENDS: Final = 512  # to all joiners of a room in one interval
 TURN_SENDS: Final = 512  # to all viewers before other work gets its turn: about 2 ms
+RUN_MAX: Final = 8  # packets that go to a viewer as one message
 OUTBOX_MAX: Final = 1_024  # packets of one kind that wait for their turn: six seconds of video
 
 # Bandwidth told to the publisher, bits per second.

@@ -90,7 +90,7 @@ class Session:
         """The handshake is done: what is sent from here on is encrypted."""
         self.step(State.CONNECTED)
         if self._batch is not None and self.handshake.sending is not None and self.address is not None:
-            self.line = Line(self.handshake.sending, self.address)
+            self.line = Line(self.handshake.sending, self.handshake.overhead, self.address)
 
     def _send_datagram(self, data: bytes) -> None:
         if self.address is not None:
