@@ -28,6 +28,15 @@ def new_id() -> str:
     return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(0, 5 * ID_LENGTH, 5))
 
 
+def new_ordered_id() -> str:
+    """A fresh public id that sorts after those of earlier milliseconds: 9 characters of time, 7 random. Not a secret.
+
+    For rows that are written by the thousand: their index grows at its end instead of all over.
+    """
+    bits = now_ms() << 35 | secrets.randbits(35)
+    return "".join(_ALPHABET[(bits >> shift) & 31] for shift in range(75, -1, -5))
+
+
 def new_secret() -> str:
     """A fresh secret for a URL, header or cookie: 43 URL-safe characters, 256 random bits."""
     return secrets.token_urlsafe(32)

@@ -1,130 +1,167 @@
-"""Payment attempts in Postgres: written before the provider is called, together with the request's idempotency key.
+"""Payment attempts in Postgres: written before the provider is called, with the request's idempotency key on them.
 
 Owns how an attempt begins, is declined or is given up; app/checkout/commit.py owns how it becomes an order. All
-attempts that arrived while the last were being written go in one transaction.
+attempts that arrived while the last were being written go in one transaction. An attempt has a row for each line of
+what is bought; most have one.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from enum import StrEnum
+from itertools import groupby
 from typing import Any, Final
 
 import asyncpg
 import msgspec
 
-from app.checkout.order_rules import AttemptEvent, states_before
+from app.checkout.order_rules import (
+    ATTEMPT_TRANSITIONS,
+    NO_ORDER,
+    ORDERED,
+    AttemptEvent,
+    AttemptState,
+    states_before,
+)
 from app.flash_sales.moment import from_ms
 from app.refusal import Refusal
+from app.storage.own_connection import OwnConnection, halving, insisting
 
-REJECTED_STATUS: Final = 409
-DECLINED_STATUS: Final = 402
-RETRIES_MAX: Final = 4
-
-# Claims the keys. A key that is being claimed elsewhere is waited for; ordered, so that two batches cannot deadlock.
-_CLAIM_KEYS: Final = """
-    INSERT INTO idempotency_keys (account_id, key, body_hash)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[]) AS t (account_id, key, body_hash) ORDER BY 1, 2
-    ON CONFLICT DO NOTHING RETURNING account_id, key"""
-
-# Writes the attempts whose hold is of the pool's present epoch. FOR KEY SHARE makes a rebuild of the gate wait, and
-# looks at the epoch again after having waited for one: either the rebuild counts the attempt or the hold is lost.
+# Writes the lines whose hold is of their pool's present epoch. FOR KEY SHARE makes a rebuild of the gate wait, and
+# looks at the epoch again after having waited for one: either the rebuild counts the attempt or the hold is lost. A
+# key or a hold that is being claimed elsewhere is waited for.
 _INSERT: Final = """
-    INSERT INTO payment_attempts (id, hold_id, pool_id, account_id, show_id, quantity, unit_price_minor, amount_minor,
-                                  currency, method, state, hold_expires_at, idempotency_key)
-    SELECT t.id, t.hold_id, t.pool_id, t.account_id, s.id, t.quantity, t.unit_price, t.quantity * t.unit_price,
-           t.currency, t.method, 'started', t.hold_expires_at, t.key
-      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::bigint[], $8::text[],
-                  $9::text[], $10::timestamptz[], $11::text[], $12::bigint[])
-           AS t (id, hold_id, pool_id, account_id, show_id, quantity, unit_price, currency, method, hold_expires_at,
-                 key, epoch)
-      JOIN pools p ON p.id = t.pool_id AND p.epoch = t.epoch
-      JOIN variants v ON v.id = p.variant_id
-      JOIN products d ON d.id = v.product_id
-      LEFT JOIN shows s ON s.id = t.show_id AND s.shop_id = d.shop_id
+    WITH pool AS MATERIALIZED (SELECT id, epoch FROM pools WHERE id = ANY($1) ORDER BY id FOR KEY SHARE)
+    INSERT INTO payment_attempts (id, line, hold_id, pool_id, account_id, shop_id, show_id, variant_id, title, quantity,
+                                  unit_price_minor, amount_minor, currency, method, hold_expires_at, idempotency_key,
+                                  body_hash, state)
+    SELECT t.id, t.line, t.hold_id, t.pool_id, t.account_id, t.shop_id, t.show_id, t.variant_id, t.title, t.quantity,
+           t.unit_price, t.amount, t.currency, t.method, t.hold_expires_at, t.key, t.body_hash, 'started'
+      FROM unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
+                  $10::text[], $11::int[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],
+                  $16::timestamptz[], $17::text[], $18::bytea[], $19::bigint[])
+           AS t (id, line, hold_id, pool_id, account_id, shop_id, show_id, variant_id, title, quantity, unit_price,
+                 amount, currency, method, hold_expires_at, key, body_hash, epoch)
+      JOIN pool p ON p.id = t.pool_id AND p.epoch = t.epoch
      ORDER BY t.hold_id
-       FOR KEY SHARE OF p
     ON CONFLICT DO NOTHING RETURNING id"""
+
+# Of an attempt that could not be written whole.
+_TAKE_BACK: Final = "DELETE FROM payment_attempts WHERE id = ANY($1)"
+
+_OWNERS: Final = """
+    SELECT a.account_id, a.idempotency_key AS key, a.id
+      FROM unnest($1::text[], $2::text[]) AS t (account_id, key)
+      JOIN payment_attempts a ON a.account_id = t.account_id AND a.idempotency_key = t.key"""
 
 _OPEN_ON: Final = """
     SELECT hold_id FROM payment_attempts
-     WHERE hold_id = ANY($1) AND state IN ('started', 'authorised', 'committed', 'captured')"""
+     WHERE hold_id = ANY($1) AND NOT failed"""
 
-_FREE_KEYS: Final = """
-    DELETE FROM idempotency_keys k USING unnest($1::text[], $2::text[]) AS t (account_id, key)
-     WHERE k.account_id = t.account_id AND k.key = t.key AND k.status IS NULL"""
+_READ_KEY: Final = """
+    SELECT id, body_hash, state, refusal FROM payment_attempts WHERE account_id = $1 AND idempotency_key = $2"""
 
-_READ_KEY: Final = "SELECT body_hash, status, answer FROM idempotency_keys WHERE account_id = $1 AND key = $2"
-
+# The gate has to know too, however often we die in between: the note says it again.
 _DECLINE: Final = """
     WITH declined AS (
-        UPDATE payment_attempts SET state = 'declined', updated_at = now()
-         WHERE id = $1 AND state = ANY($2) RETURNING account_id, idempotency_key
+        UPDATE payment_attempts SET state = 'declined', refusal = 'payment_declined', updated_at = now()
+         WHERE id = $1 AND state = ANY($2) RETURNING id, line
     )
-    UPDATE idempotency_keys k SET status = $3, answer = $4
-      FROM declined d WHERE k.account_id = d.account_id AND k.key = d.idempotency_key"""
+    INSERT INTO outbox (topic, subject) SELECT 'declined', id FROM declined WHERE line = 1"""
 
 # No order will come of it. The void itself is the outbox's: it must happen however often we die here.
-GIVE_UP: Final = """
+_GIVE_UP: Final = """
     WITH given_up AS (
-        UPDATE payment_attempts SET state = 'voiding', updated_at = now()
-         WHERE id = $1 AND state = ANY($2) RETURNING id, account_id, idempotency_key
-    ), note AS (
-        INSERT INTO outbox (topic, subject) SELECT 'void', id FROM given_up
+        UPDATE payment_attempts SET state = 'voiding', refusal = $3, updated_at = now()
+         WHERE id = $1 AND state = ANY($2) RETURNING id, line
     )
-    UPDATE idempotency_keys k SET status = $3, answer = $4
-      FROM given_up g WHERE k.account_id = g.account_id AND k.key = g.idempotency_key"""
+    INSERT INTO outbox (topic, subject) SELECT 'void', id FROM given_up WHERE line = 1"""
 
 # Those that the clock of Postgres calls old: no process's own clock matters. Those after $4, in the order of their ids.
 _FIND_OPEN: Final = """
-    SELECT id, hold_id, pool_id, account_id, show_id, quantity, unit_price_minor,
-           created_at < now() - make_interval(secs => $2) AS hopeless
-      FROM payment_attempts
-     WHERE state IN ('started', 'authorised') AND updated_at < now() - make_interval(secs => $1) AND id > $4
-     ORDER BY id LIMIT $3"""
+    WITH found AS (
+        SELECT id FROM payment_attempts
+         WHERE unfinished AND line = 1 AND state IN ('started', 'authorised')
+           AND updated_at < now() - make_interval(secs => $1) AND id > $4
+         ORDER BY id LIMIT $3
+    )
+    SELECT a.id, a.line, a.hold_id, a.pool_id, a.account_id, a.show_id, a.quantity, a.unit_price_minor,
+           a.created_at < now() - make_interval(secs => $2) AS hopeless
+      FROM found JOIN payment_attempts a ON a.id = found.id ORDER BY a.id, a.line"""
 
 _READ_OPEN: Final = """
-    SELECT id, hold_id, pool_id, account_id, show_id, quantity, unit_price_minor,
+    SELECT id, line, hold_id, pool_id, account_id, show_id, quantity, unit_price_minor,
            created_at < now() - make_interval(secs => $2) AS hopeless
-      FROM payment_attempts WHERE id = $1 AND state IN ('started', 'authorised')"""
+      FROM payment_attempts WHERE id = $1 AND state IN ('started', 'authorised') ORDER BY line"""
 
 # Whoever is silent is asked again only when the attempt has been untouched for long enough once more.
 _TOUCH: Final = "UPDATE payment_attempts SET updated_at = now() WHERE id = $1 AND state IN ('started', 'authorised')"
 
 # The payment goes on with another hold. The pool's lock as in _INSERT.
 _REPLACE_HOLD: Final = """
-    WITH p AS (SELECT id FROM pools WHERE id = $4 AND epoch = $5 FOR KEY SHARE)
+    WITH p AS (SELECT id FROM pools WHERE id = $5 AND epoch = $6 FOR KEY SHARE)
     UPDATE payment_attempts a
-       SET replaced_hold_id = coalesce(replaced_hold_id, hold_id), hold_id = $2, hold_expires_at = $3
-      FROM p WHERE a.id = $1 AND a.pool_id = p.id AND a.state IN ('started', 'authorised') RETURNING a.id"""
+       SET replaced_hold_id = coalesce(replaced_hold_id, hold_id), hold_id = $3, hold_expires_at = $4
+      FROM p WHERE a.id = $1 AND a.line = $2 AND a.pool_id = p.id AND a.state IN ('started', 'authorised')
+    RETURNING a.id"""
+
+_FORGET_KEYS: Final = """
+    UPDATE payment_attempts SET idempotency_key = NULL, body_hash = NULL WHERE (id, line) IN (
+        SELECT id, line FROM payment_attempts
+         WHERE idempotency_key IS NOT NULL AND created_at < now() - make_interval(hours => $1)
+           AND state NOT IN ('started', 'authorised') LIMIT $2)"""
+
+KEYS_KEPT_H: Final = 24
+FORGOTTEN_AT_ONCE: Final = 1000
+
+
+class Line(msgspec.Struct, frozen=True):
+    """What is bought on one hold. `epoch` is its gate's when the hold was extended."""
+
+    hold: str
+    pool: str
+    variant: str
+    title: str
+    quantity: int
+    unit_price_minor: int
+    hold_expires_at_ms: int
+    epoch: int
 
 
 class NewAttempt(msgspec.Struct, frozen=True):
-    """An attempt to be written. `epoch` is the gate's when it extended the hold."""
+    """An attempt to be written. `body_hash` is of the request under `key`; `show` is "" for none."""
 
     id: str
-    hold: str
-    pool: str
     person: str
+    shop: str
     show: str
-    quantity: int
-    unit_price_minor: int
     currency: str
     method: str
-    hold_expires_at_ms: int
-    epoch: int
     key: str
     body_hash: bytes
+    lines: tuple[Line, ...]
+
+    @property
+    def amount_minor(self) -> int:
+        """What the payment is of."""
+        return sum(one.quantity * one.unit_price_minor for one in self.lines)
+
+
+class OpenLine(msgspec.Struct, frozen=True):
+    """A line of an attempt that is neither an order nor given up."""
+
+    hold: str
+    pool: str
+    quantity: int
+    unit_price_minor: int
 
 
 class OpenAttempt(msgspec.Struct, frozen=True):
-    """An attempt that is neither an order nor given up."""
+    """An attempt that is neither an order nor given up. Its lines are numbered from 1."""
 
     id: str
-    hold: str
-    pool: str
     person: str
     show: str
-    quantity: int
-    unit_price_minor: int
+    lines: tuple[OpenLine, ...]
     hopeless: bool = False  # too old to wait for a provider that is silent
 
 
@@ -133,97 +170,122 @@ class Written(StrEnum):
 
     STARTED = "started"
     KEY_TAKEN = "key_taken"  # the key was used before: its answer counts
-    PAYING = "paying"  # another attempt on this hold is open, or has its order
-    LOST = "lost"  # the hold's epoch is gone
+    PAYING = "paying"  # another attempt on one of its holds is open, or has its order
+    LOST = "lost"  # the epoch of one of its holds is gone
+    UNFIT = "unfit"  # the database will not have it
 
 
 class KnownAnswer(msgspec.Struct, frozen=True):
-    """What a key's first request was told; `status` None while it is in progress."""
+    """What a key's first request came to; neither `order` nor `refusal` while it is in progress."""
 
     same_body: bool
-    status: int | None
-    answer: Any
+    order: str | None = None
+    refusal: Refusal | None = None
 
 
-async def write_attempts(pg: asyncpg.Pool, attempts: list[NewAttempt]) -> Sequence[Written]:
-    """Writes a batch; each gets its own outcome. Deadlocks and the like are retried RETRIES_MAX times."""
-    for tries_left in reversed(range(RETRIES_MAX)):
-        try:
-            async with pg.acquire() as connection, connection.transaction():
-                return await _write(connection, attempts)
-        except (asyncpg.SerializationError, asyncpg.DeadlockDetectedError):
-            if not tries_left:
-                raise
-    raise AssertionError("unreachable")
+async def write_attempts(own: OwnConnection, attempts: list[NewAttempt]) -> Sequence[Written]:
+    """Writes a batch; each gets its own outcome. What was lost on the way is found again by its id."""
+    return await insisting(own, _write_good, attempts)
+
+
+async def _write_good(connection: Any, attempts: list[NewAttempt]) -> list[Written]:
+    return await halving(connection, _write, attempts, _refuse)
+
+
+async def _refuse(_connection: Any, _attempt: NewAttempt) -> Written:
+    return Written.UNFIT
 
 
 async def _write(connection: Any, attempts: list[NewAttempt]) -> list[Written]:
-    claimed = await _claim(connection, attempts)
-    mine = [one for one in attempts if claimed.get((one.person, one.key)) == one.id]
-    columns = [
-        [one.id for one in mine],
-        [one.hold for one in mine],
-        [one.pool for one in mine],
-        [one.person for one in mine],
-        [one.show for one in mine],
-        [one.quantity for one in mine],
-        [one.unit_price_minor for one in mine],
-        [one.currency for one in mine],
-        [one.method for one in mine],
-        [from_ms(one.hold_expires_at_ms) for one in mine],
-        [one.key for one in mine],
-        [one.epoch for one in mine],
-    ]
-    written = {row["id"] for row in await connection.fetch(_INSERT, *columns)}
-    failed = [one for one in mine if one.id not in written]
-    paying: set[str] = set()
-    if failed:
-        paying = {row["hold_id"] for row in await connection.fetch(_OPEN_ON, [one.hold for one in failed])}
-        await connection.execute(_FREE_KEYS, [one.person for one in failed], [one.key for one in failed])
-    outcomes = []
-    for one in attempts:
-        if one.id in written:
-            outcomes.append(Written.STARTED)
-        elif claimed.get((one.person, one.key)) != one.id:
-            outcomes.append(Written.KEY_TAKEN)
+    # A single statement needs no transaction around it; the round trips of one are saved.
+    single = all(len(one.lines) == 1 for one in attempts)
+    async with nullcontext() if single else connection.transaction():
+        rows = [row["id"] for row in await connection.fetch(_INSERT, *_columns(attempts))]
+        if len(rows) == sum(len(one.lines) for one in attempts):
+            return [Written.STARTED] * len(attempts)
+        failed = [one for one in attempts if rows.count(one.id) < len(one.lines)]
+        if not single:
+            await connection.execute(_TAKE_BACK, [one.id for one in failed if one.id in rows])
+        return await _tell_why(connection, attempts, failed)
+
+
+async def _tell_why(connection: Any, attempts: list[NewAttempt], failed: list[NewAttempt]) -> list[Written]:
+    owners = await connection.fetch(_OWNERS, [one.person for one in failed], [one.key for one in failed])
+    owner = {(row["account_id"], row["key"]): row["id"] for row in owners}
+    holds = [line.hold for one in failed for line in one.lines]
+    paying = {row["hold_id"] for row in await connection.fetch(_OPEN_ON, holds)}
+    fates = {}
+    for one in failed:
+        found = owner.get((one.person, one.key))
+        if found == one.id:
+            fates[one.id] = Written.STARTED  # by an earlier try, whose answer was lost
+        elif found is not None:
+            fates[one.id] = Written.KEY_TAKEN
         else:
-            outcomes.append(Written.PAYING if one.hold in paying else Written.LOST)
-    return outcomes
+            fates[one.id] = Written.PAYING if any(line.hold in paying for line in one.lines) else Written.LOST
+    return [fates.get(one.id, Written.STARTED) for one in attempts]
 
 
-async def _claim(connection: Any, attempts: list[NewAttempt]) -> dict[tuple[str, str], str]:
-    """The attempts that own their key: by (person, key) the id of the first in the batch."""
-    first: dict[tuple[str, str], NewAttempt] = {}
-    for one in attempts:
-        first.setdefault((one.person, one.key), one)
-    persons, keys = [person for person, _ in first], [key for _, key in first]
-    hashes = [one.body_hash for one in first.values()]
-    rows = await connection.fetch(_CLAIM_KEYS, persons, keys, hashes)
-    return {(row["account_id"], row["key"]): first[row["account_id"], row["key"]].id for row in rows}
+def _columns(attempts: list[NewAttempt]) -> list[Any]:
+    """The parameters of _INSERT, in its order."""
+    rows: list[tuple[Any, ...]] = [
+        (
+            one.id,
+            number,
+            line.hold,
+            line.pool,
+            one.person,
+            one.shop,
+            one.show or None,
+            line.variant,
+            line.title,
+            line.quantity,
+            line.unit_price_minor,
+            one.amount_minor,
+            one.currency,
+            one.method,
+            from_ms(line.hold_expires_at_ms),
+            one.key if number == 1 else None,
+            one.body_hash if number == 1 else None,
+            line.epoch,
+        )
+        for one in attempts
+        for number, line in enumerate(one.lines, 1)
+    ]
+    return [list({row[3] for row in rows}), *map(list, zip(*rows, strict=True))]
 
 
 async def known_answer(pg: asyncpg.Pool, person: str, key: str, body_hash: bytes) -> KnownAnswer | None:
-    """What this key was answered before; None when it is new."""
+    """What this key's request came to; None when it is new."""
     row = await pg.fetchrow(_READ_KEY, person, key)
     if row is None:
         return None
-    return KnownAnswer(same_body=row["body_hash"] == body_hash, status=row["status"], answer=row["answer"])
+    same, state = row["body_hash"] == body_hash, AttemptState(row["state"])
+    if state in ORDERED:
+        return KnownAnswer(same, order=row["id"])
+    if (state, AttemptEvent.COMMIT) in ATTEMPT_TRANSITIONS:
+        return KnownAnswer(same)
+    return KnownAnswer(same, refusal=NO_ORDER[row["refusal"]])
 
 
-async def decline(pg: asyncpg.Pool, attempt: str, refusal: Refusal) -> None:
+async def decline(pg: asyncpg.Pool, attempt: str) -> None:
     """The provider said no. Idempotent."""
-    await pg.execute(_DECLINE, attempt, states_before(AttemptEvent.DECLINE), DECLINED_STATUS, to_answer(refusal))
+    await pg.execute(_DECLINE, attempt, states_before(AttemptEvent.DECLINE))
 
 
-async def give_up(pg: asyncpg.Pool, attempt: str, refusal: Refusal) -> None:
-    """No order will come of it: the money is freed by the outbox. Idempotent; does nothing once it is an order."""
-    await pg.execute(GIVE_UP, attempt, states_before(AttemptEvent.GIVE_UP), REJECTED_STATUS, to_answer(refusal))
+async def give_up(pg: Any, attempt: str, why: str) -> None:
+    """No order will come of it, and `why`, a key of NO_ORDER, is what its buyer is told. The money is freed by the
+    outbox. Idempotent; does nothing once it is an order. `pg` is a pool or a connection.
+    """
+    await pg.execute(_GIVE_UP, attempt, states_before(AttemptEvent.GIVE_UP), why)
 
 
-async def replace_hold(pg: asyncpg.Pool, attempt: OpenAttempt, *, hold: str, expires_at_ms: int, epoch: int) -> bool:
-    """Puts the payment on a new hold; False when the attempt is not open any more or the epoch has gone."""
-    moment = from_ms(expires_at_ms)
-    return await pg.fetchval(_REPLACE_HOLD, attempt.id, hold, moment, attempt.pool, epoch) is not None
+async def replace_hold(
+    pg: asyncpg.Pool, attempt: OpenAttempt, number: int, *, hold: str, expires_at_ms: int, epoch: int
+) -> bool:
+    """Puts a line of the payment on a new hold; False when it is not open any more or the epoch has gone."""
+    pool, moment = attempt.lines[number - 1].pool, from_ms(expires_at_ms)
+    return await pg.fetchval(_REPLACE_HOLD, attempt.id, number, hold, moment, pool, epoch) is not None
 
 
 async def find_open(
@@ -232,13 +294,14 @@ async def find_open(
     """Attempts that nobody has touched for so long, those whose ids follow `after`, in the order of their ids;
     hopeless once begun longer ago than that.
     """
-    return [_open(row) for row in await pg.fetch(_FIND_OPEN, untouched_s, hopeless_s, count_max, after)]
+    rows = await pg.fetch(_FIND_OPEN, untouched_s, hopeless_s, count_max, after)
+    return [_open(list(lines)) for _, lines in groupby(rows, key=lambda row: row["id"])]
 
 
 async def open_attempt(pg: asyncpg.Pool, attempt: str, *, hopeless_s: float) -> OpenAttempt | None:
     """The attempt while it is open."""
-    row = await pg.fetchrow(_READ_OPEN, attempt, hopeless_s)
-    return None if row is None else _open(row)
+    rows = await pg.fetch(_READ_OPEN, attempt, hopeless_s)
+    return _open(rows) if rows else None
 
 
 async def touch(pg: asyncpg.Pool, attempt: str) -> None:
@@ -246,19 +309,17 @@ async def touch(pg: asyncpg.Pool, attempt: str) -> None:
     await pg.execute(_TOUCH, attempt)
 
 
-def _open(row: Any) -> OpenAttempt:
+def _open(rows: list[Any]) -> OpenAttempt:
     return OpenAttempt(
-        id=row["id"],
-        hold=row["hold_id"],
-        pool=row["pool_id"],
-        person=row["account_id"],
-        show=row["show_id"] or "",
-        quantity=row["quantity"],
-        unit_price_minor=row["unit_price_minor"],
-        hopeless=row["hopeless"],
+        id=rows[0]["id"],
+        person=rows[0]["account_id"],
+        show=rows[0]["show_id"] or "",
+        hopeless=rows[0]["hopeless"],
+        lines=tuple(OpenLine(row["hold_id"], row["pool_id"], row["quantity"], row["unit_price_minor"]) for row in rows),
     )
 
 
-def to_answer(refusal: Refusal) -> dict[str, Any]:
-    """A refusal as it is kept under the idempotency key."""
-    return {"code": refusal.code, "message": refusal.message}
+async def forget_keys(pg: asyncpg.Pool) -> None:
+    """Retires the keys of payments that ended and began more than KEYS_KEPT_H ago."""
+    while await pg.execute(_FORGET_KEYS, KEYS_KEPT_H, FORGOTTEN_AT_ONCE) == f"UPDATE {FORGOTTEN_AT_ONCE}":
+        pass

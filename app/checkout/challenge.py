@@ -4,6 +4,7 @@ Owns the mark on the attempt and the longer hold. The question itself is the pro
 the buyer passed is never taken from the page.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from app.checkout.parts import Checkout
@@ -17,16 +18,19 @@ _MARK: Final = """
 
 _ASKED: Final = """
     SELECT id FROM payment_attempts
-     WHERE (hold_id = $1 OR replaced_hold_id = $1) AND account_id = $2 AND state = 'started'
+     WHERE (hold_id = $1 OR replaced_hold_id = $1) AND account_id = $2 AND NOT failed AND state = 'started'
        AND challenged_at IS NOT NULL"""
 
 
-async def ask_buyer(checkout: Checkout, attempt: str, hold: str, person: str) -> Refusal:
-    """Keeps the hold as long as any payment may take, and tells the page what to ask."""
+async def ask_buyer(checkout: Checkout, attempt: str, holds: Sequence[str], person: str) -> Refusal:
+    """Keeps the holds as long as any payment may take, and tells the page what to ask."""
     for_ms = checkout.settings.hold_extended_max_s * 1000
-    held = await checkout.gate.extend(hold, person=person, attempt=attempt, for_ms=for_ms, total_max_ms=for_ms)
-    until = from_ms(held.hold.expires_at_ms) if held.code == "extended" and held.hold is not None else None
-    await checkout.pg.execute(_MARK, attempt, until)
+    until: list[int] = []
+    for hold in holds:
+        held = await checkout.gate.extend(hold, person=person, attempt=attempt, for_ms=for_ms, total_max_ms=for_ms)
+        if held.code == "extended" and held.hold is not None:
+            until.append(held.hold.expires_at_ms)
+    await checkout.pg.execute(_MARK, attempt, from_ms(min(until)) if until else None)
     return await _challenge(checkout, attempt)
 
 

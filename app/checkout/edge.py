@@ -23,6 +23,7 @@ SETTLE_PERIOD_S: Final = 1.0
 OUTBOX_PERIOD_S: Final = 0.25
 FORGET_PERIOD_S: Final = 60.0
 METERS_PERIOD_S: Final = 5.0
+LINES_MAX: Final = 20
 
 _STRIPE: Final = Guests(
     prefix="/watch/",
@@ -33,11 +34,15 @@ _STRIPE: Final = Guests(
 _NOT_FOUND: Final = Refusal("not_found", "There is no such order.")
 
 
+HoldId = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+
+
 class PlaceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /api/orders. There is no price in it: the hold has one."""
 
-    hold: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    hold: HoldId
     method: Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern="^[A-Za-z0-9_]+$")]
+    more: Annotated[list[HoldId], msgspec.Meta(max_length=LINES_MAX - 1)] = []  # holds that go into the same order
 
 
 class BankAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,7 +71,7 @@ def endpoints(parts: Checkout) -> list[Endpoint]:
             path="/api/orders",
             right=Right.SIGNED_IN,
             action=partial(_place, parts),
-            summary="Pay for a hold",
+            summary="Pay for holds",
             body=PlaceOrder,
             answer=OrderView,
             idempotent=True,
@@ -156,7 +161,8 @@ def loops(parts: Checkout) -> list[Loop]:
 
 async def _place(parts: Checkout, call: Call) -> Reply | Refusal:
     assert call.idempotency_key is not None
-    wanted = Wanted(call.signed_in.id, call.body.hold, call.body.method, call.idempotency_key)
+    holds = tuple(dict.fromkeys([call.body.hold, *call.body.more]))
+    wanted = Wanted(call.signed_in.id, holds, call.body.method, call.idempotency_key)
     answer = await place_order(parts, wanted)
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
 

@@ -4,7 +4,7 @@ A crash between an effect and its tick repeats it. Captures and voids are idempo
 in the gate; an announcement may then be read twice in the room, which is better than never.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -16,56 +16,68 @@ from app.checkout.orders import host_view, read_order
 from app.checkout.outbox import Effect
 from app.checkout.provider import Answer, Provider
 from app.checkout.views import OrderCancelled, OrderPaid, Sold, StaffOrder
-from app.flash_sales.gate import Gate
+from app.flash_sales.gate import Decided, Gate
 from app.rooms.bus import Rooms, staff_room
 
-_READ_ATTEMPT: Final = "SELECT id, hold_id, state, order_id, account_id FROM payment_attempts WHERE id = $1"
+_STATE: Final = "SELECT state FROM payment_attempts WHERE id = $1 AND line = 1"
+
+_HOLDS: Final = "SELECT hold_id FROM payment_attempts WHERE id = $1 ORDER BY line"
 
 _CAPTURED: Final = """
     WITH attempt AS (
-        UPDATE payment_attempts SET state = $2, updated_at = now() WHERE id = $1 AND state = $3 RETURNING order_id
+        UPDATE payment_attempts SET state = $2, updated_at = now() WHERE id = $1 AND state = $3
+        RETURNING id, line, amount_minor, currency
     ), note AS (
-        INSERT INTO outbox (topic, subject) SELECT 'order.paid', order_id FROM attempt
+        INSERT INTO outbox (topic, subject) SELECT 'order.paid', id FROM attempt WHERE line = 1
+    ), posted AS (
+        INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
+        SELECT id, 'captured', 'captured', 'authorised', amount_minor, currency, now() FROM attempt WHERE line = 1
     )
-    UPDATE orders o SET state = $4, paid_at = now() FROM attempt a WHERE o.id = a.order_id AND o.state = $5"""
+    UPDATE orders o SET state = $4, paid_at = now() FROM attempt a WHERE o.id = a.id AND a.line = 1 AND o.state = $5"""
 
-# The attempt's pool and, in case it is a sale's, the variant's ordinary one; in the order of their ids.
+# The attempt's pools and, in case one is a sale's, the variant's ordinary one; in the order of their ids.
 _LOCK_POOLS: Final = """
-    SELECT o.id FROM payment_attempts a JOIN pools p ON p.id = a.pool_id
-      JOIN pools o ON o.id = p.id OR o.variant_id = p.variant_id AND o.flash_sale_id IS NULL
-     WHERE a.id = $1 ORDER BY o.id FOR NO KEY UPDATE OF o"""
+    SELECT id FROM pools WHERE id IN (
+           SELECT o.id FROM payment_attempts a JOIN pools p ON p.id = a.pool_id
+             JOIN pools o ON o.id = p.id OR o.variant_id = p.variant_id AND o.flash_sale_id IS NULL
+            WHERE a.id = $1)
+     ORDER BY id FOR NO KEY UPDATE"""
 
-# The order does not stand: its units go back to the pool and to the buyer's limit. A sale's pool that is closed has
+# The order does not stand: its units go back to the pools and to the buyer's limits. A sale's pool that is closed has
 # given its units back already, so these go where those went.
 _REFUSED: Final = """
     WITH attempt AS (
         UPDATE payment_attempts SET state = $2, updated_at = now() WHERE id = $1 AND state = $3
-        RETURNING order_id, pool_id, account_id, quantity
+        RETURNING id, line, pool_id, account_id, quantity, amount_minor, currency
     ), cancelled AS (
-        UPDATE orders o SET state = $4, cancelled_at = now() FROM attempt a WHERE o.id = a.order_id
-    ), buyer AS (
-        UPDATE pool_buyers b SET sold = b.sold - a.quantity
-          FROM attempt a WHERE b.pool_id = a.pool_id AND b.account_id = a.account_id
+        UPDATE orders o SET state = $4, cancelled_at = now() FROM attempt a WHERE o.id = a.id AND a.line = 1
+    ), posted AS (
+        INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
+        SELECT id, 'cancelled', 'owed', 'authorised', amount_minor, currency, now() FROM attempt WHERE line = 1
     ), note AS (
-        INSERT INTO outbox (topic, subject) SELECT 'order.cancelled', order_id FROM attempt
-    ), closed AS (
-        SELECT p.id, p.variant_id, a.quantity
-          FROM attempt a JOIN pools p ON p.id = a.pool_id WHERE p.closed_at IS NOT NULL
-    ), ordinary AS (
-        UPDATE pools o SET allotment = o.allotment + c.quantity
-          FROM closed c WHERE o.variant_id = c.variant_id AND o.flash_sale_id IS NULL
+        INSERT INTO outbox (topic, subject) SELECT 'order.cancelled', id FROM attempt WHERE line = 1
+    ), given AS (
+        SELECT a.pool_id, a.account_id, p.variant_id, p.closed_at, sum(a.quantity)::int AS units
+          FROM attempt a JOIN pools p ON p.id = a.pool_id GROUP BY 1, 2, 3, 4
+    ), buyer AS (
+        UPDATE pool_buyers b SET sold = b.sold - g.units
+          FROM given g WHERE b.pool_id = g.pool_id AND b.account_id = g.account_id
+    ), changed AS (
+        SELECT pool_id AS id, units AS returned, CASE WHEN closed_at IS NULL THEN 0 ELSE -units END AS allotted
+          FROM given
+         UNION ALL
+        SELECT o.id, 0, g.units FROM given g JOIN pools o ON o.variant_id = g.variant_id AND o.flash_sale_id IS NULL
+         WHERE g.closed_at IS NOT NULL
     )
-    UPDATE pools p SET sold = p.sold - a.quantity,
-           allotment = p.allotment - CASE WHEN p.closed_at IS NULL THEN 0 ELSE a.quantity END
-      FROM attempt a WHERE p.id = a.pool_id"""
+    UPDATE pools p SET sold = p.sold - c.returned, allotment = p.allotment + c.allotted
+      FROM (SELECT id, sum(returned)::int AS returned, sum(allotted)::int AS allotted FROM changed GROUP BY id) c
+     WHERE p.id = c.id"""
 
 _VOIDED: Final = "UPDATE payment_attempts SET state = $2, updated_at = now() WHERE id = $1 AND state = $3"
 
-_READ_HOLD: Final = "SELECT hold_id FROM orders WHERE id = $1"
-
 # The pools whose allotment changed when an order of a closed sale was cancelled: that sale's and the ordinary one.
 _CHANGED_POOLS: Final = """
-    SELECT o.id FROM order_lines l JOIN pools p ON p.id = l.pool_id AND p.closed_at IS NOT NULL
+    SELECT DISTINCT o.id FROM order_lines l JOIN pools p ON p.id = l.pool_id AND p.closed_at IS NOT NULL
       JOIN pools o ON o.id = p.id OR o.variant_id = p.variant_id AND o.flash_sale_id IS NULL
      WHERE l.order_id = $1 ORDER BY o.id"""
 
@@ -76,6 +88,7 @@ def make_effects(
     """The effects by topic: those that tell our own house, and those that ask the provider."""
     told: dict[str, Effect] = {
         "order.committed": partial(_announce_order, pg, gate, rooms),
+        "declined": partial(_declined, pg, gate),
         "order.paid": partial(_tell_buyer, pg, rooms, OrderPaid),
         "order.cancelled": partial(_cancelled, pg, gate, rooms),
     }
@@ -84,8 +97,7 @@ def make_effects(
 
 
 async def _announce_order(pg: asyncpg.Pool, gate: Gate, rooms: Rooms, order: str) -> bool:
-    confirmed = await gate.confirm(await pg.fetchval(_READ_HOLD, order))
-    if confirmed.code == "rebuilding":
+    if not await _at_gate(pg, order, gate.confirm):
         return False
     found = await read_order(pg, order)
     assert found is not None
@@ -97,12 +109,22 @@ async def _announce_order(pg: asyncpg.Pool, gate: Gate, rooms: Rooms, order: str
     return True
 
 
+async def _at_gate(pg: asyncpg.Pool, attempt: str, ask: Callable[[str], Awaitable[Decided]]) -> bool:
+    """Asks the gate about each hold of the payment; False while one is being rebuilt."""
+    answers = [await ask(row["hold_id"]) for row in await pg.fetch(_HOLDS, attempt)]
+    return all(answer.code != "rebuilding" for answer in answers)
+
+
+async def _declined(pg: asyncpg.Pool, gate: Gate, attempt: str) -> bool:
+    """The gate gives the holds back, unless another payment has begun on one."""
+    return await _at_gate(pg, attempt, partial(gate.resume, attempt=attempt, give_back=True))
+
+
 async def _capture(pg: asyncpg.Pool, provider: Provider, attempt: str) -> bool:
-    row = await pg.fetchrow(_READ_ATTEMPT, attempt)
-    state = AttemptState(row["state"])
+    state = AttemptState(await pg.fetchval(_STATE, attempt))
     if state is not AttemptState.COMMITTED:
         return True  # a repeated note
-    answer = await provider.capture(attempt, row["order_id"])
+    answer = await provider.capture(attempt, attempt)
     if answer is Answer.SILENT:
         return False
     if answer is Answer.CAPTURED:
@@ -119,21 +141,21 @@ async def _capture(pg: asyncpg.Pool, provider: Provider, attempt: str) -> bool:
 
 
 async def _void(pg: asyncpg.Pool, gate: Gate, provider: Provider, attempt: str) -> bool:
-    row = await pg.fetchrow(_READ_ATTEMPT, attempt)
-    if row["state"] != AttemptState.VOIDING:
+    if await pg.fetchval(_STATE, attempt) != AttemptState.VOIDING:
         return True
     answer = await provider.void(attempt)
     if answer is Answer.SILENT:
         return False
+    # Unless another payment has begun on it, the hold ends with this one. Before the attempt's end is written, which
+    # is what a repeated note goes by.
+    if not await _at_gate(pg, attempt, partial(gate.resume, attempt=attempt, give_back=True)):
+        return False
     await pg.execute(_VOIDED, attempt, change_attempt(AttemptState.VOIDING, AttemptEvent.VOID), AttemptState.VOIDING)
-    # Unless another payment has begun on it, the hold ends with this one.
-    resumed = await gate.resume(row["hold_id"], attempt, give_back=True)
-    return resumed.code != "rebuilding"
+    return True
 
 
 async def _cancelled(pg: asyncpg.Pool, gate: Gate, rooms: Rooms, order: str) -> bool:
-    restocked = await gate.restock(await pg.fetchval(_READ_HOLD, order))
-    if restocked.code == "rebuilding":
+    if not await _at_gate(pg, order, gate.restock):
         return False
     for row in await pg.fetch(_CHANGED_POOLS, order):
         await gate.sync(row["id"])

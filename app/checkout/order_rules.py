@@ -1,10 +1,9 @@
-"""The states of an order and of a payment attempt, and the decision on a batch of orders. Values in, values out."""
+"""The states of an order and of a payment attempt, and why a payment may come to nothing. Values in, values out."""
 
-from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
-import msgspec
+from app.refusal import Refusal
 
 
 class OrderState(StrEnum):
@@ -88,65 +87,24 @@ def change_attempt(state: AttemptState, event: AttemptEvent) -> AttemptState:
     return ATTEMPT_TRANSITIONS[state, event]
 
 
+ORDERED: Final = (AttemptState.COMMITTED, AttemptState.CAPTURED, AttemptState.CAPTURE_REFUSED)
+"""The states of an attempt that became an order, whatever became of that."""
+
+
 def states_before(event: AttemptEvent) -> list[str]:
     """The states in which `event` is possible, for a statement's WHERE."""
     return [state.value for (state, possible) in ATTEMPT_TRANSITIONS if possible is event]
 
 
-class Wish(msgspec.Struct, frozen=True):
-    """One order that wants to be committed: a locked payment attempt."""
-
-    attempt: str
-    state: AttemptState
-    pool: str
-    buyer: str
-    quantity: int
-
-
-class PoolRow(msgspec.Struct, frozen=True):
-    """A locked pool. `per_buyer_limit` None for no limit; `cancelled` when its sale was called off."""
-
-    left: int
-    per_buyer_limit: int | None
-    cancelled: bool
-
-
-class Verdict(StrEnum):
-    """commit: it becomes an order. Everything else does not, and says why."""
-
-    COMMIT = "commit"
-    SOLD_OUT = "sold_out"
-    OVER_LIMIT = "over_limit"
-    CANCELLED = "cancelled"
-    OVER = "over"  # the attempt is no longer open: it has its order, or was given up
-
-
-def decide(
-    wishes: Iterable[Wish], pools: Mapping[str, PoolRow], bought: Mapping[tuple[str, str], int]
-) -> list[Verdict]:
-    """Each wish in its turn, against what the earlier ones left. One that does not fit takes no room from the next.
-
-    `bought` counts the units of orders that stand by (pool, buyer). All values must have been read after the pools
-    were locked: a snapshot older than the lock sells the same unit twice.
-    """
-    left = {pool: row.left for pool, row in pools.items()}
-    counts = dict(bought)
-    verdicts = []
-    for wish in wishes:
-        row, buyer = pools[wish.pool], (wish.pool, wish.buyer)
-        count = counts.get(buyer, 0) + wish.quantity
-        if (wish.state, AttemptEvent.COMMIT) not in ATTEMPT_TRANSITIONS:
-            verdict = Verdict.OVER
-        elif row.cancelled:
-            verdict = Verdict.CANCELLED
-        elif wish.quantity > left[wish.pool]:
-            verdict = Verdict.SOLD_OUT
-        elif row.per_buyer_limit is not None and count > row.per_buyer_limit:
-            verdict = Verdict.OVER_LIMIT
-        else:
-            verdict = Verdict.COMMIT
-            left[wish.pool] -= wish.quantity
-            counts[buyer] = count
-        verdicts.append(verdict)
-    assert all(units >= 0 for units in left.values())
-    return verdicts
+NO_ORDER: Final = {
+    refusal.code: refusal
+    for refusal in (
+        Refusal("payment_declined", "The payment was declined. Nothing was charged, and what you held is free again."),
+        Refusal("sold_out", "All units were sold before the payment came through; it is given back."),
+        Refusal("over_limit", "This would be more than one person may buy; the payment is given back."),
+        Refusal("ended", "The sale was called off; the payment is given back."),
+        Refusal("hold_ended", "The hold ended before the payment came through; it is given back."),
+        Refusal("order_invalid", "This order cannot be written down; the payment is given back."),
+    )
+}
+"""Why no order came of a payment, by the code that is kept with it."""

@@ -1,5 +1,6 @@
 """Orders as they are read: by their buyer, by the show's host, by hold. Writes nothing."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -15,18 +16,19 @@ _ORDER: Final = """
               FROM order_lines l WHERE l.order_id = o.id) AS lines
       FROM orders o JOIN accounts a ON a.id = o.account_id"""
 
-_BY_ID: Final = _ORDER + " WHERE o.id = $1"
+_BY_IDS: Final = _ORDER + " WHERE o.id = ANY($1) ORDER BY o.id"
 _BY_BUYER: Final = _ORDER + " WHERE o.account_id = $1 ORDER BY o.created_at DESC, o.id LIMIT $2"
 _BY_SHOW: Final = _ORDER + " WHERE o.show_id = $1 ORDER BY o.created_at DESC, o.id LIMIT $2"
 
 # The order of a hold, also when its payment went on with a new hold.
 _OF_HOLD: Final = """
-    SELECT order_id FROM payment_attempts
-     WHERE (hold_id = $1 OR replaced_hold_id = $1) AND account_id = $2 AND order_id IS NOT NULL"""
+    SELECT id FROM payment_attempts
+     WHERE (hold_id = $1 OR replaced_hold_id = $1) AND account_id = $2 AND NOT failed
+       AND state IN ('committed', 'captured', 'capture_refused')"""
 
 _OPEN_ON_HOLD: Final = """
     SELECT EXISTS (SELECT FROM payment_attempts WHERE (hold_id = $1 OR replaced_hold_id = $1) AND account_id = $2
-                                                  AND state IN ('started', 'authorised'))"""
+                                                  AND NOT failed AND state IN ('started', 'authorised'))"""
 
 
 class FoundOrder(msgspec.Struct, frozen=True):
@@ -39,8 +41,13 @@ class FoundOrder(msgspec.Struct, frozen=True):
 
 async def read_order(pg: asyncpg.Pool, order: str) -> FoundOrder | None:
     """One order; None when there is none."""
-    row = await pg.fetchrow(_BY_ID, order)
-    return None if row is None else _found(row)
+    found = await read_orders(pg, [order])
+    return found[0] if found else None
+
+
+async def read_orders(pg: asyncpg.Pool, orders: Sequence[str]) -> list[FoundOrder]:
+    """Those of the orders that there are, in the order of their ids."""
+    return [_found(row) for row in await pg.fetch(_BY_IDS, orders)]
 
 
 async def orders_of(pg: asyncpg.Pool, buyer: str) -> list[OrderView]:

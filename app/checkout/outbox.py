@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from app import clock
 from app.outage import EXTERNAL, is_outage
 
 CLAIM_MAX: Final = 64
@@ -25,26 +26,27 @@ KEEP_DONE_H: Final = 24
 FORGOTTEN_AT_ONCE: Final = 1000
 ERROR_LENGTH_MAX: Final = 500
 CLOSE_WAIT_S: Final = 5.0
+KICK_EVERY_S: Final = 0.25
 
 log = structlog.get_logger()
 
-# Also the oldest first: its lease is over, so whoever had it is gone. $3 names the lane's topics, or with $4 those
+# $3 names the lane's topics, or with $4 those
 # of all others, so that a topic nobody knows has a lane too.
 _CLAIM: Final = """
     UPDATE outbox SET tries = tries + 1, next_try_at = now() + make_interval(secs => $2)
      WHERE n IN (SELECT n FROM outbox WHERE done_at IS NULL AND next_try_at <= now() AND (topic = ANY($3)) <> $4
-                  ORDER BY next_try_at, n LIMIT $1 FOR UPDATE SKIP LOCKED)
+                  ORDER BY n LIMIT $1 FOR UPDATE SKIP LOCKED)
     RETURNING n, topic, subject, tries"""
 
-_DONE: Final = "UPDATE outbox SET done_at = now() WHERE n = ANY($1)"
+_DONE: Final = "UPDATE outbox SET done_at = now() WHERE n = ANY($1) AND done_at IS NULL"
 
-_LATER: Final = "UPDATE outbox SET next_try_at = now() + make_interval(secs => $2) WHERE n = $1"
+_LATER: Final = "UPDATE outbox SET next_try_at = now() + make_interval(secs => $2) WHERE n = $1 AND done_at IS NULL"
 
 _FAILED: Final = """
     UPDATE outbox SET failures = failures + 1, last_error = $2,
            set_aside_at = CASE WHEN failures + 1 >= $3 THEN now() END,
            next_try_at = CASE WHEN failures + 1 >= $3 THEN 'infinity' ELSE now() + make_interval(secs => $4) END
-     WHERE n = $1 RETURNING set_aside_at IS NOT NULL"""
+     WHERE n = $1 AND done_at IS NULL RETURNING set_aside_at IS NOT NULL"""
 
 _FORGET: Final = """
     DELETE FROM outbox
@@ -103,7 +105,7 @@ class Outbox:
     def __init__(self, pg: asyncpg.Pool, lanes: Sequence[Lane]) -> None:
         self._pg = pg
         self.lanes = lanes
-        self._kicked: set[str] = set()
+        self._kicked_s = -KICK_EVERY_S
         self._draining: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -127,9 +129,13 @@ class Outbox:
         return Counts(row["waiting"], row["set_aside"], row["oldest_s"])
 
     def kick(self) -> None:
-        """Something was just committed here: do it now instead of at the worker's next turn."""
+        """Something was just committed here: do it now instead of at the worker's next turn. Not all the time: with
+        many orders a second the worker has them all, and this process its requests.
+        """
+        if clock.monotonic_s() - self._kicked_s < KICK_EVERY_S:
+            return
+        self._kicked_s = clock.monotonic_s()
         for lane in self.lanes:
-            self._kicked.add(lane.name)
             if lane.name not in self._draining:
                 self._draining[lane.name] = asyncio.create_task(self._drain(lane), name=f"outbox {lane.name}")
 
@@ -143,9 +149,7 @@ class Outbox:
 
     async def _drain(self, lane: Lane) -> None:
         try:
-            while lane.name in self._kicked:
-                self._kicked.discard(lane.name)
-                await self.run_lane(lane)
+            await self._run_once(lane)
         except EXTERNAL as error:
             if not is_outage(error):
                 raise

@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg
 
 from app.checkout.attempts import NewAttempt, Written, write_attempts
-from app.checkout.commit import Commitment, Outcome, commit_orders
+from app.checkout.commit import Outcome, commit_orders
 from app.checkout.effects import make_effects
 from app.checkout.outbox import CLAIM_MAX, Lane, Outbox
 from app.checkout.provider import Patience, Provider
@@ -17,6 +17,7 @@ from app.flash_sales.gate import Gate
 from app.rooms.bus import Rooms
 from app.settings import Settings
 from app.storage.group_commit import GroupCommit
+from app.storage.own_connection import OwnConnection
 
 LEASE_S: Final = 15.0
 TOLD_SIDE_BY_SIDE_MAX: Final = 8
@@ -37,13 +38,16 @@ class Checkout:
     simulated: SimulatedProvider | None
     offer: PaymentOffer
     attempts: GroupCommit[NewAttempt, Written]
-    commits: GroupCommit[Commitment, Outcome]
+    commits: GroupCommit[str, Outcome]
     outbox: Outbox
+    connections: tuple[OwnConnection, ...]
 
     async def close(self) -> None:
         """Finishes what is in flight. Before flash_sales' parts, rooms, Valkey and Postgres."""
         await self.attempts.drain()
         await self.commits.drain()
+        for connection in self.connections:
+            await connection.close()
         await self.outbox.close()
         await self.provider.aclose()
 
@@ -68,6 +72,7 @@ def open_checkout(
         Lane("house", told, TOLD_SIDE_BY_SIDE_MAX, LEASE_S, TOLD_PAUSE_MAX_S),
         Lane("provider", asked, ASKED_SIDE_BY_SIDE_MAX, asked_lease_s, ASKED_PAUSE_MAX_S),
     ]
+    connections = (OwnConnection(pg), OwnConnection(pg))
     checkout = Checkout(
         pg=pg,
         settings=settings,
@@ -75,9 +80,10 @@ def open_checkout(
         provider=patient,
         simulated=chosen if isinstance(chosen, SimulatedProvider) else None,
         offer=_offer(settings),
-        attempts=GroupCommit(partial(write_attempts, pg)),
-        commits=GroupCommit(partial(commit_orders, pg)),
+        attempts=GroupCommit(partial(write_attempts, connections[0])),
+        commits=GroupCommit(partial(commit_orders, connections[1])),
         outbox=Outbox(pg, lanes),
+        connections=connections,
     )
     return checkout
 

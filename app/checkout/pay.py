@@ -1,10 +1,11 @@
-"""Paying for a hold: attempt row, provider, commit. And how a payment that nobody waits for any more is finished.
+"""Paying for holds: attempt, provider, commit. And how a payment that nobody waits for any more is finished.
 
 Owns the order of the steps. At every step the process may die; the settler calls `finish` for what it left behind.
-A decline gives the hold back at once: nobody's failed try keeps a unit from the others, and none counts against the
+A decline gives the holds back at once: nobody's failed try keeps a unit from the others, and none counts against the
 buyer, who takes again with the next method.
 """
 
+import asyncio
 import hashlib
 from typing import Final
 
@@ -13,8 +14,10 @@ import msgspec
 from app import clock
 from app.checkout.attempts import (
     KnownAnswer,
+    Line,
     NewAttempt,
     OpenAttempt,
+    OpenLine,
     Written,
     decline,
     give_up,
@@ -22,15 +25,15 @@ from app.checkout.attempts import (
     replace_hold,
 )
 from app.checkout.challenge import ask_buyer, open_challenge
-from app.checkout.commit import CREATED_STATUS, Commitment, Outcome
+from app.checkout.commit import Outcome
+from app.checkout.order_rules import NO_ORDER, OrderState
 from app.checkout.orders import order_of_hold, payment_open_on, read_order
 from app.checkout.parts import Checkout
 from app.checkout.provider import RESERVED, UNDECIDED, Answer, Payment
-from app.checkout.views import OrderView
+from app.checkout.views import OrderLine, OrderView
 from app.flash_sales.gate import Decided
 from app.flash_sales.gate_wire import hold_id, pool_of
 from app.flash_sales.holds import refuse
-from app.flash_sales.moment import from_ms
 from app.money import AMOUNT_MINOR_MAX
 from app.refusal import Refusal
 
@@ -39,145 +42,217 @@ PENDING_RETRY_MS: Final = 2000
 COMMIT_MARGIN_S: Final = 0.5
 
 HOLD_ENDED: Final = Refusal("hold_ended", "This hold has ended; its units are free again.")
-DECLINED: Final = Refusal(
-    "payment_declined", "The payment was declined. Nothing was charged, and what you held is free again."
-)
 PENDING: Final = Refusal("payment_pending", "The payment is still being decided; you will be told.", PENDING_RETRY_MS)
 IN_PROGRESS: Final = Refusal("in_progress", "This request is still being worked on.", PENDING_RETRY_MS)
 MISMATCH: Final = Refusal("idempotency_mismatch", "This Idempotency-Key was used with another request.")
-NEVER_PAID: Final = Refusal("hold_ended", "The payment never came through; the hold has ended.")
 UNPAYABLE: Final = Refusal("order_invalid", "No payment can be made of exactly this amount.")
 UNKNOWN_METHOD: Final = Refusal("method_unknown", "There is no such way to pay here.")
+MIXED: Final = Refusal("order_invalid", "One order is of one shop and one currency.")
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A request to pay. `body_hash` identifies its body under the idempotency key."""
+    """A request to pay for holds, each once."""
 
     person: str
-    hold: str
+    holds: tuple[str, ...]
     method: str
     key: str
 
     @property
-    def body_hash(self) -> bytes:
-        """SHA-256 of what was asked."""
-        return hashlib.sha256(f"order\0{self.hold}\0{self.method}".encode()).digest()
+    def asked(self) -> "Asked":
+        """The request as it may have been answered before, in any order of the holds."""
+        return Asked(self.person, self.key, body_hash("order", self.method, *sorted(self.holds)), self.holds)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A request under its idempotency key, and the holds that it is about."""
+
+    person: str
+    key: str
+    body_hash: bytes
+    holds: tuple[str, ...]
+
+
+def body_hash(*words: str) -> bytes:
+    """What a request asked, as it is kept under its idempotency key. No word has a NUL in it."""
+    return hashlib.blake2b("\0".join(words).encode(), digest_size=16).digest()
+
+
+class _Extended(msgspec.Struct, frozen=True):
+    """What the gate said to a hold that is to be paid for. `forced`: against what it had noted."""
+
+    hold: str
+    decided: Decided
+    forced: bool
 
 
 async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal:
-    """Pays for the hold and answers with the order. The same key, or the same hold, gives the same order."""
+    """Pays for the holds and answers with the order. The same key, or the same hold, gives the same order."""
     if not checkout.provider.knows(wanted.method):
         return UNKNOWN_METHOD
-    attempt, asked_s = clock.new_id(), clock.monotonic_s()
-    held = await _extend(checkout, wanted, attempt, force=False)
-    forced = held.code == "paying" and not await payment_open_on(checkout.pg, wanted.hold, wanted.person)
-    if forced:
-        # Whoever said so died before writing the attempt, or is just about to write it: the row decides.
-        held = await _extend(checkout, wanted, attempt, force=True)
-    if held.code != "extended":
-        return await _answer_before(checkout, wanted, _why_not(held))
-    new = _new_attempt(wanted, attempt, held)
-    amount_minor = new.quantity * new.unit_price_minor
-    if amount_minor > AMOUNT_MINOR_MAX or not checkout.provider.takes(amount_minor, new.currency):
-        await checkout.gate.resume(wanted.hold, attempt)
-        return UNPAYABLE
+    attempt, asked_s = clock.new_ordered_id(), clock.monotonic_s()
+    held = await asyncio.gather(*(_extend(checkout, wanted, hold, attempt) for hold in wanted.holds))
+    refused = next((one.decided for one in held if one.decided.code != "extended"), None)
+    if refused is not None:
+        await _let_go(checkout, held, attempt)
+        return await answer_before(checkout, wanted.asked, why_not(refused))
+    new = _new_attempt(checkout, wanted, attempt, [one.decided for one in held])
+    if isinstance(new, Refusal):
+        await _let_go(checkout, held, attempt)
+        return new
     written = await checkout.attempts.submit(new)
     if written is not Written.STARTED:
-        if not forced:
-            await checkout.gate.resume(wanted.hold, attempt)
-        if written is Written.LOST:
-            await checkout.gate.sync(new.pool)
-        return await _answer_before(checkout, wanted, PENDING if written is Written.PAYING else HOLD_ENDED)
-    alive_until_s = asked_s + (new.hold_expires_at_ms - held.now_ms) / 1000
-    return await _pay(checkout, wanted, new, alive_until_s)
+        await _let_go(checkout, [one for one in held if not one.forced], attempt)
+        return await answer_before(checkout, wanted.asked, await not_written(checkout, new, written))
+    alive_ms = min(one.hold_expires_at_ms for one in new.lines) - held[0].decided.now_ms
+    return await pay(checkout, new, asked_s + alive_ms / 1000)
 
 
-async def _extend(checkout: Checkout, wanted: Wanted, attempt: str, *, force: bool) -> Decided:
+async def _extend(checkout: Checkout, wanted: Wanted, hold: str, attempt: str) -> _Extended:
+    async def ask(*, force: bool) -> Decided:
+        return await checkout.gate.extend(
+            hold,
+            person=wanted.person,
+            attempt=attempt,
+            for_ms=payment_ms(checkout),
+            total_max_ms=checkout.settings.hold_extended_max_s * 1000,
+            force=force,
+        )
+
+    decided = await ask(force=False)
+    # Whoever said that it is being paid for died before writing the attempt, or is just about to: the row decides.
+    forced = decided.code == "paying" and not await payment_open_on(checkout.pg, hold, wanted.person)
+    return _Extended(hold, await ask(force=True) if forced else decided, forced)
+
+
+def payment_ms(checkout: Checkout) -> int:
+    """How long a hold must live for its payment to be finished, if need be by the settler."""
     settings = checkout.settings
-    return await checkout.gate.extend(
-        wanted.hold,
-        person=wanted.person,
-        attempt=attempt,
-        for_ms=(settings.payment_timeout_s + settings.settle_after_s) * 1000 + AFTER_PAYMENT_MS,
-        total_max_ms=settings.hold_extended_max_s * 1000,
-        force=force,
-    )
+    return (settings.payment_timeout_s + settings.settle_after_s) * 1000 + AFTER_PAYMENT_MS
 
 
-def _why_not(held: Decided) -> Refusal:
-    return HOLD_ENDED if held.code == "over" else refuse(held)
+async def _let_go(checkout: Checkout, held: list[_Extended], attempt: str) -> None:
+    for one in held:
+        if one.decided.code == "extended":
+            await checkout.gate.resume(one.hold, attempt)
 
 
-def _new_attempt(wanted: Wanted, attempt: str, held: Decided) -> NewAttempt:
-    assert held.hold is not None
-    assert held.label is not None
-    assert held.result is not None
-    pool = pool_of(wanted.hold)
+def why_not(decided: Decided) -> Refusal:
+    """Why a hold cannot be paid for."""
+    return HOLD_ENDED if decided.code == "over" else refuse(decided)
+
+
+def line_of(hold: str, decided: Decided) -> Line:
+    """The line that a hold makes, as the gate has just said."""
+    pool = pool_of(hold)
     assert pool is not None
-    return NewAttempt(
-        id=attempt,
-        hold=wanted.hold,
+    assert decided.hold is not None
+    assert decided.label is not None
+    assert decided.result is not None
+    return Line(
+        hold=hold,
         pool=pool,
-        person=wanted.person,
-        show=held.label.show or held.hold.show,
-        quantity=held.hold.quantity,
-        unit_price_minor=held.hold.price_minor,
-        currency=held.label.currency,
-        method=wanted.method,
-        hold_expires_at_ms=held.hold.expires_at_ms,
-        epoch=held.result.epoch,
-        key=wanted.key,
-        body_hash=wanted.body_hash,
+        variant=decided.label.variant,
+        title=decided.label.title,
+        quantity=decided.hold.quantity,
+        unit_price_minor=decided.hold.price_minor,
+        hold_expires_at_ms=decided.hold.expires_at_ms,
+        epoch=decided.result.epoch,
     )
 
 
-async def _answer_before(checkout: Checkout, wanted: Wanted, otherwise: Refusal) -> OrderView | Refusal:
-    """What this key, or this hold, was answered before; else `otherwise`."""
-    known = await known_answer(checkout.pg, wanted.person, wanted.key, wanted.body_hash)
-    if known is not None and (not known.same_body or known.status is not None):
-        return _to_answer(known)
-    challenge = await open_challenge(checkout, wanted.hold, wanted.person)
-    if challenge is not None:
-        return challenge
+def _new_attempt(checkout: Checkout, wanted: Wanted, attempt: str, held: list[Decided]) -> NewAttempt | Refusal:
+    labels = [one.label for one in held if one.label is not None]
+    if len({(one.shop, one.currency) for one in labels}) > 1:
+        return MIXED
+    shows = (label.show or one.hold.show for one, label in zip(held, labels, strict=True) if one.hold is not None)
+    new = NewAttempt(
+        id=attempt,
+        person=wanted.person,
+        shop=labels[0].shop,
+        show=next((show for show in shows if show), ""),
+        currency=labels[0].currency,
+        method=wanted.method,
+        key=wanted.key,
+        body_hash=wanted.asked.body_hash,
+        lines=tuple(line_of(hold, one) for hold, one in zip(wanted.holds, held, strict=True)),
+    )
+    return new if payable(checkout, new) else UNPAYABLE
+
+
+def payable(checkout: Checkout, new: NewAttempt) -> bool:
+    """Whether the amount is one that an order may have, and the provider can be asked for."""
+    return new.amount_minor <= AMOUNT_MINOR_MAX and checkout.provider.takes(new.amount_minor, new.currency)
+
+
+async def not_written(checkout: Checkout, new: NewAttempt, written: Written) -> Refusal:
+    """What to say of an attempt that was not begun, unless its key or its hold has an answer already."""
+    if written is Written.LOST:
+        for line in new.lines:
+            await checkout.gate.sync(line.pool)
+    if written is Written.UNFIT:
+        return NO_ORDER["order_invalid"]
+    return PENDING if written is Written.PAYING else HOLD_ENDED
+
+
+async def answer_before(checkout: Checkout, asked: Asked, otherwise: Refusal) -> OrderView | Refusal:
+    """What this key, or one of these holds, was answered before; else `otherwise`."""
+    known = await known_answer(checkout.pg, asked.person, asked.key, asked.body_hash)
+    if known is not None and (not known.same_body or known.order is not None or known.refusal is not None):
+        return await _to_answer(checkout, known)
+    for hold in asked.holds:
+        challenge = await open_challenge(checkout, hold, asked.person)
+        if challenge is not None:
+            return challenge
     if known is not None:
         return IN_PROGRESS
-    order = await order_of_hold(checkout.pg, wanted.hold, wanted.person)
-    if order is not None:
-        found = await read_order(checkout.pg, order)
-        assert found is not None
-        return found.view
+    for hold in asked.holds:
+        order = await order_of_hold(checkout.pg, hold, asked.person)
+        if order is not None:
+            return await _view(checkout, order)
     return otherwise
 
 
-def _to_answer(known: KnownAnswer) -> OrderView | Refusal:
+async def _to_answer(checkout: Checkout, known: KnownAnswer) -> OrderView | Refusal:
     if not known.same_body:
         return MISMATCH
-    assert known.status is not None
-    if known.status == CREATED_STATUS:
-        return msgspec.convert(known.answer, OrderView)
-    return Refusal(known.answer["code"], known.answer["message"])
+    if known.order is not None:
+        # As it was answered, whatever became of the order since.
+        return msgspec.structs.replace(await _view(checkout, known.order), state=OrderState.AUTHORISED)
+    assert known.refusal is not None
+    return known.refusal
 
 
-async def _pay(checkout: Checkout, wanted: Wanted, new: NewAttempt, alive_until_s: float) -> OrderView | Refusal:
-    payment = Payment(new.id, new.method, new.quantity * new.unit_price_minor, new.currency, new.person)
+async def _view(checkout: Checkout, order: str) -> OrderView:
+    found = await read_order(checkout.pg, order)
+    assert found is not None
+    return found.view
+
+
+async def pay(checkout: Checkout, new: NewAttempt, alive_until_s: float) -> OrderView | Refusal:
+    """From a written attempt to its order. The holds live until `alive_until_s` of the monotonic clock."""
+    payment = Payment(new.id, new.method, new.amount_minor, new.currency, new.person)
     answer = await checkout.provider.authorise(payment)
     if answer is Answer.CHALLENGE:
-        return await ask_buyer(checkout, new.id, new.hold, new.person)
-    attempt = OpenAttempt(
-        id=new.id,
-        hold=new.hold,
-        pool=new.pool,
-        person=new.person,
-        show=new.show,
-        quantity=new.quantity,
-        unit_price_minor=new.unit_price_minor,
-    )
+        return await ask_buyer(checkout, new.id, [line.hold for line in new.lines], new.person)
+    lines = tuple(OpenLine(one.hold, one.pool, one.quantity, one.unit_price_minor) for one in new.lines)
+    attempt = OpenAttempt(new.id, new.person, new.show, lines)
     outcome = await finish(checkout, attempt, answer, alive_until_s=alive_until_s)
     if isinstance(outcome, Refusal):
         return outcome
-    if outcome.view is not None:
-        return outcome.view
-    return await _answer_before(checkout, wanted, PENDING)
+    if outcome.made_at is None:  # the settler was faster
+        assert outcome.order is not None
+        return await _view(checkout, outcome.order)
+    return OrderView(
+        id=new.id,
+        state=OrderState.AUTHORISED,
+        show=new.show or None,
+        shop=new.shop,
+        total_minor=payment.amount_minor,
+        currency=new.currency,
+        created_at=outcome.made_at,
+        lines=[OrderLine(one.title, one.quantity, one.unit_price_minor) for one in new.lines],
+    )
 
 
 async def finish(
@@ -185,67 +260,77 @@ async def finish(
 ) -> Outcome | Refusal:
     """Makes an order, or nothing, of an attempt that the provider answered. Safe to repeat, also side by side.
 
-    `alive_until_s`, on the monotonic clock, is until when the gate surely keeps the hold; after that it is asked.
+    `alive_until_s`, on the monotonic clock, is until when the gate surely keeps the holds; after that it is asked.
     """
     if answer is Answer.DECLINED:
-        await decline(checkout.pg, attempt.id, DECLINED)
-        await checkout.gate.resume(attempt.hold, attempt.id, give_back=True)
-        return DECLINED
+        await decline(checkout.pg, attempt.id)
+        for line in attempt.lines:
+            await checkout.gate.resume(line.hold, attempt.id, give_back=True)
+        return NO_ORDER["payment_declined"]
     if answer in UNDECIDED and not attempt.hopeless:
         return PENDING  # the settler asks again
     if answer not in RESERVED:
-        await give_up(checkout.pg, attempt.id, NEVER_PAID)
-        checkout.outbox.kick()
-        return NEVER_PAID
-    hold = attempt.hold
+        return await _give_up(checkout, attempt)
+    holds = [line.hold for line in attempt.lines]
     if clock.monotonic_s() + COMMIT_MARGIN_S >= alive_until_s:
-        found = await _hold_again(checkout, attempt)
+        found = await _hold_all_again(checkout, attempt)
         if isinstance(found, Refusal):
             return found
-        hold = found
-    outcome = await checkout.commits.submit(Commitment(attempt.id, clock.new_id(), from_ms(clock.now_ms())))
+        holds = found
+    outcome = await checkout.commits.submit(attempt.id)
     checkout.outbox.kick()
     if outcome.refusal is not None:
         return outcome.refusal
     # The outbox would do it too; here the room sees the unit sold without waiting for its turn.
-    await checkout.gate.confirm(hold)
+    for hold in holds:
+        await checkout.gate.confirm(hold)
     return outcome
 
 
-async def _hold_again(checkout: Checkout, attempt: OpenAttempt) -> str | Refusal:
-    """The hold that the payment stands on: its own if it is alive, else a new one of the buyer at the same price."""
-    own = await checkout.gate.read(attempt.hold)
+async def _give_up(checkout: Checkout, attempt: OpenAttempt) -> Refusal:
+    await give_up(checkout.pg, attempt.id, "hold_ended")
+    checkout.outbox.kick()
+    return NO_ORDER["hold_ended"]
+
+
+async def _hold_all_again(checkout: Checkout, attempt: OpenAttempt) -> list[str] | Refusal:
+    holds = []
+    for number in range(1, len(attempt.lines) + 1):
+        found = await _hold_again(checkout, attempt, number)
+        if isinstance(found, Refusal):
+            return found
+        holds.append(found)
+    return holds
+
+
+async def _hold_again(checkout: Checkout, attempt: OpenAttempt, number: int) -> str | Refusal:
+    """The hold that a line of the payment stands on: its own if it is alive, else a new one at the same price."""
+    line = attempt.lines[number - 1]
+    own = await checkout.gate.read(line.hold)
     # Whatever attempt the gate has noted on it: Postgres lets only one be open on a hold, and that is this one.
     if own.hold is not None and own.hold.state == "held":
-        return attempt.hold
+        return line.hold
     if own.code == "rebuilding":
         return refuse(own)
     # The key makes two settlers find the same new hold.
     taken = await checkout.gate.take(
-        attempt.pool,
-        hold=hold_id(attempt.pool, clock.new_id()),
+        line.pool,
+        hold=hold_id(line.pool, clock.new_id()),
         person=attempt.person,
-        key=f"payment:{attempt.id}",
-        body=f"{attempt.quantity}",
-        quantity=attempt.quantity,
+        key=f"payment:{attempt.id}" if number == 1 else f"payment:{attempt.id}:{number}",
+        body=f"{line.quantity}",
+        quantity=line.quantity,
         show=attempt.show,
         ttl_ms=checkout.settings.hold_ttl_s * 1000,
     )
     if taken.code == "rebuilding":
         return refuse(taken)
-    if taken.hold is not None and taken.hold.state == "held" and taken.hold.price_minor == attempt.unit_price_minor:
+    if taken.hold is not None and taken.hold.state == "held" and taken.hold.price_minor == line.unit_price_minor:
         assert taken.result is not None
-        moved = await replace_hold(
-            checkout.pg,
-            attempt,
-            hold=taken.id,
-            expires_at_ms=taken.hold.expires_at_ms,
-            epoch=taken.result.epoch,
-        )
-        if moved:
+        epoch = taken.result.epoch
+        expires_at_ms = taken.hold.expires_at_ms
+        if await replace_hold(checkout.pg, attempt, number, hold=taken.id, expires_at_ms=expires_at_ms, epoch=epoch):
             return taken.id
     elif taken.hold is not None and taken.hold.state == "held":
         await checkout.gate.release(taken.id)
-    await give_up(checkout.pg, attempt.id, HOLD_ENDED)
-    checkout.outbox.kick()
-    return HOLD_ENDED
+    return await _give_up(checkout, attempt)

@@ -76,7 +76,9 @@ class Provider(Protocol):
         """What the buyer's page needs to put the bank's question; for an attempt that answers CHALLENGE."""
 
     async def capture(self, attempt: str, order: str) -> Answer:
-        """CAPTURED, once per order however often it is asked; any other answer is a refusal."""
+        """CAPTURED, once per order however often it is asked; any other answer is a refusal. An order has the id of
+        its attempt.
+        """
 
     async def void(self, attempt: str) -> Answer:
         """VOIDED: the money is free and a late authorisation of the same attempt will be refused. Else what stands."""

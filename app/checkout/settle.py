@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from app.checkout.attempts import OpenAttempt, find_open, open_attempt, touch
+from app.checkout.attempts import OpenAttempt, find_open, forget_keys, open_attempt, touch
 from app.checkout.parts import Checkout
 from app.checkout.pay import finish
 from app.checkout.provider import RESERVED, UNDECIDED, Answer
@@ -18,8 +18,6 @@ from app.refusal import Refusal
 
 BATCH_MAX: Final = 100
 SIDE_BY_SIDE_MAX: Final = 8
-KEYS_KEPT_H: Final = 24
-FORGOTTEN_AT_ONCE: Final = 1000
 
 DECISIVE: Final = RESERVED | {Answer.DECLINED, Answer.VOIDED}
 
@@ -32,11 +30,6 @@ _WITHOUT_ORDER: Final = """
                     WHERE id = $1 AND state IN ('declined', 'voiding', 'voided', 'capture_refused'))"""
 
 NO_PAYMENT: Final = Refusal("not_found", "There is no such payment.")
-
-_FORGET_KEYS: Final = """
-    DELETE FROM idempotency_keys WHERE (account_id, key) IN (
-        SELECT account_id, key FROM idempotency_keys
-         WHERE status IS NOT NULL AND created_at < now() - make_interval(hours => $1) LIMIT $2)"""
 
 
 async def settle(checkout: Checkout) -> None:
@@ -103,7 +96,6 @@ async def look_for_buyer(checkout: Checkout, payment: str, buyer: str) -> Refusa
 
 
 async def forget(checkout: Checkout) -> None:
-    """Deletes what is kept for a day: answers under idempotency keys, notes of the outbox that were done."""
-    while await checkout.pg.execute(_FORGET_KEYS, KEYS_KEPT_H, FORGOTTEN_AT_ONCE) == f"DELETE {FORGOTTEN_AT_ONCE}":
-        pass
+    """What is kept for a day: idempotency keys, and notes of the outbox that were done."""
+    await forget_keys(checkout.pg)
     await checkout.outbox.forget_done()

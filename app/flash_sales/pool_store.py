@@ -28,13 +28,13 @@ _READ_POOL: Final = """
 # Units whose payment may still become an order: they are held again under the new epoch.
 _OPEN_ATTEMPTS: Final = """
     SELECT id, hold_id, account_id, show_id, quantity, unit_price_minor, hold_expires_at, created_at
-      FROM payment_attempts WHERE pool_id = $1 AND state IN ('started', 'authorised')"""
+      FROM payment_attempts WHERE unfinished AND pool_id = $1 AND state IN ('started', 'authorised')"""
 
 _BUYERS: Final = "SELECT account_id, sold FROM pool_buyers WHERE pool_id = $1 AND sold > 0"
 
 # Orders of which the outbox has still to tell the gate: until then the gate may count otherwise.
 _UNTOLD_ORDERS: Final = """
-    SELECT EXISTS (SELECT FROM outbox n JOIN payment_attempts a ON a.order_id = n.subject
+    SELECT EXISTS (SELECT FROM outbox n JOIN payment_attempts a ON a.id = n.subject
                     WHERE n.done_at IS NULL AND n.created_at > now() - make_interval(secs => $2)
                       AND n.topic IN ('order.committed', 'order.cancelled') AND a.pool_id = $1)"""
 

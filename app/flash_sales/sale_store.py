@@ -152,7 +152,8 @@ _MOVE_UNITS: Final = """
     UPDATE pools SET allotment = allotment + $3 WHERE id = $2 AND EXISTS (SELECT FROM taken) RETURNING id"""
 
 _PAYMENT_OPEN: Final = """
-    SELECT EXISTS (SELECT FROM payment_attempts WHERE pool_id = $1 AND state IN ('started', 'authorised'))"""
+    SELECT EXISTS (SELECT FROM payment_attempts
+                    WHERE unfinished AND pool_id = $1 AND state IN ('started', 'authorised'))"""
 
 _RETURN_UNITS: Final = """
     WITH s AS (SELECT id, allotment - sold AS units FROM pools WHERE id = $1),

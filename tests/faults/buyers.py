@@ -201,7 +201,7 @@ FROM pool_buyers b JOIN pools p ON p.id = b.pool_id JOIN flash_sales s ON s.id =
 WHERE b.sold > s.per_buyer_limit
 """
 PAID_TWICE = """
-SELECT o.id FROM orders o JOIN payment_attempts a ON a.order_id = o.id
+SELECT o.id FROM orders o JOIN payment_attempts a ON a.id = o.id AND a.line = 1
 GROUP BY o.id HAVING count(*) FILTER (WHERE a.state = 'captured') > 1
 """
 

@@ -1,7 +1,4 @@
-"""A process that commits orders: told its attempts, it waits for "go" and commits them in small batches.
-
-With `blind` it does what a commit must never do: it reads the stock before it locks the pools.
-"""
+"""A process that commits orders: told its attempts, it waits for "go" and commits them in small batches."""
 
 import asyncio
 import json
@@ -9,26 +6,12 @@ import sys
 
 import msgspec
 
-from app import clock
-from app.checkout import commit
-from app.flash_sales.moment import from_ms
+from app.checkout.commit import commit_orders
 from app.storage.group_commit import GroupCommit
+from app.storage.own_connection import OwnConnection
 from app.storage.postgres import open_pool
 
 BATCH_MAX = 3
-
-
-def decide_before_the_lock() -> None:
-    """Plants the fault: pools and buyers are read first, locked later."""
-    lock, read = commit._LOCK_POOLS, commit._read_stock
-    commit._LOCK_POOLS = lock.replace("FOR NO KEY UPDATE", "")
-
-    async def read_then_lock(connection, rows):
-        stock = await read(connection, rows)
-        await connection.execute(lock, [row["id"] for row in rows])
-        return stock
-
-    commit._read_stock = read_then_lock
 
 
 def say(line: str) -> None:
@@ -39,17 +22,16 @@ def say(line: str) -> None:
 
 async def main(url: str, attempts: list[str]) -> None:
     pg = await open_pool(url)
-    group = GroupCommit(lambda batch: commit.commit_orders(pg, batch), batch_max=BATCH_MAX)
-    wishes = [commit.Commitment(one, clock.new_id(), from_ms(clock.now_ms())) for one in attempts]
-    await pg.execute("SELECT 1")
+    own = OwnConnection(pg)
+    group = GroupCommit(lambda batch: commit_orders(own, batch), batch_max=BATCH_MAX)
+    await (await own.enter()).execute("SELECT 1")
     say("ready")
     sys.stdin.readline()
-    outcomes = await asyncio.gather(*map(group.submit, wishes))
+    outcomes = await asyncio.gather(*map(group.submit, attempts))
     say(msgspec.json.encode(outcomes).decode())
+    await own.close()
     await pg.close()
 
 
 if __name__ == "__main__":
-    if sys.argv[2] == "blind":
-        decide_before_the_lock()
-    asyncio.run(main(sys.argv[1], json.loads(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))

@@ -136,7 +136,7 @@ class World:
         )
         assert over == []
         paid = await self.pg.fetchval(
-            """SELECT count(*) FROM orders o JOIN payment_attempts a ON a.order_id = o.id
+            """SELECT count(*) FROM orders o JOIN payment_attempts a ON a.id = o.id
                  JOIN simulated_payments s ON s.attempt_id = a.id
                 WHERE a.pool_id = $1 AND (s.captures > 1 OR (o.state = 'paid') <> (s.captures = 1))""",
             pool,

@@ -217,12 +217,17 @@ async def test_a_day_of_many_orders_is_forgotten_in_one_round(pg, valkey):
                  FROM generate_series(1, 2503) n"""
         )
         await pg.execute(
-            """INSERT INTO idempotency_keys (account_id, key, body_hash, status, created_at)
-               SELECT $1, n::text, '', CASE WHEN n <= 2500 THEN 201 END, now() - interval '25 hours'
+            """INSERT INTO payment_attempts (id, hold_id, pool_id, account_id, shop_id, variant_id, title, quantity,
+                                             unit_price_minor, amount_minor, currency, method, state, hold_expires_at,
+                                             idempotency_key, body_hash, created_at)
+               SELECT 'old' || n, 'old' || n, 'p', $1, 's', 'v', 'Bowl', 1, 1, 1, 'EUR', 'works',
+                      CASE WHEN n <= 2500 THEN 'captured' ELSE 'started' END, now(), n::text, '',
+                      now() - make_interval(hours => CASE WHEN n = 2504 THEN 23 ELSE 25 END)
                  FROM generate_series(1, 2504) n""",
             buyer.account,
         )
         await forget(world.checkout)
         assert await pg.fetchval("SELECT count(*) FROM outbox WHERE topic = 'old'") == 3
-        keys = "SELECT count(*) FROM idempotency_keys WHERE account_id = $1"
+        keys = "SELECT count(idempotency_key) FROM payment_attempts WHERE account_id = $1"
         assert await pg.fetchval(keys, buyer.account) == 4
+        await pg.execute("DELETE FROM payment_attempts WHERE account_id = $1", buyer.account)

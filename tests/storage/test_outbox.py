@@ -105,7 +105,7 @@ async def test_who_waits_for_the_provider_keeps_no_other_note_waiting(pg):
         return True
 
     outbox = outbox_of(pg, house={"tell": tell}, provider={"capture": capture})
-    await note(pg, "capture", *(str(n) for n in range(100)))
+    await note(pg, "capture", *(str(n) for n in range(60)))
     await note(pg, "tell", "you")
     outbox.kick()
     await asyncio.wait_for(outbox._draining["house"], 10)

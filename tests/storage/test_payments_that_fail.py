@@ -39,8 +39,7 @@ class DyingProvider(SimulatedProvider):
 class RefusingProvider(SimulatedProvider):
     """Authorises, and then does not pay."""
 
-    async def capture(self, attempt, order):
-        assert attempt != order
+    async def capture(self, _attempt, _order):
         return Answer.DECLINED
 
 
@@ -325,13 +324,14 @@ async def test_a_poisonous_order_fails_alone(pg, valkey):
             "IF NEW.hold_id = TG_ARGV[0] THEN RAISE check_violation; END IF; RETURN NEW; END $$"
         )
         await pg.execute(
-            f"CREATE TRIGGER poison BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION refuse_poison('{holds[20]}')"
+            "CREATE TRIGGER poison BEFORE INSERT ON order_lines"
+            f" FOR EACH ROW EXECUTE FUNCTION refuse_poison('{holds[20]}')"
         )
         try:
             pairs = zip(buyers, holds, strict=True)
             answers = await asyncio.gather(*(world.order(buyer, hold) for buyer, hold in pairs))
         finally:
-            await pg.execute("DROP TRIGGER poison ON orders")
+            await pg.execute("DROP TRIGGER poison ON order_lines")
         assert [answer.status_code for answer in answers] == [201] * 20 + [422] + [201] * 20
         await world.settle_all()
         await world.check(pool)
