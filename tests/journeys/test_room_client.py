@@ -1,5 +1,6 @@
 """room-client.js in a real browser against a real room: cut lines, a restarted server, a wiped Valkey, limits."""
 
+from collections import Counter
 from contextlib import asynccontextmanager
 
 import pytest
@@ -7,6 +8,7 @@ from playwright.async_api import Page
 
 from app.rooms.bus import Pace
 from tests.journeys.browser import open_chromium
+from tests.journeys.network import network
 from tests.protocol.room_server import Number, Words, room_server
 from tests.waiting import eventually, eventually_true
 
@@ -56,11 +58,13 @@ async def chromium_page(chromium):
     async with open_chromium(chromium) as browser:
 
         @asynccontextmanager
-        async def visit(server, who="ann"):
+        async def visit(server, who="ann", *, own_clock=False):
             context = await browser.new_context()
             url = f"http://127.0.0.1:{server.port}/"
             await context.add_cookies([{"name": "who", "value": who, "url": url}])
             page = await context.new_page()
+            if own_clock:
+                await page.clock.install()
             await page.goto(url)
             await page.evaluate(LISTEN, who)
             yield Tab(page)
@@ -209,3 +213,103 @@ async def test_a_close_for_good_ends_the_room_and_every_waiting_command(valkey, 
         await eventually(closed)
         code = await tab.page.evaluate("room.command('echo', {text: 'x'}).catch((refusal) => refusal.code)")
         assert code == "disconnected"
+
+
+async def test_a_dead_network_is_noticed_by_who_speaks_and_the_text_arrives_once(valkey, chromium_page):
+    """No close ever comes: the command waited for its answer for good."""
+    async with (
+        room_server(valkey) as server,
+        network(server.port) as line,
+        chromium_page(line, own_clock=True) as tab,
+    ):
+        await tab.is_open()
+        line.go_dark()
+        await tab.page.evaluate("() => { window.answer = room.command('say', {text: 'into the dark'}); }")
+        await server.bus.append("show1", Words("unheard"))
+        line.come_back()
+        await tab.page.clock.fast_forward(16_000)
+        assert (await tab.page.evaluate("answer"))["o"] == 2
+        await tab.has(["unheard", "into the dark"])
+        log = await tab.log()
+        assert (log["offsets"], log["resets"]) == ([1, 2], 1)
+
+
+async def test_when_the_network_is_back_the_room_is_resumed_whatever_its_old_line_pretends(valkey, chromium_page):
+    """Who only watches says nothing that could go unanswered, and would have watched a dead line for minutes."""
+    async with room_server(valkey) as server, network(server.port) as line, chromium_page(line) as tab:
+        await tab.is_open()
+        line.go_dark()
+        await server.bus.append("show1", Words("unheard"))
+        await eventually_true(lambda: server.hub._rooms["show1"].room.flushed == 1)
+        line.come_back()
+        await tab.page.context.set_offline(True)
+        await tab.page.context.set_offline(False)
+        await tab.has(["unheard"])
+        log = await tab.log()
+        assert (log["offsets"], log["resets"]) == ([1], 1)
+
+
+async def test_a_frozen_tab_catches_up_when_it_is_looked_at_again(valkey, chromium_page):
+    """The browser stops a page in the background altogether; its line may be gone when it goes on."""
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        await tab.is_open()
+        devtools = await tab.page.context.new_cdp_session(tab.page)
+        await devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
+        await server.bus.append("show1", Words("1"))
+        server.stage.cut_lines()
+        await eventually_true(lambda: not server.hub._rooms["show1"].room.viewers)
+        await server.bus.append("show1", Words("2"))
+        await devtools.send("Page.setWebLifecycleState", {"state": "active"})
+        await tab.has(["1", "2"])
+        log = await tab.log()
+        assert (log["offsets"], log["resets"]) == ([1, 2], 1)
+
+
+async def test_an_overloaded_server_is_left_alone_for_as_long_as_it_asks_and_a_little_more(valkey, chromium_page):
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        await tab.is_open()
+        (viewer,) = server.hub._rooms["show1"].room.viewers
+        viewer.wire.close(1013, "700")
+        await tab.is_open(2)
+        (waiting,) = [one for one in (await tab.log())["status"] if one["status"] == "waiting"]
+        assert waiting["code"] == 1013
+        assert 700 <= waiting["retry_in_ms"] <= 700 + 250
+
+
+async def test_the_wait_before_a_try_is_anything_up_to_a_ceiling_that_doubles(valkey, chromium_page):
+    """Full jitter: ten thousand pages that lost one server do not come back together."""
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        waits = await tab.page.evaluate(
+            """async () => {
+              const { backoff } = await import("/shared/room-client.js");
+              return Array.from({ length: 13 }, (_, failures) => ({
+                bounds: [backoff(failures, () => 0), backoff(failures, () => 1)],
+                drawn: Array.from({ length: 400 }, () => backoff(failures)),
+              }));
+            }"""
+        )
+    ceilings = [min(15_000, 250 * 2**failures) for failures in range(13)]
+    assert [one["bounds"] for one in waits] == [[0, ceiling] for ceiling in ceilings]
+    for one, ceiling in zip(waits, ceilings, strict=True):
+        quarters = Counter(int(drawn * 4 / ceiling) for drawn in one["drawn"])
+        assert set(quarters) == {0, 1, 2, 3}
+        assert min(quarters.values()) > 40  # 100 are to be expected
+
+
+FOR_GOOD = [(4000, ""), (4004, ""), (4099, ""), (1009, "")]
+FOR_NOW = [(4100, ""), (4108, "slow"), (1006, ""), (1001, "")]
+WITH_A_DELAY = [(1012, "1999"), (1013, "5000"), (1013, "soon"), (1000, "700")]
+CLOSES = FOR_GOOD + FOR_NOW + WITH_A_DELAY
+
+
+async def test_which_closes_are_for_good(valkey, chromium_page):
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        told = await tab.page.evaluate(
+            """async (closes) => {
+              const { afterClose } = await import("/shared/room-client.js");
+              return closes.map(([code, reason]) => afterClose(code, reason));
+            }""",
+            CLOSES,
+        )
+    assert [one["again"] for one in told] == [False] * 4 + [True] * 8
+    assert [one["delay_ms"] for one in told] == [0] * 8 + [1999, 5000, 0, 0]

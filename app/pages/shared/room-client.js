@@ -15,6 +15,7 @@
  *   const answer = await room.command("chat.post", { text });
  *        // resolves with the reply; rejects with RoomRefusal {code, message, retry_after_ms}. A command that was not
  *        // answered when the socket broke is sent again under the same id after the reconnect, so it has one effect.
+ *        // A socket that leaves one unanswered for long is taken for broken: a dead network says nothing.
  *        // RoomRefusal "disconnected" only when the room will never come back.
  *   room.state("pin");                    // the latest value of a key, undefined when never heard of
  *   room.states("sale:");                 // [[key, value], …] of all keys with a prefix that are not null
@@ -31,6 +32,7 @@ const STABLE_AFTER_MS = 5_000;
 const UNANSWERED_MAX = 64;
 const RESENDS_MAX = 5;
 const CONNECT_TIMEOUT_MS = 10_000;
+const ANSWER_TIMEOUT_MS = 15_000;
 
 /** An expected no: `code` is stable, `retry_after_ms` null when trying again is pointless. */
 export class RoomRefusal extends Error {
@@ -140,7 +142,7 @@ export class RoomClient {
     }
     const id = `${this.#idPrefix}-${++this.#ids}`;
     return new Promise((resolve, reject) => {
-      const waiting = { frame: JSON.stringify({ op, id, ...body }), resolve, reject, sends: 0 };
+      const waiting = { frame: JSON.stringify({ op, id, ...body }), resolve, reject, sends: 0, patience: null };
       this.#unanswered.set(id, waiting);
       if (this.#joined) this.#send(waiting);
     });
@@ -157,8 +159,18 @@ export class RoomClient {
   }
 
   #send(waiting) {
+    const socket = this.#socket;
     waiting.sends += 1;
-    this.#socket.send(waiting.frame);
+    socket.send(waiting.frame);
+    clearTimeout(waiting.patience);
+    waiting.patience = setTimeout(() => this.#giveUp(socket), ANSWER_TIMEOUT_MS);
+  }
+
+  // A close of ours would wait for the other end, which may be gone: the socket is left behind at once.
+  #giveUp(socket) {
+    if (socket !== this.#socket) return;
+    this.#lost(4100, "");
+    socket.close(4100);
   }
 
   async #connect() {
@@ -194,6 +206,7 @@ export class RoomClient {
     this.#socket = null;
     this.#joined = false;
     clearTimeout(this.#stableTimer);
+    for (const waiting of this.#unanswered.values()) clearTimeout(waiting.patience);
     if (!this.#wanted) return;
     const { again, delay_ms } = afterClose(code, reason);
     if (again) this.#retry(delay_ms, code, reason);
@@ -206,7 +219,9 @@ export class RoomClient {
     this.#timer = setTimeout(() => this.#connect(), wait_ms);
   }
 
+  // The network is back. A socket from before may be dead without knowing it: to resume costs little.
   #hurry = () => {
+    if (this.#joined) this.#giveUp(this.#socket);
     if (this.#timer === null) return;
     clearTimeout(this.#timer);
     this.#connect();
@@ -223,6 +238,7 @@ export class RoomClient {
     this.#socket = null;
     socket?.close(1000);
     for (const waiting of this.#unanswered.values()) {
+      clearTimeout(waiting.patience);
       waiting.reject(new RoomRefusal({ code: "disconnected", message: "The room is closed." }));
     }
     this.#unanswered.clear();
@@ -274,6 +290,7 @@ export class RoomClient {
     const waiting = this.#unanswered.get(reply.re);
     if (!waiting) return;
     this.#unanswered.delete(reply.re);
+    clearTimeout(waiting.patience);
     if (reply.error) waiting.reject(new RoomRefusal(reply.error));
     else waiting.resolve(reply);
   }
