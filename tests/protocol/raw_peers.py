@@ -1,6 +1,7 @@
 """Peers of a room that do as they like with their bytes, and the neighbour who must not notice."""
 
 import asyncio
+import socket
 from contextlib import asynccontextmanager, suppress
 
 from websockets.frames import Frame, Opcode
@@ -55,8 +56,14 @@ class Raw:
 
 
 @asynccontextmanager
-async def raw(server, sent=b"", address="127.0.0.1"):
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, local_addr=(address, 0))
+async def raw(server, sent=b"", address="127.0.0.1", receive_buffer=None):
+    plain = socket.socket()
+    plain.setblocking(False)
+    plain.bind((address, 0))
+    if receive_buffer is not None:
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    await asyncio.get_running_loop().sock_connect(plain, ("127.0.0.1", server.port))
+    reader, writer = await asyncio.open_connection(sock=plain)
     writer.write(sent)
     try:
         yield Raw(reader, writer)

@@ -220,13 +220,16 @@ async def room_server(
     *,
     sources: Sources | None = None,
     direct: bool = True,
+    plain: str = "websockets-sansio",
     caps: Caps | None = None,
     port: int = 0,
     trusted_proxies: tuple[str, ...] = (),
     arrivals: Arrivals | None = None,
     **server_options: Any,
 ) -> AsyncIterator[RoomServer]:
-    """The server. `direct=False`: without our protocol class, so that the fallback wire is used."""
+    """The server. `direct=False`: without our protocol class, so that the fallback wire is used; `plain` is uvicorn's
+    name for what serves instead.
+    """
     bus = ValkeyRooms(valkey, sources or Sources())
     hub = Hub(bus)
     people = KnownPeople()
@@ -243,7 +246,7 @@ async def room_server(
     app = Starlette(routes=[*routes(RoomParts(bus, hub, door)), *PAGES])
     options = {"http": bounded_requests(arrivals), **SERVER_OPTIONS, **server_options}
     if not direct:
-        options["ws"] = "websockets-sansio"
+        options["ws"] = plain
     listener = socket.create_server(("127.0.0.1", port))
     running.port = listener.getsockname()[1]
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, **options))

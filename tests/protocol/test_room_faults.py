@@ -51,10 +51,9 @@ async def deaf_viewer(server, who=""):
 @asynccontextmanager
 async def deaf_joiner(server, epoch):
     """Who asks for everything since the beginning of the epoch and reads nothing, not even the join reply."""
-    async with raw(server, HEAD % (b"show1", b"")) as peer:
+    async with raw(server, HEAD % (b"show1", b""), receive_buffer=4096) as peer:
         await peer.head()
         peer.writer.transport.pause_reading()
-        peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         peer.writer.write(frame(Opcode.TEXT, b'{"op":"join","epoch":"%b","since":0}' % epoch.encode()))
         yield peer
 
