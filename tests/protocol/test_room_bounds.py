@@ -146,7 +146,7 @@ async def test_the_fragments_of_a_message_are_counted(valkey):
 async def test_half_open_connections_end_by_themselves_and_leave_no_place_taken(valkey):
     """One says nothing, one half a request, one never joins, and one has vanished: it answers no ping."""
     async with (
-        room_server(valkey, ws_ping_interval=0.5, ws_ping_timeout=0.5) as server,
+        room_server(valkey, ws_ping_interval=0.9, ws_ping_timeout=0.9) as server,
         heard_in_order(server),
         raw(server) as silent,
         raw(server, HEAD[:60]) as half,

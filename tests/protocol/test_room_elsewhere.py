@@ -19,7 +19,11 @@ from tests.protocol.room_server import Words, room_server
 from tests.waiting import eventually_true
 
 WORD_BYTES = 2000
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the older one, which is the other one
+# The older implementation is the wholly different one; that it is on its way out is no news here.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*deprecated"),
+]
 
 
 @pytest.fixture(params=["websockets-sansio", "websockets"])
