@@ -6,6 +6,7 @@ import msgspec
 
 from app.accounts.standing import standing as standing_of
 from app.chat import store
+from app.chat.agreement import agreement_loop
 from app.chat.copy import copy_loop
 from app.chat.events import Who
 from app.chat.messages import Delete, Post, delete, post
@@ -148,5 +149,5 @@ def _act_view(row: Any) -> ActView:
 
 
 def loops(parts: Chat) -> list[Loop]:
-    """The copying of messages to Postgres, and the saying of reactions."""
-    return [copy_loop(parts), reactions_loop(parts.rooms, parts.reactions)]
+    """The copying of messages to Postgres, the telling of sanctions that rooms missed, and the saying of reactions."""
+    return [copy_loop(parts), agreement_loop(parts), reactions_loop(parts.rooms, parts.reactions)]

@@ -51,6 +51,13 @@ class Timeout(msgspec.Struct, frozen=True, tag="timeout", tag_field="t"):
     at: int
 
 
+class Banned(msgspec.Struct, frozen=True, tag="ban", tag_field="t"):
+    """A person may not write any more."""
+
+    person: Who
+    at: int
+
+
 class TimeoutEnded(msgspec.Struct, frozen=True, tag="timeout.ended", tag_field="t"):
     """A person may write again, before the time was over."""
 

@@ -65,6 +65,17 @@ SELECT account_id, until FROM (
 WHERE until IS NULL OR until > now()
 """
 
+# The same of many shows.
+_SANCTIONS_IN: Final = """
+SELECT show_id, account_id, until FROM (
+    SELECT DISTINCT ON (s.id, x.account_id) s.id AS show_id, x.account_id, x.until
+    FROM shows s JOIN sanctions x ON x.show_id = s.id OR x.shop_id = s.shop_id
+    WHERE s.id = ANY($1) AND x.lifted_at IS NULL
+    ORDER BY s.id, x.account_id, x.created_at DESC, x.until DESC NULLS FIRST
+) newest
+WHERE until IS NULL OR until > now()
+"""
+
 _INSERT_SANCTION: Final = """
 INSERT INTO sanctions (id, show_id, account_id, kind, until, reason, by_account_id)
 VALUES ($1, $2, $3, 'timeout', $4, $5, $6)
@@ -181,6 +192,14 @@ async def sanctions_of(pg: Any, show: str) -> dict[str, int | None]:
         row["account_id"]: None if row["until"] is None else unix_ms(row["until"])
         for row in await pg.fetch(_SANCTIONS, show)
     }
+
+
+async def sanctions_in(pg: asyncpg.Pool, shows: Sequence[str]) -> dict[str, dict[str, int | None]]:
+    """`sanctions_of` by show; shows without any are left out."""
+    found: dict[str, dict[str, int | None]] = {}
+    for row in await pg.fetch(_SANCTIONS_IN, list(shows)):
+        found.setdefault(row["show_id"], {})[row["account_id"]] = row["until"] and unix_ms(row["until"])
+    return found
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ A room is a show's public room (`room = show id`) or its staff room (`room = sta
 app/rooms/valkey_bus.py implements it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -107,6 +107,11 @@ class Rooms(Protocol):
 
     async def sanction_of(self, room: str, person: str) -> Muted | None:
         """What the room knows against the person's speaking, None when nothing."""
+
+    async def silenced(self, rooms: Sequence[str]) -> list[dict[str, int | None] | None]:
+        """For each room who may not speak there and until when (Unix ms; None: for good), those whose time is over
+        maybe among them; None for a room that is closed.
+        """
 
     async def replace(self, room: str, at: Spoken, tombstone: msgspec.Struct, event: msgspec.Struct) -> Spoken:
         """Puts a tombstone in the history at `at`, or where the words with its `id` are now (if anywhere), and appends

@@ -1,6 +1,6 @@
 """The words of rooms that are not yet in Postgres. Owns their place in Valkey; chat's loop carries them over.
 
-A word leaves only when it was carried (at least once) or buried, whatever happens to the worker in between.
+A word leaves only when it was carried (at least once), buried, or set aside as one that Postgres cannot take, whatever happens to the worker in between.
 """
 
 from typing import Any, Final
@@ -12,6 +12,8 @@ from app.rooms.keys import keys_of
 from app.rooms.presence import OPEN_AGE_MAX_MS, OPEN_ROOMS, OPEN_ROOMS_MAX
 
 COPIES_PER_READ: Final = 500
+REFUSED_MAX: Final = 1000
+REFUSED_KEPT_S: Final = 30 * 24 * 60 * 60
 
 
 class Copies:
@@ -39,6 +41,16 @@ class Copies:
     async def carried(self, room: str, fields: list[str]) -> None:
         """These are in Postgres."""
         await self._valkey.hdel(keys_of(room).copies, *fields)
+
+    async def set_aside(self, room: str, field: str, event: bytes) -> None:
+        """Postgres cannot take these; they are kept for a while for whoever runs the service."""
+        keys = keys_of(room)
+        async with self._valkey.pipeline(transaction=True) as pipeline:
+            pipeline.lpush(keys.refused, field.encode() + b" " + event)
+            pipeline.ltrim(keys.refused, 0, REFUSED_MAX - 1)
+            pipeline.expire(keys.refused, REFUSED_KEPT_S)
+            pipeline.hdel(keys.copies, field)
+            await pipeline.execute()
 
     async def forget_closed(self) -> None:
         """Stops looking after rooms that nobody has had open for long and that have nothing waiting."""

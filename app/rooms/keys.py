@@ -47,6 +47,11 @@ class RoomKeys(msgspec.Struct, frozen=True):
         return self.prefix + ":copies"
 
     @property
+    def refused(self) -> str:
+        """List of words that Postgres could not take, newest first."""
+        return self.prefix + ":refused"
+
+    @property
     def here(self) -> str:
         """Hash: worker to its number of viewers."""
         return self.prefix + ":here"

@@ -147,6 +147,20 @@ class ValkeyRooms:
         left_ms = int(until) - clock.now_ms()
         return Muted(left_ms) if left_ms > 0 else None
 
+    async def silenced(self, rooms: Sequence[str]) -> list[dict[str, int | None] | None]:
+        """The rooms' copies of the sanctions."""
+        async with self.valkey.pipeline(transaction=False) as pipeline:
+            for room in rooms:
+                pipeline.hexists(keys_of(room).head, "epoch")
+                pipeline.hgetall(keys_of(room).mutes)
+            answers = await pipeline.execute()
+        return [
+            {person.decode(): None if until == b"ban" else int(until) for person, until in mutes.items()}
+            if is_open
+            else None
+            for is_open, mutes in zip(answers[::2], answers[1::2], strict=True)
+        ]
+
     async def replace(self, room: str, at: Spoken, tombstone: msgspec.Struct, event: msgspec.Struct) -> Spoken:
         """Buries an event and says so."""
         keys = keys_of(room)

@@ -1,7 +1,9 @@
 """Chat over the real Postgres and the real Valkey: posting, deleting, timeouts, the copy, and a room that was lost."""
 
 import asyncio
+import json
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -56,6 +58,39 @@ async def test_a_message_of_an_unknown_author_does_not_hold_up_its_neighbours(pl
     await place.say("two")
     await copy_all(place.chat)
     assert [row["body"] for row in await place.rows()] == ["one", "two"]
+
+
+async def test_a_message_that_postgres_cannot_take_is_set_aside_and_holds_up_nobody(place):
+    """It failed the whole group, and with it the worker role, again and again; with "close" in it for ever, as an
+    outage.
+    """
+    for n in range(6):
+        await place.say(f"m{n}")
+    good = json.loads((await place.rooms.story(place.show)).said[0].event) | {"id": "other"}
+    bad = {
+        "e:91": json.dumps(good | {"text": "the shop will close \x00"}),
+        "e:92": json.dumps(good | {"at": 10**17, "text": "closed"}),
+        "e:93": "no message",
+        "where": json.dumps(good),
+        f"e:{2**70}": json.dumps(good | {"text": "closed"}),
+    }
+    await place.valkey.hset(keys_of(place.show).copies, mapping=bad)
+    assert await copy_all(place.chat) == 6
+    assert [row["body"] for row in await place.rows()] == [f"m{n}" for n in range(6)]
+    assert await place.chat.copies.waiting(place.show) == {}
+    aside = await place.valkey.lrange(keys_of(place.show).refused, 0, -1)
+    assert {one.partition(b" ")[0].decode() for one in aside} == set(bad)
+
+
+async def test_a_copy_that_fails_for_no_fault_of_a_message_sets_nothing_aside(place, pg):
+    await place.say("m0")
+    await pg.execute("ALTER TABLE messages RENAME COLUMN body TO words")
+    try:
+        with pytest.raises(asyncpg.UndefinedColumnError):
+            await copy_all(place.chat)
+    finally:
+        await pg.execute("ALTER TABLE messages RENAME COLUMN words TO body")
+    assert len(await place.chat.copies.waiting(place.show)) == 1
 
 
 @pytest.mark.parametrize("copied", ["before", "after", "read before, written after"])
