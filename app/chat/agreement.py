@@ -26,9 +26,7 @@ async def agree_all(chat: Chat) -> int:
     """Compares every open room with Postgres; of how many persons a room had to be told."""
     shows = await chat.copies.rooms()
     copies = await chat.rooms.silenced(shows)
-    truth = await store.sanctions_in(
-        chat.pg, [show for show, copy in zip(shows, copies, strict=True) if copy is not None]
-    )
+    truth = await store.sanctions_in(chat.pg, shows)
     told = 0
     for show, copy in zip(shows, copies, strict=True):
         if copy is not None:  # a closed room asks Postgres itself when it opens

@@ -1,6 +1,7 @@
 """The words of rooms that are not yet in Postgres. Owns their place in Valkey; chat's loop carries them over.
 
-A word leaves only when it was carried (at least once), buried, or set aside as one that Postgres cannot take, whatever happens to the worker in between.
+A word leaves only when it was carried (at least once), buried, or set aside as one that Postgres cannot take,
+whatever happens to the worker in between.
 """
 
 from typing import Any, Final
