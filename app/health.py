@@ -1,6 +1,7 @@
 """How the web role tells machines that it lives, that it can do its work, and what it has counted."""
 
 import asyncio
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import asyncpg
@@ -8,6 +9,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from app.http.endpoint import Call, Endpoint, Reply
+from app.http.figures import TEXT_FORMAT, Figure, render
 from app.person import Right
 from app.refusal import Refusal
 
@@ -27,7 +29,9 @@ class Alive(msgspec.Struct, frozen=True):
     alive: bool = True
 
 
-def health_endpoints(pg: asyncpg.Pool, valkey: Redis) -> list[Endpoint]:
+def health_endpoints(
+    pg: asyncpg.Pool, valkey: Redis, figures: Callable[[], Iterable[Figure]] = tuple
+) -> list[Endpoint]:
     """/healthz: the process answers. /readyz: so do Postgres and Valkey. /metrics: Prometheus' text format."""
 
     async def healthz(call: Call) -> Reply:
@@ -43,9 +47,7 @@ def health_endpoints(pg: asyncpg.Pool, valkey: Redis) -> list[Endpoint]:
 
     async def metrics(call: Call) -> Reply:
         del call
-        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
-        return Reply(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+        return Reply(render(figures), content_type=TEXT_FORMAT)
 
     def get(path: str, action: Any, summary: str, answer: Any = None) -> Endpoint:
         return Endpoint(method="GET", path=path, right=Right.ANYONE, action=action, summary=summary, answer=answer)

@@ -37,8 +37,6 @@ def is_outage(failure: BaseException) -> bool:
         return all(is_outage(one) for one in failure.exceptions)
     if isinstance(failure, asyncpg.InternalClientError):
         return "another operation" in str(failure)
-    if isinstance(failure, ValueError):
-        return False  # a value that the driver cannot send, quoted in its text: "closed" may be a person's word
     if isinstance(failure, asyncpg.InterfaceError):
         return "clos" in str(failure)
     return isinstance(failure, _AWAY)

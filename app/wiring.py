@@ -40,6 +40,7 @@ from app.rooms.bus import Rooms
 from app.rooms.command import Command
 from app.rooms.copies import Copies
 from app.rooms.dispatch import merge
+from app.rooms.figures import room_figures
 from app.rooms.hub import Hub
 from app.rooms.parts import RoomParts
 from app.rooms.socket import RoomSocket
@@ -154,11 +155,14 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
         )
 
 
-def endpoints_of(features: Features, stores: Stores, settings: Settings, gatekeeper: Gatekeeper) -> list[Endpoint]:
+def endpoints_of(
+    features: Features, stores: Stores, settings: Settings, gatekeeper: Gatekeeper, hub: Hub
+) -> list[Endpoint]:
     """Everything that can be asked over HTTP."""
+    crowd = features.accounts.crowd
     media = Media(stores.pg, features.media, gatekeeper, settings)
     return [
-        *health_endpoints(stores.pg, stores.valkey),
+        *health_endpoints(stores.pg, stores.valkey, lambda: room_figures(hub, crowd)),
         *accounts_edge.endpoints(features.accounts),
         *catalog_edge.endpoints(features.catalog),
         *streams_edge.endpoints(features.streams),
@@ -205,7 +209,7 @@ async def build_web(settings: Settings) -> AsyncIterator[Web]:
         )
         rooms = RoomParts(features.bus, hub, socket)
         gatekeeper = AccountsGatekeeper(features.accounts)
-        endpoints = endpoints_of(features, stores, settings, gatekeeper)
+        endpoints = endpoints_of(features, stores, settings, gatekeeper, hub)
         routes = [
             *build_routes([*endpoints, openapi_endpoint(endpoints)], gatekeeper, settings),
             *rooms_edge.routes(rooms),

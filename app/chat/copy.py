@@ -20,9 +20,9 @@ from app.storage.loops import Loop
 COPY_PERIOD_S: Final = 0.25
 GROUP_MAX: Final = 500
 UNFIT: Final = (
-    asyncpg.DataError,  # the server: a value that no column takes
+    asyncpg.DataError,  # a value that no column takes, says the server, or the driver before it
     asyncpg.IntegrityConstraintViolationError,
-    ValueError,  # our side and the driver's: no such moment, number or text
+    ValueError,  # no such moment, no such number
     OverflowError,
     msgspec.DecodeError,  # no message
 )

@@ -57,6 +57,8 @@ class Crowd:
 
     def __init__(self, caps: Caps | None = None) -> None:
         self.caps = caps or Caps()
+        self.offered = 0  # sockets that asked, in all
+        self.shed = 0  # those of them for which there was no room
         self._inside = 0
         self._inside_by_group: Counter[str] = Counter()
         self._shows: Counter[str] = Counter()
@@ -68,6 +70,11 @@ class Crowd:
         """Whether the next socket of this show would be one too many."""
         return self._inside >= self.caps.per_worker or self._shows[show] >= self.caps.per_show
 
+    @property
+    def inside(self) -> int:
+        """How many sockets were let in and are still there."""
+        return self._inside
+
     def is_empty(self) -> bool:
         """Whether nobody is counted, anywhere."""
         groups = (self._inside_by_group, self._doorstep_by_group, self._shows, self._persons)
@@ -76,12 +83,14 @@ class Crowd:
     def take(self, address: str, show: str) -> tuple[Room, Place | None]:
         """Counts a socket in. No place for it: it must be refused before its upgrade."""
         group, caps = address_group(address), self.caps
+        self.offered += 1
         if not self.is_full(show) and (group is None or self._inside_by_group[group] < caps.per_address):
             self._inside += 1
             self._shows[show] += 1
             if group is not None:
                 self._inside_by_group[group] += 1
             return Room.INSIDE, Place(self, address, group, show, doorstep=False)
+        self.shed += 1
         if self._doorstep < caps.doorstep and (
             group is None or self._doorstep_by_group[group] < caps.doorstep_per_address
         ):

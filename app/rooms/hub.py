@@ -17,6 +17,7 @@ from redis.asyncio.client import PubSub
 from app import clock
 from app.outage import EXTERNAL, is_outage
 from app.person import Person
+from app.rooms.figures import Tally
 from app.rooms.frames import hint_body, text_frame
 from app.rooms.keys import channel_of
 from app.rooms.news import Hinted, News, Opened, Reacted, Set, StandingChanged, Told, read_news
@@ -61,8 +62,8 @@ class _Tracked:
 
     __slots__ = ("backlog", "behind", "guests", "idle_checks", "loaded", "loading", "room", "subscribed")
 
-    def __init__(self, name: str) -> None:
-        self.room = LocalRoom(name)
+    def __init__(self, name: str, tally: Tally) -> None:
+        self.room = LocalRoom(name, tally)
         self.subscribed = asyncio.Event()
         self.loaded = False
         self.loading: asyncio.Task[None] | None = None
@@ -79,7 +80,7 @@ class Hub:
         self.bus = bus
         self.worker = clock.new_id()
         self.standings: Standings | None = None
-        self.readings = 0  # of whole rooms, for tests and metrics
+        self.tally = Tally()
         self._rooms: dict[str, _Tracked] = {}
         self._by_channel: dict[bytes, _Tracked] = {}
         self._people: dict[str, set[Viewer]] = {}
@@ -117,7 +118,7 @@ class Hub:
         """The room, in step with the bus. Raises what reading it raises."""
         tracked = self._rooms.get(name)
         if tracked is None:
-            tracked = _Tracked(name)
+            tracked = _Tracked(name, self.tally)
             self._rooms[name] = self._by_channel[channel_of(name).encode()] = tracked
             if self._pubsub is not None:
                 await self._subscribe(self._pubsub, [name])
@@ -271,7 +272,7 @@ class Hub:
             tracked.backlog = []
             epoch, top = room.ring.epoch, room.ring.top
             view = await self.bus.read(room.name)
-            self.readings += 1
+            self.tally.readings += 1
             if view.e == epoch and view.top < top:
                 # Valkey has forgotten what viewers have seen: those offsets must not be given twice.
                 await self.bus.reopen(room.name, epoch, top)

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from app import clock
 from app.rooms.bus import HISTORY_MAX
+from app.rooms.figures import Tally
 from app.rooms.frames import joined_body, last_portion, portion, room_body, text_frame
 from app.rooms.news import Set, Told
 from app.rooms.opening import Memory
@@ -34,8 +35,9 @@ that everybody else has a turn too.
 class LocalRoom:
     """The room `name` as this worker knows it. `flushed` is the last offset that the live viewers were given."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, tally: Tally | None = None) -> None:
         self.name = name
+        self.tally = tally or Tally()
         self.ring = Ring("", 0, ())
         self.flushed = 0
         self.frames = 0  # written in all, each to every live viewer
@@ -152,11 +154,14 @@ class LocalRoom:
             deque(map(write, tuple(ends.values()), repeat(frame)), maxlen=0)
         self.frames += 1
         took_s = clock.monotonic_s() - started_s  # the loop's own clock counts milliseconds
+        self.tally.sweeps += 1
+        self.tally.sweep_s += took_s
         self._tick_over_s = started_s + max(TICK_S, SWEEPS_PER_TICK * took_s)
 
     def _start_afresh(self) -> None:
         self._changed.clear()
         if any(self._live.values()):
+            self.tally.fresh_starts += 1
             body, _ = self.share_body(share_since(self.window(), None, None))
             self._sweep(text_frame(body))
 
@@ -165,7 +170,10 @@ class LocalRoom:
         if since is not None and since > self.flushed:
             self.flush()  # it has seen on another worker what waits for the tick here
         window = self.window()
-        body, last = self.share_body(share_since(window, epoch, since), me)
+        share = share_since(window, epoch, since)
+        self.tally.joins += 1
+        self.tally.resumes += share.recovered
+        body, last = self.share_body(share, me)
         viewer.session.join(window, last)
         self.viewers.add(viewer)
         if last == window.top:

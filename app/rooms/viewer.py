@@ -40,6 +40,7 @@ class Viewer:
         """The wire is full."""
         if self.session.stall(self.room.ring.epoch, self.room.flushed):
             self.room.demote(self)
+            self.room.tally.demotions += 1
         if self._stall_timer is None and self.session.phase is not Phase.CLOSED:
             self._stall_timer = asyncio.get_running_loop().call_later(STALL_S, self.wire.abort)
 

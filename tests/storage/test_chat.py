@@ -61,9 +61,7 @@ async def test_a_message_of_an_unknown_author_does_not_hold_up_its_neighbours(pl
 
 
 async def test_a_message_that_postgres_cannot_take_is_set_aside_and_holds_up_nobody(place):
-    """It failed the whole group, and with it the worker role, again and again; with "close" in it for ever, as an
-    outage.
-    """
+    """It failed the whole group, and with it the worker role, again and again."""
     for n in range(6):
         await place.say(f"m{n}")
     good = json.loads((await place.rooms.story(place.show)).said[0].event) | {"id": "other"}

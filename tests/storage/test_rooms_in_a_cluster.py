@@ -44,7 +44,7 @@ async def everything_of_a_room(valkey, show):
         await rooms.reopen(show, first.e, 5)
         await eventually_true(lambda: heard.room.ring.top == 5 and "viewers" in heard.room.state and heard.reactions)
         assert heard.room.state["pin"] == (1, b'{"n":6}')
-        assert hub.readings == 2, "all of it came over the bus: no hole was read"
+        assert hub.tally.readings == 2, "all of it came over the bus: no hole was read"
 
 
 async def test_every_script_of_rooms_obeys_a_clusters_rules_and_publishes_on_the_rooms_shard(tmp_path):

@@ -1,9 +1,5 @@
 """Scripts on a real Valkey, and values through a real Postgres."""
 
-import asyncpg
-import pytest
-
-from app.outage import is_outage
 from app.storage.valkey import Script
 
 
@@ -19,10 +15,3 @@ async def test_a_script_runs_again_after_valkey_forgot_it(valkey, tmp_path):
 async def test_jsonb_goes_in_and_out_as_plain_values(pg):
     value = {"a": [1, "ü", None]}
     assert await pg.fetchval("SELECT $1::jsonb", value) == value
-
-
-async def test_a_value_that_cannot_be_sent_is_no_outage_whatever_it_says(pg):
-    """It is quoted in the driver's error, and "closed" there looked like a connection that had closed."""
-    with pytest.raises(asyncpg.InterfaceError) as refused:
-        await pg.fetchval("SELECT $1::int", "closed")
-    assert not is_outage(refused.value)
