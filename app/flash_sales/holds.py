@@ -6,6 +6,7 @@ from typing import Annotated, Final
 import msgspec
 
 from app import clock
+from app.flash_sales import line_store
 from app.flash_sales.address_rules import network_of
 from app.flash_sales.door import Verdict, Wish
 from app.flash_sales.gate import Decided
@@ -17,6 +18,8 @@ from app.refusal import Refusal
 from app.storage.away import unless_away
 
 QUANTITY_MAX: Final = 99
+OFFER_KEY: Final = "offer:"
+"""How the key of a hold begins that was taken for somebody who waited in line."""
 REBUILDING_RETRY_MS: Final = 250
 ALL_HELD_RETRY_MS: Final = 1000
 
@@ -169,6 +172,8 @@ async def release_hold(sales: FlashSales, *, person: str, hold: str) -> Refusal 
         assert decided.label is not None
         show = decided.label.show or decided.hold.show
         await unless_away("door", sales.door.back(pool_of(hold) or "", person, decided.hold.key, reuse=False))
+        if decided.hold.key.startswith(OFFER_KEY):
+            await unless_away("offer", line_store.leave_offer(sales.pg, hold))
         if show:
             await unless_away("released hold", sales.rooms.tell(show, person, HoldReleased(hold)))
         return None

@@ -11,22 +11,33 @@ from typing import Any, Final
 import msgspec
 
 from app import clock
-from app.flash_sales import line_store
+from app.flash_sales import line_store, sale_store
 from app.flash_sales.draw_rules import draw_order
 from app.flash_sales.gate_wire import hold_id
 from app.flash_sales.hold_index import HoldNote
-from app.flash_sales.holds import Hold, view_hold
+from app.flash_sales.holds import OFFER_KEY, Hold, view_hold
 from app.flash_sales.line_rules import EntryEvent, EntryState, change_entry, to_serve
 from app.flash_sales.line_store import Entry, LineFacts
-from app.flash_sales.lines import LineState, PlaceChanged, line_state, view_place
+from app.flash_sales.lines import LineState, PlaceChanged, line_state, version_line, view_place
 from app.flash_sales.moment import from_ms, valkey_now_ms
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.sale_rules import OPEN_STATES, SaleState
-from app.flash_sales.sales import announce
+from app.flash_sales.sales import say_sale
 from app.storage.away import unless_away
 
 TOLD_AT_ONCE: Final = 100
 _RUNNING: Final = frozenset({SaleState.RUNNING, SaleState.SOLD_OUT})
+
+
+class SaleDrawn(msgspec.Struct, frozen=True, tag="draw", tag_field="t"):
+    """A room's event: the order of those who came before the start was drawn, with this seed."""
+
+    sale: str
+    title: str
+    entries: int
+    commitment: str
+    seed: str
+    at: int
 
 
 class _Told(msgspec.Struct, frozen=True):
@@ -75,8 +86,18 @@ async def draw(sales: FlashSales, facts: LineFacts) -> list[Entry]:
         order = draw_order(seed, await line_store.undrawn(connection, facts.pool))
         await line_store.place_drawn(connection, order)
         entries = await line_store.head_of(connection, facts.pool, len(order))
-    await announce(sales, facts.show, facts.sale)
+    await unless_away("draw", _say_draw(sales, facts.show, facts.sale, len(order)))
     return entries
+
+
+async def _say_draw(sales: FlashSales, show: str, sale: str, entries: int) -> None:
+    row = await sale_store.read_sale(sales.pg, show, sale)
+    assert row is not None
+    view = row.view
+    await say_sale(sales, row)
+    await sales.rooms.append(
+        show, SaleDrawn(sale, view.product.title, entries, view.commitment or "", view.seed or "", clock.now_ms())
+    )
 
 
 async def _end_what_is_over(sales: FlashSales, connection: Any, facts: LineFacts) -> list[_Told]:
@@ -129,7 +150,7 @@ async def _offer(sales: FlashSales, connection: Any, head: Sequence[Entry]) -> l
 
 async def _hold_for(sales: FlashSales, entry: Entry) -> _Told | None:
     """Takes one unit for the person; None when none was free after all."""
-    key = f"offer:{entry.id}:{entry.tries}"
+    key = f"{OFFER_KEY}{entry.id}:{entry.tries}"
     decided = await sales.gate.take(
         entry.pool,
         hold=hold_id(entry.pool, clock.new_id()),
@@ -171,7 +192,7 @@ async def _say(sales: FlashSales, state: LineState) -> None:
         return
     if len(sales.lines_said) >= line_store.LINES_MAX:
         sales.lines_said.clear()
+    version, state = await version_line(sales, state.pool)
     sales.lines_said[state.pool] = state
-    version = await line_store.next_version(sales.pg)
     for show in await sales.voice.shows_of(state.pool):
         await unless_away("line", sales.rooms.set_state(show, f"line:{state.pool}", version, state))

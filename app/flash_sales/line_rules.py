@@ -11,6 +11,7 @@ SERVED_AT_ONCE_MAX: Final = 200
 LINE_MAX: Final = 20_000
 TRIES_MAX: Final = 3
 PACE_WINDOW_MS: Final = 60_000
+PACE_WINDOW_MIN_MS: Final = 10_000  # the first to be served say little about the next
 
 
 class EntryState(StrEnum):
@@ -80,7 +81,7 @@ def to_serve(*, left: int, admitted: int) -> int:
 
 def pace_ms(*, served: int, window_ms: int) -> int | None:
     """How many milliseconds one place takes, by those served within the window; None while nobody was."""
-    return None if served < 1 else max(1, min(window_ms, PACE_WINDOW_MS) // served)
+    return None if served < 1 else max(1, max(PACE_WINDOW_MIN_MS, min(window_ms, PACE_WINDOW_MS)) // served)
 
 
 def expected_wait_ms(ahead: int | None, each_ms: int | None) -> int | None:

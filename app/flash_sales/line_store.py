@@ -136,6 +136,9 @@ _SERVE: Final = """
 _END: Final = """
     UPDATE line_entries SET state = $2, ended_at = now() WHERE id = ANY($1::text[]) AND state = ANY($3::text[])"""
 
+_LEAVE_OFFER: Final = """
+    UPDATE line_entries SET state = $2, ended_at = now() WHERE hold_id = $1 AND state = ANY($3::text[])"""
+
 _LAPSE: Final = """
     UPDATE line_entries SET state = $3, ended_at = now()
      WHERE pool_id = $1 AND state = ANY($4::text[]) AND until < $2
@@ -269,6 +272,11 @@ async def serve(connection: Any, event: EntryEvent, served: Sequence[Entry]) -> 
 async def end_entries(pg: Any, ids: Sequence[str], event: EntryEvent, after: EntryState) -> None:
     """Ends entries that are still live."""
     await pg.execute(_END, list(ids), after, states_before(event))
+
+
+async def leave_offer(pg: Any, hold: str) -> None:
+    """The person let the hold of an offer go."""
+    await pg.execute(_LEAVE_OFFER, hold, EntryState.LEFT, [EntryState.OFFERED])
 
 
 async def lapse_overdue(connection: Any, pool: str, now: datetime) -> list[Entry]:

@@ -4,6 +4,7 @@ Who is served, and when, is app/flash_sales/line_rounds.py's.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -62,7 +63,7 @@ class LineState(msgspec.Struct, frozen=True):
 def line_state(facts: LineFacts, counts: LineCounts) -> LineState:
     """What everybody in the room may know of the line."""
     since_ms = counts.now_ms - (counts.first_served_ms or counts.now_ms)
-    each_ms = pace_ms(served=counts.served, window_ms=max(1000, since_ms))
+    each_ms = pace_ms(served=counts.served, window_ms=since_ms)
     return LineState(facts.pool, facts.sale, counts.waiting, counts.first, each_ms)
 
 
@@ -127,9 +128,16 @@ async def places_of(sales: FlashSales, person: str, show: str | None = None) -> 
 
 async def read_line(sales: FlashSales, pool: str) -> LineState:
     """How the pool's line stands, as of a moment ago."""
+    return await sales.line_states.read(pool, partial(count_line, sales, pool))
 
-    async def read() -> LineState:
-        facts = (await line_store.read_facts(sales.pg, [pool]))[pool]
-        return line_state(facts, await line_store.count_line(sales.pg, pool))
 
-    return await sales.line_states.read(pool, read)
+async def count_line(sales: FlashSales, pool: str) -> LineState:
+    """How the pool's line stands now."""
+    facts = (await line_store.read_facts(sales.pg, [pool]))[pool]
+    return line_state(facts, await line_store.count_line(sales.pg, pool))
+
+
+async def version_line(sales: FlashSales, pool: str) -> tuple[int, LineState]:
+    """The line for a room. The version first: whatever is counted after a higher one is younger."""
+    version = await line_store.next_version(sales.pg)
+    return version, await count_line(sales, pool)

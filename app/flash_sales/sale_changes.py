@@ -13,7 +13,7 @@ from app.flash_sales.parts import FlashSales
 from app.flash_sales.rebuild import rebuild_gate, shrink_gate
 from app.flash_sales.sale_rules import OPEN_STATES, end_after
 from app.flash_sales.sale_store import Sale, SaleRow
-from app.flash_sales.sales import BUSY, NOT_FOUND, SHORT, announce
+from app.flash_sales.sales import BUSY, NOT_FOUND, SHORT, say_sale
 from app.refusal import Refusal
 from app.storage.away import unless_away
 
@@ -48,7 +48,7 @@ async def extend_sale(sales: FlashSales, show: str, sale: str, by_s: int) -> Sal
     if not await sale_store.move_end(sales.pg, row, from_ms(ends_ms)):
         return _MOVED
     await unless_away("longer sale's gate", sales.gate.sync(view.pool))
-    return await announce(sales, show, sale)
+    return await _say(sales, show, sale)
 
 
 async def add_stock(sales: FlashSales, show: str, sale: str, units: int) -> Sale | Refusal:
@@ -66,7 +66,14 @@ async def add_stock(sales: FlashSales, show: str, sale: str, units: int) -> Sale
     if refused is not None:
         return refused
     await unless_away("sale's gate", sales.gate.sync(row.view.pool))
-    return await announce(sales, show, sale)
+    return await _say(sales, show, sale)
+
+
+async def _say(sales: FlashSales, show: str, sale: str) -> Sale:
+    row = await sale_store.read_sale(sales.pg, show, sale)
+    assert row is not None
+    await unless_away("sale state", say_sale(sales, row))
+    return row.view
 
 
 async def _move(sales: FlashSales, row: SaleRow, units: int) -> Refusal | None:

@@ -68,16 +68,13 @@ class CreateSale(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SaleChanged(msgspec.Struct, frozen=True, tag="sale", tag_field="t", omit_defaults=True):
-    """A room's event: the sale's state is now `state`. With a waiting room also the seed's hash, and once the draw has
-    been made the seed.
-    """
+    """A room's event: the sale's state is now `state`. With a waiting room also the hash of the seed of its draw."""
 
     sale: str
     state: str
     title: str
     at: int
     commitment: str | None = None
-    seed: str | None = None
 
 
 def sale_price(wanted: CreateSale, list_minor: int) -> int | None:
@@ -271,7 +268,7 @@ async def announce(sales: FlashSales, show: str, sale: str) -> Sale:
     assert row is not None
     view = row.view
     await unless_away("sale state", say_sale(sales, row))
-    changed = SaleChanged(sale, view.state, view.product.title, clock.now_ms(), view.commitment, view.seed)
+    changed = SaleChanged(sale, view.state, view.product.title, clock.now_ms(), view.commitment)
     await unless_away("sale event", sales.rooms.append(show, changed))
     return view
 

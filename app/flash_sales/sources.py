@@ -9,7 +9,7 @@ import msgspec
 from app.flash_sales import line_store, sale_store
 from app.flash_sales.holds import holds_of, release_hold
 from app.flash_sales.line_rules import EntryState
-from app.flash_sales.lines import PlaceChanged, leave_all_lines, places_of, read_line
+from app.flash_sales.lines import PlaceChanged, leave_all_lines, places_of, version_line
 from app.flash_sales.moment import valkey_now_ms
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.pool_store import live_pools_of, pools_of_products
@@ -40,8 +40,8 @@ class SaleSource:
             if looked.result is not None:
                 entries.append((f"pool:{pool}", looked.result.version, pool_state(pool, looked.result)))
         for pool in await line_store.lines_of_show(self._sales.pg, show):
-            state = await read_line(self._sales, pool)
-            entries.append((f"line:{pool}", await line_store.next_version(self._sales.pg), state))
+            version, state = await version_line(self._sales, pool)
+            entries.append((f"line:{pool}", version, state))
         return entries
 
     async def me_of(self, show: str, person: Person) -> Mapping[str, Any]:

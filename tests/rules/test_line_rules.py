@@ -49,7 +49,8 @@ def test_as_many_are_served_as_units_are_free_and_not_promised(left, admitted, s
         (9, 60, 60_000, 10_000),
         (9, 0, 60_000, None),
         (None, 60, 60_000, None),
-        (1, 10, 5000, 1000),
+        (1, 10, 5000, 2000),
+        (9, 120, 600_000, 5000),
     ],
 )
 def test_the_wait_is_the_pace_times_the_people_before_and_oneself(ahead, served, window_ms, wait_ms):

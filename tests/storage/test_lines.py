@@ -142,6 +142,10 @@ async def test_leaving_a_line_gives_the_offer_to_the_next_and_signing_out_leaves
             await joined(world, one, pool)
         await let_go(holder, hold)
         await serve_lines(world.sales)
+        (offer,) = await holds(first)
+        await let_go(first, offer["id"])
+        assert await places(first) == []
+        await joined(world, first, pool)
         assert (await first.ask("DELETE", f"/api/lines/{pool}")).status_code == 204
         assert problem(await first.ask("DELETE", f"/api/lines/{pool}")) == (404, "not_found")
         await serve_lines(world.sales)

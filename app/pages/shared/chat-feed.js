@@ -36,6 +36,7 @@ export class ChatFeed {
   constructor(host, { actionsOf = () => null, me = () => null } = {}) {
     this.actionsOf = actionsOf;
     this.me = me;
+    this.sales = new Map(); // what was said of each sale last
     this.list = el("ol", { class: "chat-lines", role: "log", "aria-label": "Chat", tabindex: "0" });
     this.more = el("button", { type: "button", class: "chat-more", hidden: true }, icon("arrowDown"), "New messages");
     this.more.addEventListener("click", () => this.toEnd());
@@ -101,7 +102,9 @@ export class ChatFeed {
       case "pin":
         return event.product ? this.note("pin", `Now showing: ${event.product.title}`, "pin") : undefined;
       case "sale":
-        return this.note("bolt", `Flash sale on ${event.title} ${SALE_WORDS[event.state] ?? event.state}`, "sale");
+        return this.note("bolt", `Flash sale on ${event.title} ${this.saleWords(event)}`, "sale");
+      case "draw":
+        return this.note("bolt", `The order for ${event.title} was drawn: ${event.entries} in line`, "sale");
       case "sold":
         return this.note("bag", event.quantity > 1 ? `Sold: ${event.quantity} × ${event.title}` : `Sold: ${event.title}`,
           "sold");
@@ -110,6 +113,12 @@ export class ChatFeed {
       default:
         return undefined; // an event of a newer server: nothing this page could say about it
     }
+  }
+
+  saleWords({ sale, state }) {
+    const goesOn = state === "running" && this.sales.get(sale) === "sold_out";
+    this.sales.set(sale, state);
+    return goesOn ? "goes on: there are units again" : SALE_WORDS[state] ?? state;
   }
 
   append(line) {

@@ -2,7 +2,7 @@
 // Draws itself once per product and then changes only what changed, so that focus and choice survive every update.
 
 import { countdown, serverNow, startWords } from "./clock.js";
-import { el, fill, say, show } from "./dom.js";
+import { busy, el, fill, say, show } from "./dom.js";
 import { icon } from "./icons.js";
 import { money } from "./money.js";
 import { bestOffer, offersOf, ordinaryOffer, stockLine } from "./offers.js";
@@ -16,10 +16,14 @@ export function photo(product, className = "") {
 }
 
 export class OfferCard {
-  /** `kind` is "hero" (the pinned product) or "tile" (the line-up). `buy(product, variantId, ordinary)` opens the sheet. */
-  constructor(product, { kind, state, buy }) {
+  /**
+   * `kind` is "hero" (the pinned product) or "tile" (the line-up). `buy(product, variantId, ordinary)` opens the sheet;
+   * `lines` tells of the line in front of an offer and joins it.
+   */
+  constructor(product, { kind, state, buy, lines }) {
     this.product = product;
     this.state = state;
+    this.lines = lines;
     this.chosen = null;
     this.badge = el("span", { class: "badge sale offer-sale", hidden: true });
     this.price = el("span", { class: "offer-price numbers" });
@@ -30,6 +34,8 @@ export class OfferCard {
     this.button.addEventListener("click", () => buy(product, this.offer().variant.id, false));
     this.other = el("button", { type: "button", class: "offer-other", hidden: true });
     this.other.addEventListener("click", () => buy(product, this.offer().variant.id, true));
+    this.join = el("button", { type: "button", class: "button sale offer-join", hidden: true });
+    this.join.addEventListener("click", () => busy(this.join, () => lines.join(lines.ofOffer(this.offer()).pool)));
     this.chips = kind === "hero" && product.variants.length > 1 ? this.variantChips() : null;
     this.node = el("article", { class: `offer ${kind}`, data: { product: product.id } },
       el("div", { class: "offer-photo" }, photo(product)),
@@ -42,7 +48,7 @@ export class OfferCard {
           el("div", { class: "offer-figures" },
             el("div", { class: "offer-prices" }, this.price, this.list),
             el("div", { class: "offer-facts" }, this.stock, this.limit), this.other),
-          this.button)));
+          el("div", { class: "offer-buttons" }, this.join, this.button))));
     this.update(serverNow());
   }
 
@@ -71,14 +77,19 @@ export class OfferCard {
     say(this.price, money(offer.price, offer.currency));
     say(this.list, offer.listPrice === null ? "" : money(offer.listPrice, offer.currency));
     show(this.list, offer.listPrice !== null);
-    const line = stockLine(offer);
-    say(this.stock, line.text);
-    this.stock.dataset.tone = line.tone;
+    const stock = stockLine(offer);
+    say(this.stock, stock.text);
+    this.stock.dataset.tone = stock.tone;
     say(this.limit, offer.limit ? `max ${offer.limit} each` : "");
     show(this.limit, Boolean(offer.limit));
-    say(this.word, BUY_WORDS[offer.status]);
-    this.button.disabled = offer.status !== "open";
-    this.button.setAttribute("aria-label", `${BUY_WORDS[offer.status]}: ${this.product.title}`);
+    const line = this.lines.ofOffer(offer);
+    const word = line.locked ? "In turn only" : BUY_WORDS[offer.status];
+    say(this.word, word);
+    this.button.disabled = offer.status !== "open" || line.locked;
+    this.button.setAttribute("aria-label", `${word}: ${this.product.title}`);
+    show(this.button, !(this.button.disabled && line.join));
+    show(this.join, Boolean(line.join));
+    say(this.join, line.join ?? "");
     this.node.dataset.phase = offer.phase;
     this.node.dataset.status = offer.status;
     this.updateOther(offer);

@@ -42,6 +42,9 @@ class SaleForm {
     this.start = choice("countdown", COUNTDOWNS, 0);
     this.at = el("input", { class: "input", name: "starts_at", type: "datetime-local", value: localTime(serverNow() + AHEAD_MS) });
     this.atField = el("label", { class: "field", hidden: true }, el("span", {}, "Starts at (counts down for the last minute)"), this.at);
+    this.room = el("input", { type: "checkbox", name: "waiting_room" });
+    this.roomField = el("label", { class: "check", hidden: true }, this.room,
+      el("span", {}, "Waiting room: those who come before the start are drawn, then one after the other"));
     this.error = el("p", { class: "error", role: "alert", hidden: true });
     this.submit = el("button", { class: "button sale", id: "start-sale" }, icon("bolt"), "Start the sale");
   }
@@ -53,7 +56,7 @@ class SaleForm {
     const form = el("form", { class: "stack", novalidate: true }, what,
       el("div", { class: "pair" }, field("Kind", this.kind), field("Amount", this.amount, this.preview)),
       el("div", { class: "pair" }, field("Units in the sale", this.allotment, this.stock), field("Most per buyer", this.limit)),
-      el("div", { class: "pair" }, field("Lasts", this.length), field("Starts", this.start)), this.atField,
+      el("div", { class: "pair" }, field("Lasts", this.length), field("Starts", this.start)), this.atField, this.roomField,
       this.error, el("div", { class: "row end" }, this.submit));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -63,7 +66,10 @@ class SaleForm {
       this.amount.value = this.byPercent ? "25" : plainAmount(this.chosen.price_minor, this.currency);
       this.redraw();
     });
-    this.start.addEventListener("change", () => show(this.atField, this.start.value === "at"));
+    this.start.addEventListener("change", () => {
+      show(this.atField, this.start.value === "at");
+      show(this.roomField, this.start.value !== "0");
+    });
     for (const control of [this.variant, this.amount]) control.addEventListener("input", () => this.redraw());
     this.sheet = openDialog({ title: "Flash sale", body: form });
     this.allotment.value = String(Math.max(1, Math.min(ALLOTMENT_FIRST, this.left)));
@@ -107,6 +113,7 @@ class SaleForm {
       body.starts_at_ms = new Date(this.at.value).getTime();
       if (!(body.starts_at_ms > serverNow())) return "The time to start at is in the past.";
     }
+    if (this.room.checked && this.start.value !== "0") body.waiting_room = true;
     if (this.byPercent) {
       body.percent_off = Number(this.amount.value);
       if (!isPercent(body.percent_off)) return "Percent off is a whole number from 1 to 99.";

@@ -15,6 +15,8 @@ const STOPS = {
   cancel: { title: "Cancel this sale?", text: "Everything that is held goes back on the shelf at once, also from under those who are paying. What is already bought stays bought.", yes: "Cancel the sale", danger: true },
 };
 
+const inLine = (line) => (line?.waiting ? ` · ${line.waiting} in line` : "");
+
 export class SalesDesk {
   constructor(host, { show, state }) {
     this.show = show;
@@ -71,7 +73,7 @@ export class SalesDesk {
       node.dataset.status = pool?.status ?? "open";
       const sold = pool?.sold ?? 0;
       const words = { open: `${pool?.left ?? sale.allotment} left`, all_held: "all held", sold_out: "sold out" }[pool?.status ?? "open"];
-      say(facts, `${words} · ${pool?.held ?? 0} held · ${sold} of ${sale.allotment} sold · max ${sale.per_buyer_limit} each`);
+      say(facts, `${words} · ${pool?.held ?? 0} held · ${sold} of ${sale.allotment} sold · max ${sale.per_buyer_limit} each${inLine(this.state.get(`line:${sale.pool}`))}`);
       bar.style.setProperty("width", `${(100 * sold) / sale.allotment}%`);
     }
     return undefined;

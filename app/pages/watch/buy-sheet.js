@@ -169,7 +169,9 @@ export class BuySheet {
       panel.disable(true);
       try {
         const method = await chosen();
-        const taken = await this.holds.take(hold.pool, hold.quantity);
+        // Whoever waited in line may have it back already, as an offer.
+        const offered = this.holds.all().find((one) => one.pool === hold.pool);
+        const taken = offered ?? (await this.holds.take(hold.pool, hold.quantity));
         this.pay(taken, product, async () => method, this.drawPayment(taken, product));
       } catch (problem) {
         this.tell(note, problem.message, "bad");

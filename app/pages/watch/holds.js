@@ -6,6 +6,7 @@ import { serverNow, syncServerClock } from "../shared/clock.js";
 
 const POLL_MS = 2000;
 const PENDING_MAX_MS = 180_000;
+const UNKNOWN = new Set(["offline", "rebuilding"]);
 const UNSETTLED = new Set(["payment_pending", "in_progress", "offline"]);
 
 export class Holds {
@@ -15,6 +16,7 @@ export class Holds {
     this.changed = changed;
     this.live = new Map();
     this.lastKey = null;
+    this.lines = null;
     // This person's other windows in this browser; those elsewhere learn it with their next join.
     this.windows = new BroadcastChannel(`hawker-holds-${show}-${me?.id}`);
     this.windows.onmessage = ({ data }) => {
@@ -50,23 +52,26 @@ export class Holds {
 
   forget(id) {
     if (!this.live.delete(id)) return;
+    this.lines?.lost(id);
     this.windows.postMessage({ gone: id });
     this.changed();
   }
 
   /** Takes `quantity` units. The key stays the same until the server has answered this very wish. */
   async take(pool, quantity) {
-    const wish = `${pool}/${quantity}`;
+    const admission = this.lines?.admission(pool);
+    const wish = `${pool}/${quantity}/${admission}`;
     if (this.lastKey?.wish !== wish) this.lastKey = { wish, key: newKey() };
     try {
-      const taken = await post("/api/holds", { pool, quantity, show: this.show }, this.lastKey.key);
+      const taken = await post("/api/holds", { pool, quantity, show: this.show, admission }, this.lastKey.key);
       const hold = this.keep(taken);
       this.windows.postMessage({ taken });
       this.lastKey = null;
+      this.lines?.used(pool);
       this.changed();
       return hold;
     } catch (error) {
-      if (error.code !== "offline") this.lastKey = null;
+      if (!UNKNOWN.has(error.code)) this.lastKey = null;
       throw error;
     }
   }

@@ -4,9 +4,9 @@ import { el, fill } from "../shared/dom.js";
 import { OfferCard } from "../shared/offer-card.js";
 
 export class LineUp {
-  constructor(host, { state, buy }) {
+  constructor(host, { state, buy, lines }) {
     this.host = host;
-    this.options = { kind: "tile", state, buy };
+    this.options = { kind: "tile", state, buy, lines };
     this.cards = [];
     this.grid = el("ul", { class: "lineup-grid" });
     this.count = el("span", { class: "faint" });

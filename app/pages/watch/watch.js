@@ -9,13 +9,15 @@ import { byId, el, fill, say, show } from "../shared/dom.js";
 import { drawHeader } from "../shared/header.js";
 import { icon } from "../shared/icons.js";
 import { OfferCard } from "../shared/offer-card.js";
-import { openSession } from "../shared/session.js";
+import { fullTitle } from "../shared/offers.js";
+import { openSession, signInUrl } from "../shared/session.js";
 import { ShowRoom, statusText } from "../shared/show-room.js";
 import { Stage } from "../shared/stage.js";
 import { toast } from "../shared/toast.js";
 import { BuySheet } from "./buy-sheet.js";
 import { Holds } from "./holds.js";
 import { LineUp } from "./line-up.js";
+import { Lines } from "./lines.js";
 
 const RELOAD_SPREAD_MS = 2000;
 const PICTURE_FIRST_MS = 400;
@@ -40,8 +42,13 @@ class WatchPage {
     this.composer = new Composer(byId("composer"), { signedIn: this.me !== null, room: this.room });
     this.holds = new Holds(showId, this.me, () => this.drawHolds());
     this.sheet = new BuySheet({ holds: this.holds, state: this.room.state, signedIn: this.me !== null });
+    this.lines = new Lines(byId("lines"), {
+      room: this.room, show: showId, signedIn: this.me !== null, title: (pool) => this.titleOf(pool),
+      take: (pool) => this.takeInTurn(pool), signIn: () => location.assign(signInUrl()),
+    });
+    this.holds.lines = this.lines;
     this.buy = (product, variantId, ordinary) => this.sheet.choose(product, variantId, ordinary);
-    this.lineUp = new LineUp(byId("lineup"), { state: this.room.state, buy: this.buy });
+    this.lineUp = new LineUp(byId("lineup"), { state: this.room.state, buy: this.buy, lines: this.lines });
     this.pinned = null;
     this.nothingPinned = el("p", { class: "empty panel" });
     this.reloading = null;
@@ -82,6 +89,7 @@ class WatchPage {
   tick(now) {
     this.pinned?.update(now);
     this.lineUp.update(now, this.pinned?.product.id ?? null);
+    this.lines.update(now);
     for (const clock of document.querySelectorAll("#held [data-hold]")) {
       const hold = this.holds.find(clock.dataset.hold);
       if (!hold) return this.drawHolds();
@@ -97,7 +105,7 @@ class WatchPage {
       this.drawNothing();
     }
     if (key === "pin") this.drawPinned(value);
-    if (key === "pin" || key.startsWith("pool:") || key.startsWith("sale:")) this.redrawSoon();
+    if (key === "pin" || /^(pool|sale|line):/.test(key)) this.redrawSoon();
     if (key.startsWith("sale:") && value && !this.lineUp.has(value.product.id)) this.reloadSoon();
   }
 
@@ -118,7 +126,7 @@ class WatchPage {
 
   drawPinned(product) {
     this.drawNothing();
-    this.pinned = product ? new OfferCard(product, { kind: "hero", state: this.room.state, buy: this.buy }) : null;
+    this.pinned = product ? new OfferCard(product, { kind: "hero", state: this.room.state, buy: this.buy, lines: this.lines }) : null;
     fill(byId("pinned"), this.pinned?.node ?? this.nothingPinned);
     if (product && !this.lineUp.has(product.id) && this.lineUp.cards.length) this.reloadSoon();
   }
@@ -133,6 +141,7 @@ class WatchPage {
 
   hearMe(me) {
     if (this.me !== null && me.person?.id !== this.me.id) this.becomeNobody();
+    this.lines.replaceAll(me.lines ?? []);
     this.holds.replaceAll(me.holds ?? []);
     this.composer.timeOut(me.timeout_ms);
   }
@@ -141,12 +150,19 @@ class WatchPage {
   becomeNobody() {
     this.me = null;
     this.sheet.signedIn = false;
+    this.lines.signedIn = false;
+    this.lines.replaceAll([]);
     drawHeader({ person: null, shops: [], moderates: [] });
     this.composer = new Composer(byId("composer"), { signedIn: false, room: this.room });
     toast("You are signed out. Sign in again to chat and buy.");
   }
 
   hearHint(hint) {
+    if (hint.t === "line") {
+      if (hint.hold) this.holds.keep(hint.hold);
+      this.lines.hear(hint.place);
+      this.drawHolds();
+    }
     this.holds.hear(hint);
     if (hint.t === "standing" && hint.standing !== "viewer") toast(`You are a ${hint.standing} of this show now.`, "good");
     if (hint.t === "timeout") this.composer.timeOut(hint.remaining_ms);
@@ -168,15 +184,36 @@ class WatchPage {
     const live = this.holds.all();
     show(byId("held"), live.length > 0);
     fill(byId("held"), live.map((hold) => el("button", { type: "button", class: "held-item", onclick: () => this.resume(hold) },
-      icon("clock"), el("span", { class: "grow" }, `${hold.quantity} × ${hold.title} is held for you`),
+      icon("clock"), el("span", { class: "grow" }, `${hold.quantity} × ${hold.title} is ${this.lines.offers(hold.id) ? "offered to you, who waited" : "held for you"}`),
       el("strong", { class: "numbers", data: { hold: hold.id } }, countdown(hold.deadline - serverNow())),
       el("span", { class: "held-pay" }, "Pay"))));
   }
 
   resume(hold) {
+    this.sheet.resume(hold, this.productOf(hold.variant) ?? { title: hold.title, photo: null, variants: [] });
+  }
+
+  productOf(variantId) {
     const products = [this.pinned?.product, ...this.lineUp.cards.map((card) => card.product)];
-    const product = products.find((one) => one?.variants.some((variant) => variant.id === hold.variant));
-    this.sheet.resume(hold, product ?? { title: hold.title, photo: null, variants: [] });
+    return products.find((one) => one?.variants.some((variant) => variant.id === variantId));
+  }
+
+  variantOf(pool) {
+    const sale = [...this.room.state.values()].find((value) => value?.pool === pool && value.variant);
+    if (sale) return sale.variant;
+    return this.lineUp.cards.flatMap((card) => card.product.variants).find((one) => one.pool === pool)?.id;
+  }
+
+  titleOf(pool) {
+    const variantId = this.variantOf(pool);
+    const product = this.productOf(variantId);
+    return product ? fullTitle(product, product.variants.find((one) => one.id === variantId)) : "an item of this show";
+  }
+
+  takeInTurn(pool) {
+    const variantId = this.variantOf(pool);
+    const product = this.productOf(variantId);
+    if (product) this.sheet.choose(product, variantId);
   }
 }
 
