@@ -30,6 +30,8 @@ from app.storage.valkey import Script
 
 _HOLD: Final = Script(Path(__file__).with_name("hold.lua"))
 _POOLS_MAX: Final = 4096  # batches kept for pools that were touched lately
+_BATCH_MAX: Final = 128
+_CALLS_MAX: Final = 2  # Valkey decides one while the other's answers wake their callers: a core each is busy
 _CLEARED_AT_ONCE: Final = 256  # EXPIRE_MAX of hold.lua
 
 
@@ -130,7 +132,7 @@ class Gate:
             async def decide(operations: list[tuple[Any, ...]]) -> Sequence[Decided]:
                 return await self._decide(pool, operations)
 
-            batch = self._batches[pool] = GroupCommit(decide)
+            batch = self._batches[pool] = GroupCommit(decide, _BATCH_MAX, _CALLS_MAX)
         return await batch.submit(operation)
 
     def _forget_idle(self) -> None:

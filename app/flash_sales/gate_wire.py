@@ -47,9 +47,9 @@ class GateAnswer(msgspec.Struct, frozen=True, array_like=True):
     """The answer to one operation. `hold` is False when there is none to show."""
 
     code: str
-    hold: HoldRecord | bool
     wait_ms: int
     id: str
+    hold: HoldRecord | bool
 
 
 class EndedHold(msgspec.Struct, frozen=True, array_like=True):

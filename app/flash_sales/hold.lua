@@ -19,8 +19,11 @@
 --       A record is {state, person, quantity, price, expires_ms, first_expires_ms, granted_ms, key, body, show,
 --       attempt}, where attempt is "" unless a payment is in flight.
 -- RESULT  MessagePack {now_ms, epoch, n, left, held, sold, allotment, state, label, ended, answers}: `ended` lists
---         {hold, record} of holds that expired or were cleared, an answer is {code, record or false, wait_ms, hold}.
+--         {hold, record} of holds that expired or were cleared, an answer is {code, wait_ms, hold, record or false}.
 --         epoch is 0 when the pool has no configuration: nothing was decided, the gate must be rebuilt.
+--
+-- What a batch needs is read in a few commands before, what it changes is written in a few commands after: a command
+-- for many costs half of many commands. In between, everything is decided on Lua tables.
 --
 -- The race it closes: two buyers, or one buyer twice, asking for the last unit (or for the last of their limit), and
 -- the clock passing an edge of the window or of a hold between a look and a write. Looking, deciding and writing are
@@ -29,6 +32,9 @@
 local KEEP_MS = 3600000
 local EXPIRE_MAX = 256
 local FORGET_MAX = 64
+local WRITE_MAX = 1000  -- arguments of one command; some thousands do not fit on Lua's stack
+-- MessagePack's own bytes: records are packed once, for Valkey and for the answer.
+local ARRAY_OF_4, ARRAY_OF_11, ARRAY_16, FALSE = '\148', '\155', '\220', '\194'
 
 local config_key, holds_key, live_key, buyers_key, keys_key, over_key = unpack(KEYS)
 local ops = cmsgpack.unpack(ARGV[1])
@@ -50,19 +56,27 @@ local ended = {}
 local STATE, PERSON, QUANTITY, PRICE, EXPIRES, FIRST_EXPIRES, GRANTED, KEY, BODY, SHOW, ATTEMPT =
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 
+local hold_of, packed_of, units_of, id_of_key = {}, {}, {}, {}  -- as they are now; false: known not to be there
+local new_keys = {}
+local changed, over_now, recounted = {}, {}, {}  -- sets of what differs from what Valkey has
+
 local function load_hold(id)
-    local packed = redis.call('HGET', holds_key, id)
-    return packed and cmsgpack.unpack(packed)
+    local hold = hold_of[id]
+    if hold == nil then
+        local packed = redis.call('HGET', holds_key, id)
+        hold = packed and cmsgpack.unpack(packed)
+        hold_of[id], packed_of[id] = hold, packed
+    end
+    return hold
 end
 
 local function save_hold(id, hold)
-    redis.call('HSET', holds_key, id, cmsgpack.pack(hold))
+    hold_of[id], packed_of[id], changed[id] = hold, cmsgpack.pack(hold), true
 end
 
 local function count_buyer(person, units)
-    if redis.call('HINCRBY', buyers_key, person, units) <= 0 then
-        redis.call('HDEL', buyers_key, person)
-    end
+    units_of[person] = (units_of[person] or tonumber(redis.call('HGET', buyers_key, person) or 0)) + units
+    recounted[person] = true
 end
 
 -- Every hold leaves the state `held` here and nowhere else.
@@ -77,8 +91,79 @@ local function end_hold(id, hold, how)
         count_buyer(hold[PERSON], -hold[QUANTITY])
     end
     save_hold(id, hold)
-    redis.call('ZREM', live_key, id)
-    redis.call('ZADD', over_key, now, id)
+    over_now[id] = true
+end
+
+local function write(command, key, args)
+    for i = 1, #args, WRITE_MAX do
+        redis.call(command, key, unpack(args, i, math.min(i + WRITE_MAX - 1, #args)))
+    end
+end
+
+local function write_holds()
+    local records, live, ids_over, over = {}, {}, {}, {}
+    local last, last_text
+    for id in pairs(changed) do
+        local hold = hold_of[id]
+        records[#records + 1] = id
+        records[#records + 1] = packed_of[id]
+        if hold[STATE] == 'held' then
+            if hold[EXPIRES] ~= last then
+                last, last_text = hold[EXPIRES], string.format('%.0f', hold[EXPIRES])
+            end
+            live[#live + 1] = last_text
+            live[#live + 1] = id
+        end
+    end
+    for id in pairs(over_now) do
+        ids_over[#ids_over + 1] = id
+        over[#over + 1] = now
+        over[#over + 1] = id
+    end
+    write('HSET', holds_key, records)
+    write('ZADD', live_key, live)
+    write('ZREM', live_key, ids_over)
+    write('ZADD', over_key, over)
+    changed, over_now = {}, {}
+end
+
+local function write_buyers()
+    local some, none = {}, {}
+    for person in pairs(recounted) do
+        if units_of[person] > 0 then
+            some[#some + 1] = person
+            some[#some + 1] = units_of[person]
+        else
+            none[#none + 1] = person
+        end
+    end
+    write('HSET', buyers_key, some)
+    write('HDEL', buyers_key, none)
+end
+
+local function read_ahead()
+    local fields, persons, ids = {}, {}, {}
+    for _, op in ipairs(ops) do
+        if op[1] == 'take' then
+            fields[#fields + 1] = op[3] .. '\0' .. op[4]
+            persons[#persons + 1] = op[3]
+        elseif op[2] then
+            ids[#ids + 1] = op[2]
+        end
+    end
+    if #fields > 0 then
+        local known = redis.call('HMGET', keys_key, unpack(fields))
+        local units = redis.call('HMGET', buyers_key, unpack(persons))
+        for i = 1, #fields do
+            id_of_key[fields[i]] = known[i]
+            units_of[persons[i]] = tonumber(units[i] or 0)
+        end
+    end
+    if #ids > 0 then
+        for i, packed in ipairs(redis.call('HMGET', holds_key, unpack(ids))) do
+            hold_of[ids[i]], packed_of[ids[i]] = packed and cmsgpack.unpack(packed), packed
+        end
+    end
 end
 
 local function forget_old()
@@ -102,96 +187,100 @@ local function expire_due()
     end
 end
 
+local function answer(code, id, hold, wait_ms)
+    return ARRAY_OF_4 .. cmsgpack.pack(code, wait_ms or 0, id or '') .. (hold and packed_of[id] or FALSE)
+end
+
 local act = {}
 
 function act.take(op)
     local id, person, key, body, quantity = op[2], op[3], op[4], op[5], op[6]
     local field = person .. '\0' .. key
-    local earlier = redis.call('HGET', keys_key, field)
+    local earlier = id_of_key[field]
     if earlier then
         local hold = load_hold(earlier)
         if hold[BODY] ~= body then
-            return {'mismatch', false, 0, earlier}
+            return answer('mismatch', earlier)
         end
-        return {'same', hold, 0, earlier}
+        return answer('same', earlier, hold)
     end
     if state ~= 'open' or (ends > 0 and now >= ends) then
-        return {'ended', false, 0, ''}
+        return answer('ended')
     end
     if now < starts then
-        return {'not_started', false, starts - now, ''}
+        return answer('not_started', '', nil, starts - now)
     end
     if left <= 0 and held == 0 then
-        return {'sold_out', false, 0, ''}
+        return answer('sold_out')
     end
-    if limit > 0 and tonumber(redis.call('HGET', buyers_key, person) or 0) + quantity > limit then
-        return {'over_limit', false, 0, ''}
+    if limit > 0 and units_of[person] + quantity > limit then
+        return answer('over_limit')
     end
     if left <= 0 then
-        return {'all_held', false, 0, ''}
+        return answer('all_held')
     end
     if left < quantity then
-        return {'stock_short', false, 0, ''}
+        return answer('stock_short')
     end
     local expires = now + op[8]
     local hold = {'held', person, quantity, price, expires, expires, now, key, body, op[7], ''}
     left = left - quantity
     held = held + quantity
-    redis.call('HINCRBY', buyers_key, person, quantity)
+    count_buyer(person, quantity)
     save_hold(id, hold)
-    redis.call('ZADD', live_key, expires, id)
-    redis.call('HSET', keys_key, field, id)
-    return {'granted', hold, 0, id}
+    id_of_key[field] = id
+    new_keys[#new_keys + 1] = field
+    new_keys[#new_keys + 1] = id
+    return answer('granted', id, hold)
 end
 
 function act.release(op)
     local id, person = op[2], op[3]
     local hold = load_hold(id)
     if not hold or (person ~= '' and hold[PERSON] ~= person) then
-        return {'not_found', false, 0, ''}
+        return answer('not_found')
     end
     if hold[STATE] ~= 'held' then
-        return {'over', hold, 0, id}
+        return answer('over', id, hold)
     end
     if person ~= '' and hold[ATTEMPT] ~= '' then
-        return {'paying', hold, 0, id}
+        return answer('paying', id, hold)
     end
     end_hold(id, hold, 'released')
-    return {'released', hold, 0, id}
+    return answer('released', id, hold)
 end
 
 function act.extend(op)
     local id, person, attempt, for_ms, total_max_ms, force = op[2], op[3], op[4], op[5], op[6], op[7]
     local hold = load_hold(id)
     if not hold or hold[PERSON] ~= person then
-        return {'not_found', false, 0, ''}
+        return answer('not_found')
     end
     if hold[STATE] ~= 'held' then
-        return {'over', hold, 0, id}
+        return answer('over', id, hold)
     end
     if hold[ATTEMPT] ~= '' and hold[ATTEMPT] ~= attempt and not force then
-        return {'paying', hold, 0, id}
+        return answer('paying', id, hold)
     end
     hold[ATTEMPT] = attempt
     hold[EXPIRES] = math.max(hold[EXPIRES], math.min(now + for_ms, hold[GRANTED] + total_max_ms))
     save_hold(id, hold)
-    redis.call('ZADD', live_key, hold[EXPIRES], id)
-    return {'extended', hold, 0, id}
+    return answer('extended', id, hold)
 end
 
 function act.resume(op)
     local id, attempt, give_back = op[2], op[3], op[4]
     local hold = load_hold(id)
     if not hold then
-        return {'not_found', false, 0, ''}
+        return answer('not_found')
     end
     if hold[STATE] ~= 'held' or hold[ATTEMPT] ~= attempt then
-        return {'over', hold, 0, id}
+        return answer('over', id, hold)
     end
     if give_back then
         end_hold(id, hold, 'released')
         ended[#ended + 1] = {id, hold}
-        return {'released', hold, 0, id}
+        return answer('released', id, hold)
     end
     hold[ATTEMPT] = ''
     hold[EXPIRES] = hold[FIRST_EXPIRES]
@@ -200,57 +289,57 @@ function act.resume(op)
         ended[#ended + 1] = {id, hold}
     else
         save_hold(id, hold)
-        redis.call('ZADD', live_key, hold[EXPIRES], id)
     end
-    return {'resumed', hold, 0, id}
+    return answer('resumed', id, hold)
 end
 
 function act.confirm(op)
     local id = op[2]
     local hold = load_hold(id)
     if not hold then
-        return {'not_found', false, 0, ''}
+        return answer('not_found')
     end
     if hold[STATE] == 'confirmed' or hold[STATE] == 'restocked' then
-        return {'over', hold, 0, id}
+        return answer('over', id, hold)
     end
     if hold[STATE] ~= 'held' then
         -- Ended here, yet Postgres committed: Postgres is the truth, so the unit is taken out again. `left` may go
         -- below zero when it was granted to somebody else meanwhile; nobody is granted until it comes back.
         left = left - hold[QUANTITY]
         held = held + hold[QUANTITY]
-        redis.call('HINCRBY', buyers_key, hold[PERSON], hold[QUANTITY])
+        count_buyer(hold[PERSON], hold[QUANTITY])
     end
     end_hold(id, hold, 'confirmed')
-    return {'confirmed', hold, 0, id}
+    return answer('confirmed', id, hold)
 end
 
 function act.restock(op)
     local id = op[2]
     local hold = load_hold(id)
     if not hold then
-        return {'not_found', false, 0, ''}
+        return answer('not_found')
     end
     if hold[STATE] ~= 'confirmed' then
-        return {'over', hold, 0, id}
+        return answer('over', id, hold)
     end
     hold[STATE] = 'restocked'
     sold = sold - hold[QUANTITY]
     left = left + hold[QUANTITY]
     count_buyer(hold[PERSON], -hold[QUANTITY])
     save_hold(id, hold)
-    return {'restocked', hold, 0, id}
+    return answer('restocked', id, hold)
 end
 
 function act.read(op)
     local hold = load_hold(op[2])
     if not hold or (op[3] ~= '' and hold[PERSON] ~= op[3]) then
-        return {'not_found', false, 0, ''}
+        return answer('not_found')
     end
-    return {'read', hold, 0, op[2]}
+    return answer('read', op[2], hold)
 end
 
 function act.clear()
+    write_holds()  -- those of this batch are meant too
     for _, id in ipairs(redis.call('ZRANGE', live_key, 0, EXPIRE_MAX - 1)) do
         local hold = load_hold(id)
         if hold[ATTEMPT] == '' then
@@ -258,21 +347,27 @@ function act.clear()
             ended[#ended + 1] = {id, hold}
         end
     end
-    return {'cleared', false, 0, ''}
+    return answer('cleared')
 end
 
 function act.look()
-    return {'looked', false, 0, ''}
+    return answer('looked')
 end
 
+read_ahead()
 expire_due()
-forget_old()
 local answers = {}
 for i, op in ipairs(ops) do
     answers[i] = act[op[1]](op)
 end
+write_holds()
+write_buyers()
+write('HSET', keys_key, new_keys)
+forget_old()
 if left ~= was_left or held ~= was_held or sold ~= was_sold then
     n = n + 1
     redis.call('HSET', config_key, 'n', n, 'left', left, 'held', held, 'sold', sold)
 end
-return cmsgpack.pack({now, epoch, n, left, held, sold, allotment, state, label, ended, answers})
+local head = cmsgpack.pack(now, epoch, n, left, held, sold, allotment, state, label, ended)
+local size = string.char(math.floor(#answers / 256), #answers % 256)
+return ARRAY_OF_11 .. head .. ARRAY_16 .. size .. table.concat(answers)

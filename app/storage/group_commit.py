@@ -8,7 +8,7 @@ There is no linger timer: a lone item leaves at once, and the batch grows by its
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar, cast
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -24,43 +24,54 @@ class Overloaded(ConnectionError):  # noqa: N818  it says what the group is
 class GroupCommit(Generic[Item, Answer]):
     """`decide` gets up to `batch_max` items in the order of their arrival and answers each, in that order.
 
+    Of `calls_max` calls at once, one is decided over there while the answers of another are handed out here.
     When it raises, everyone in that batch gets the exception. A submitter that is cancelled does not withdraw what
     is already in a batch; what still waits is withdrawn.
     """
 
-    def __init__(self, decide: Callable[[list[Item]], Awaitable[Sequence[Answer]]], batch_max: int = BATCH_MAX) -> None:
+    def __init__(
+        self,
+        decide: Callable[[list[Item]], Awaitable[Sequence[Answer]]],
+        batch_max: int = BATCH_MAX,
+        calls_max: int = 1,
+    ) -> None:
         self._decide = decide
         self._batch_max = batch_max
+        self._calls_max = calls_max
         self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
-        self._sender: asyncio.Task[None] | None = None
+        self._senders: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def idle(self) -> bool:
         """True when nothing waits and nothing is in flight."""
-        return self._sender is None
+        return not self._senders
 
     async def submit(self, item: Item) -> Answer:
         """The answer of the batch that carried `item`."""
         if len(self._waiting) >= WAITING_MAX:
             raise Overloaded("the group is full")
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()  # once: asking costs a system call in some Pythons
+        answer: asyncio.Future[Answer] = self._loop.create_future()
         self._waiting.append((item, answer))
-        if self._sender is None:
+        if len(self._senders) < self._calls_max:
             # Starts in the next turn of the event loop, so all that arrive in this one share the first call.
-            self._sender = asyncio.create_task(self._send_all(), name="group commit")
+            self._senders.add(asyncio.create_task(self._send_all(), name="group commit"))
         return await answer
 
     async def drain(self) -> None:
         """Waits until all that was submitted has been answered."""
-        if self._sender is not None:
-            await asyncio.wait([self._sender])
+        while self._senders:
+            await asyncio.wait(self._senders)
 
     async def _send_all(self) -> None:
         try:
             while self._waiting:
                 await self._send_next()
         finally:
-            self._sender = None
+            # Here and not in a callback of the task: who submits in between would wait for ever.
+            self._senders.discard(cast(asyncio.Task[None], asyncio.current_task()))
 
     async def _send_next(self) -> None:
         batch: list[tuple[Item, asyncio.Future[Answer]]] = []
