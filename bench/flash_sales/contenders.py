@@ -206,6 +206,7 @@ async def open_loop(take: Callable[[], Awaitable[bool]], per_s: float, seconds: 
     now = time.perf_counter
     dice = random.Random(1)
     tasks: set[asyncio.Task] = set()
+    loop = asyncio.get_running_loop()
     granted = 1
 
     async def ask(due: float) -> None:
@@ -219,7 +220,7 @@ async def open_loop(take: Callable[[], Awaitable[bool]], per_s: float, seconds: 
     while due < began + seconds:
         late = now()
         while due <= late:
-            task = asyncio.create_task(ask(due))
+            task = loop.create_task(ask(due))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             due += dice.expovariate(per_s)
