@@ -17,7 +17,7 @@ from app.outage import EXTERNAL, is_outage
 from app.person import Person, Standing
 from app.rooms import closes
 from app.rooms.bus import is_staff, show_of
-from app.rooms.closes import Refused, overloaded
+from app.rooms.closes import Close, Refused, overloaded
 from app.rooms.crowd import Crowd, Place, Room
 from app.rooms.limits import ADMISSION_TIMEOUT_S
 from app.rooms.sources import Identity
@@ -65,7 +65,7 @@ class Admission:
             raise TurnedAway(503)
         return space, Guest(place)
 
-    async def judge(self, room: str, connection: HTTPConnection, space: Room, guest: Guest) -> Refused | None:
+    async def judge(self, room: str, connection: HTTPConnection, space: Room, guest: Guest) -> Close | None:
         """Finds out who the guest is. What is wrong with it, to be said by a close code. Raises TurnedAway."""
         if space is not Room.INSIDE:
             return overloaded()
@@ -73,7 +73,7 @@ class Admission:
             async with asyncio.timeout(ADMISSION_TIMEOUT_S):
                 await self._identify(room, connection, guest)
         except Refused as refused:
-            return refused
+            return refused.close
         except TimeoutError:
             return overloaded()
         except EXTERNAL as error:
@@ -111,7 +111,7 @@ class Admission:
         if space is Room.NONE:
             raise TurnedAway(503)
         if space is Room.DOORSTEP:
-            raise overloaded()
+            raise Refused(closes.OVERLOADED, overloaded().reason)
 
 
 async def turn_away(connection: HTTPConnection, send: Send, status: int) -> None:

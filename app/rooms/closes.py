@@ -5,6 +5,8 @@
 
 from typing import Final
 
+import msgspec
+
 from app.rooms.crowd import delay_ms
 
 BAD_REQUEST: Final = 4000
@@ -20,15 +22,21 @@ REASON_BYTES_MAX: Final = 120
 """A close frame's reason has 123 (RFC 6455, section 5.5)."""
 
 
+class Close(msgspec.Struct, frozen=True):
+    """What a socket is closed with. To be kept in place of the exception, whose traceback would hold its keeper."""
+
+    code: int
+    reason: str
+
+
 class Refused(Exception):  # noqa: N818 - an expected end of a socket, not an error
-    """The socket is to be closed with this code."""
+    """The socket is to be closed."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(code, reason)
-        self.code = code
-        self.reason = reason[:REASON_BYTES_MAX].encode("ascii", "replace").decode()
+        self.close = Close(code, reason[:REASON_BYTES_MAX].encode("ascii", "replace").decode())
 
 
-def overloaded() -> Refused:
+def overloaded() -> Close:
     """Come back later, each after a delay of its own."""
-    return Refused(OVERLOADED, str(delay_ms()))
+    return Close(OVERLOADED, str(delay_ms()))

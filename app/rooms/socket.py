@@ -19,7 +19,7 @@ from app.person import Standing
 from app.rooms import closes
 from app.rooms.admission import Admission, Guest, TurnedAway, turn_away
 from app.rooms.bus import STAFF_SUFFIX, is_staff, staff_room
-from app.rooms.closes import Refused, overloaded
+from app.rooms.closes import Close, Refused, overloaded
 from app.rooms.command import Command
 from app.rooms.crowd import Crowd
 from app.rooms.dispatch import Join, MalformedFrameError, read_join
@@ -83,52 +83,49 @@ class RoomSocket:
             return
         taken_over = False
         try:
-            refused = await self.admission.judge(room, connection, space, guest)
+            close = await self.admission.judge(room, connection, space, guest)
             await send({"type": "websocket.accept"})
             wire = scope["extensions"].get(EXTENSION)
             if wire is not None:
-                taken_over = await self._visit(room, guest, refused, receive, wire)
+                taken_over = await self._visit(room, guest, close, receive, wire)
             else:
-                taken_over = await self._visit_by_task(room, guest, refused, receive, send)
+                taken_over = await self._visit_by_task(room, guest, close, receive, send)
         except TurnedAway as turned:
             await turn_away(connection, send, turned.status)
         finally:
             if not taken_over:
                 guest.place.leave()
 
-    async def _visit_by_task(
-        self, room: str, guest: Guest, refused: Refused | None, receive: Receive, send: Send
-    ) -> bool:
+    async def _visit_by_task(self, room: str, guest: Guest, close: Close | None, receive: Receive, send: Send) -> bool:
         """A visit over a server without a wire of its own."""
         task = asyncio.current_task()
         assert task is not None
         wire = TaskWire(task.cancel)
         async with asyncio.TaskGroup() as group:
             sending = group.create_task(wire.run(send))
-            taken_over = await self._visit(room, guest, refused, receive, wire)
+            taken_over = await self._visit(room, guest, close, receive, wire)
             if not wire.closing:
                 sending.cancel()
         return taken_over
 
-    async def _visit(self, room: str, guest: Guest, refused: Refused | None, receive: Receive, wire: Wire) -> bool:
+    async def _visit(self, room: str, guest: Guest, close: Close | None, receive: Receive, wire: Wire) -> bool:
         """From the accept to the join, or to the close that says why not. True: a stay has the guest's place now."""
         try:
-            if refused is not None:
-                raise refused
-            join = await self._read_join(receive)
-            if join is not None and await self._enter(room, join, guest, receive, wire):
-                return True
-        except Refused as why:
-            refused = why
+            if close is None:
+                join = await self._read_join(receive)
+                if join is not None and await self._enter(room, join, guest, receive, wire):
+                    return True
+        except Refused as refused:
+            close = refused.close
         except MalformedFrameError as error:
-            refused = Refused(closes.BAD_REQUEST, str(error))
+            close = Refused(closes.BAD_REQUEST, str(error)).close
         except EXTERNAL as error:
             if not is_outage(error):
                 raise
             _log.warning("socket.unavailable", room=room, error=repr(error))
-            refused = overloaded()
-        if refused is not None:
-            wire.close(refused.code, refused.reason)
+            close = overloaded()
+        if close is not None:
+            wire.close(close.code, close.reason)
         await wire.wait_gone()  # until then it is counted
         return False
 

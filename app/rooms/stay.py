@@ -55,9 +55,9 @@ class Stay:
         try:
             reply = await self._reply(text_of(message))
         except Refused as refused:
-            viewer.wire.close(refused.code, refused.reason)
+            viewer.wire.close(refused.close.code, refused.close.reason)
         except MalformedFrameError as error:
-            malformed = Refused(closes.BAD_REQUEST, str(error))
+            malformed = Refused(closes.BAD_REQUEST, str(error)).close
             viewer.wire.close(malformed.code, malformed.reason)
         else:
             viewer.wire.write(text_frame(reply))

@@ -65,6 +65,8 @@ class RoomProtocol(WebSocketsSansIOProtocol):
         self.working = False
         self.pings_until_s = 0.0
         self.parting_bytes = 0
+        self.request: Any = None
+        self.response: Any = None
         self.queue: Any = Letterbox()
         self.writable: Any = Gate()
         self.writable.set()
@@ -84,17 +86,9 @@ class RoomProtocol(WebSocketsSansIOProtocol):
             self.transport.write(frame)
 
     def take_over(self, stay: Stay) -> bool:
-        """Lets the application's task end: what the peer says from now on gets a task of its own, if it says anything.
-
-        Forgets the handshake, too, a third of a socket's memory; the application has what it needs of it.
-        """
+        """Lets the application's task end: what the peer says from now on gets a task of its own, if it ever does."""
         self.stay = stay
-        scope: Any = self.scope
-        scope["headers"].clear()  # emptied in place: the parser and the application's own objects hold on to both
-        scope.clear()
-        self.request.headers.clear()
-        self.request: Any = None
-        self.response: Any = None
+        self._forget_request()
         self._set_to_work()
         return True
 
@@ -131,6 +125,15 @@ class RoomProtocol(WebSocketsSansIOProtocol):
         if self.listener is not None:
             self.listener.lost()
             self.listener = None
+
+    def _forget_request(self) -> None:
+        """A third of a socket's memory. The scope holds us, too, by the extension: a cycle nobody would collect."""
+        scope: Any = self.scope
+        if scope:
+            scope["headers"].clear()  # emptied in place: the parser and the application's own objects hold on to both
+            scope.clear()
+            self.request.headers.clear()
+            self.request = self.response = None
 
     def _hurry(self) -> None:
         """A transport that closes waits until the peer has read what was written: not for ever."""
@@ -188,6 +191,7 @@ class RoomProtocol(WebSocketsSansIOProtocol):
             if self.stay is not None:
                 return
             self.send_500_response()  # unless there was an answer
+        self._forget_request()
         if self.close_timer is None:
             self.transport.close()
             self._hurry()
@@ -254,9 +258,13 @@ class RoomProtocol(WebSocketsSansIOProtocol):
         """The end. The listener goes with it, so that no cycle is left for the collector."""
         self._detach()
         super().connection_lost(exc)
-        # Both hold frames that hold their owner: a generator's, and those of a traceback.
+        # These hold frames that hold their owner: a generator's, and those of tracebacks.
         self.conn.parser.close()
-        self.conn.parser_exc = None
+        for error in (self.conn.parser_exc, self.conn.handshake_exc):
+            _forget_traces(error)
+        self.conn.parser_exc = self.conn.handshake_exc = None
+        if self.request is not None:
+            self.request._exception = None  # noqa: SLF001
         if not self.working:
             self._end_stay()
 
@@ -321,6 +329,13 @@ class RoomProtocol(WebSocketsSansIOProtocol):
             self.close(closes.RESTART, str(random.randrange(RESTART_DELAY_MS_MAX)))
         super().shutdown()
         self._hurry()
+
+
+def _forget_traces(error: BaseException | None) -> None:
+    """Takes the tracebacks from an exception and from all that led to it."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 SERVER_OPTIONS: Final[dict[str, Any]] = {

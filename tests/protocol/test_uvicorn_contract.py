@@ -6,6 +6,8 @@ import re
 
 import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol as Base
+from websockets.datastructures import Headers
+from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from app.rooms.lean import Gate, Letterbox
@@ -125,4 +127,5 @@ def test_the_parser_is_a_generator_that_nobody_feeds_after_the_end():
     assert inspect.isgenerator(ServerProtocol().parser)
     assert ServerProtocol().parser_exc is None
     assert ServerProtocol().handshake_exc is None
+    assert Request("/", Headers())._exception is None
     assert "self.conn." not in inspect.getsource(Base.connection_lost)
