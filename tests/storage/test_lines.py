@@ -250,7 +250,7 @@ async def test_a_key_that_was_granted_before_others_waited_still_has_its_hold(pg
         assert problem(await world.take(holder, pool)) == (409, "all_held")
 
 
-@pytest.mark.parametrize("workers", [2])
+@pytest.mark.parametrize("workers", [2, 3])
 async def test_two_workers_offer_each_unit_once(pg, valkey, workers):
     async with open_world(pg, valkey) as world:
         pool = (await world.sale(3))["pool"]
