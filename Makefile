@@ -47,6 +47,11 @@ bench-rooms:
 bench-flash-sales:
 	@bin/setup test
 	@ROUNDS="$(ROUNDS)" $(PYTHON) -m bench.flash_sales
+
+# At most 15 minutes. ROUNDS=1 SCALE=0.2 for a first look; needs pgbench, which the bundled Postgres has.
+bench-checkout:
+	@bin/setup test
+	@ROUNDS="$(ROUNDS)" SCALE="$(SCALE)" $(PYTHON) -m bench.checkout
 ROUNDS = 5
 
 # After a change of pyproject.toml. Needs uv.
@@ -56,4 +61,4 @@ lock:
 LOCK = -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: run run-lan test test-long lint bench-main bench-rooms bench-flash-sales lock
+.PHONY: run run-lan test test-long lint bench-main bench-rooms bench-flash-sales bench-checkout lock

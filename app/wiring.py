@@ -169,7 +169,7 @@ def endpoints_of(
         *media_edge.endpoints(media),
         *chat_edge.endpoints(features.chat),
         *flash_sales_edge.endpoints(features.sales),
-        *checkout_edge.endpoints(features.checkout),
+        *checkout_edge.endpoints(features.checkout, features.sales),
     ]
 
 

@@ -5,13 +5,16 @@ from typing import Annotated, Final
 
 import msgspec
 
+from app.checkout.buy_now import Purchase, buy_now
 from app.checkout.meters import read_meters
 from app.checkout.orders import orders_in, orders_of, read_order
 from app.checkout.parts import Checkout
-from app.checkout.pay import Wanted, place_order
+from app.checkout.pay import Wanted, body_hash, place_order
 from app.checkout.settle import NO_PAYMENT, forget, look_for_buyer, settle
 from app.checkout.views import HostOrderView, OrderView, PaymentOffer
 from app.checkout.webhooks import EVENT_BYTES_MAX, forget_events, hear_stripe
+from app.flash_sales.holds import Name, Quantity
+from app.flash_sales.parts import FlashSales
 from app.http.endpoint import Call, Endpoint, Reply
 from app.http.headers import Guests
 from app.person import Right
@@ -34,6 +37,7 @@ _STRIPE: Final = Guests(
 _NOT_FOUND: Final = Refusal("not_found", "There is no such order.")
 
 
+MethodName = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern="^[A-Za-z0-9_]+$")]
 HoldId = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 
 
@@ -41,8 +45,18 @@ class PlaceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /api/orders. There is no price in it: the hold has one."""
 
     hold: HoldId
-    method: Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern="^[A-Za-z0-9_]+$")]
+    method: MethodName
     more: Annotated[list[HoldId], msgspec.Meta(max_length=LINES_MAX - 1)] = []  # holds that go into the same order
+
+
+class BuyNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /api/buy-now: what a hold takes and what an order takes."""
+
+    pool: Name
+    quantity: Quantity
+    method: MethodName
+    show: Name | None = None
+    admission: Name | None = None
 
 
 class BankAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,9 +77,20 @@ class HostOrders(msgspec.Struct, frozen=True):
     orders: list[HostOrderView]
 
 
-def endpoints(parts: Checkout) -> list[Endpoint]:
+def endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
     """The routes of checkout."""
     return [
+        Endpoint(
+            method="POST",
+            path="/api/buy-now",
+            right=Right.SIGNED_IN,
+            action=partial(_buy_now, parts, sales),
+            summary="Take a hold and pay for it in one step",
+            body=BuyNow,
+            answer=OrderView,
+            idempotent=True,
+            direct=True,
+        ),
         Endpoint(
             method="POST",
             path="/api/orders",
@@ -162,8 +187,26 @@ def loops(parts: Checkout) -> list[Loop]:
 async def _place(parts: Checkout, call: Call) -> Reply | Refusal:
     assert call.idempotency_key is not None
     holds = tuple(dict.fromkeys([call.body.hold, *call.body.more]))
-    wanted = Wanted(call.signed_in.id, holds, call.body.method, call.idempotency_key)
+    hashed = body_hash("order", call.body.method, *sorted(holds))
+    wanted = Wanted(call.signed_in.id, holds, call.body.method, call.idempotency_key, hashed)
     answer = await place_order(parts, wanted)
+    return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
+
+
+async def _buy_now(parts: Checkout, sales: FlashSales, call: Call) -> Reply | Refusal:
+    assert call.idempotency_key is not None
+    body: BuyNow = call.body
+    purchase = Purchase(
+        call.signed_in.id,
+        body.pool,
+        body.quantity,
+        body.show or "",
+        body.method,
+        call.idempotency_key,
+        call.address,
+        body.admission or "",
+    )
+    answer = await buy_now(parts, sales, purchase)
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
 
 

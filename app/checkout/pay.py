@@ -51,26 +51,16 @@ MIXED: Final = Refusal("order_invalid", "One order is of one shop and one curren
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A request to pay for holds, each once."""
+    """A request to pay for holds, each once. `body_hash` is of the request under `key`; `passing`: the holds were
+    taken for it alone, and end with it.
+    """
 
     person: str
     holds: tuple[str, ...]
     method: str
     key: str
-
-    @property
-    def asked(self) -> "Asked":
-        """The request as it may have been answered before, in any order of the holds."""
-        return Asked(self.person, self.key, body_hash("order", self.method, *sorted(self.holds)), self.holds)
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """A request under its idempotency key, and the holds that it is about."""
-
-    person: str
-    key: str
     body_hash: bytes
-    holds: tuple[str, ...]
+    passing: bool = False
 
 
 def body_hash(*words: str) -> bytes:
@@ -94,18 +84,18 @@ async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal
     held = await asyncio.gather(*(_extend(checkout, wanted, hold, attempt) for hold in wanted.holds))
     refused = next((one.decided for one in held if one.decided.code != "extended"), None)
     if refused is not None:
-        await _let_go(checkout, held, attempt)
-        return await answer_before(checkout, wanted.asked, why_not(refused))
+        await _let_go(checkout, wanted, held, attempt)
+        return await _answer_before(checkout, wanted, _why_not(refused))
     new = _new_attempt(checkout, wanted, attempt, [one.decided for one in held])
     if isinstance(new, Refusal):
-        await _let_go(checkout, held, attempt)
+        await _let_go(checkout, wanted, held, attempt)
         return new
     written = await checkout.attempts.submit(new)
     if written is not Written.STARTED:
-        await _let_go(checkout, [one for one in held if not one.forced], attempt)
-        return await answer_before(checkout, wanted.asked, await not_written(checkout, new, written))
+        await _let_go(checkout, wanted, [one for one in held if not one.forced], attempt)
+        return await _answer_before(checkout, wanted, await _not_written(checkout, new, written))
     alive_ms = min(one.hold_expires_at_ms for one in new.lines) - held[0].decided.now_ms
-    return await pay(checkout, new, asked_s + alive_ms / 1000)
+    return await _pay(checkout, new, asked_s + alive_ms / 1000)
 
 
 async def _extend(checkout: Checkout, wanted: Wanted, hold: str, attempt: str) -> _Extended:
@@ -114,7 +104,7 @@ async def _extend(checkout: Checkout, wanted: Wanted, hold: str, attempt: str) -
             hold,
             person=wanted.person,
             attempt=attempt,
-            for_ms=payment_ms(checkout),
+            for_ms=_payment_ms(checkout),
             total_max_ms=checkout.settings.hold_extended_max_s * 1000,
             force=force,
         )
@@ -125,24 +115,24 @@ async def _extend(checkout: Checkout, wanted: Wanted, hold: str, attempt: str) -
     return _Extended(hold, await ask(force=True) if forced else decided, forced)
 
 
-def payment_ms(checkout: Checkout) -> int:
+def _payment_ms(checkout: Checkout) -> int:
     """How long a hold must live for its payment to be finished, if need be by the settler."""
     settings = checkout.settings
     return (settings.payment_timeout_s + settings.settle_after_s) * 1000 + AFTER_PAYMENT_MS
 
 
-async def _let_go(checkout: Checkout, held: list[_Extended], attempt: str) -> None:
+async def _let_go(checkout: Checkout, wanted: Wanted, held: list[_Extended], attempt: str) -> None:
     for one in held:
         if one.decided.code == "extended":
-            await checkout.gate.resume(one.hold, attempt)
+            await checkout.gate.resume(one.hold, attempt, give_back=wanted.passing)
 
 
-def why_not(decided: Decided) -> Refusal:
+def _why_not(decided: Decided) -> Refusal:
     """Why a hold cannot be paid for."""
     return HOLD_ENDED if decided.code == "over" else refuse(decided)
 
 
-def line_of(hold: str, decided: Decided) -> Line:
+def _line_of(hold: str, decided: Decided) -> Line:
     """The line that a hold makes, as the gate has just said."""
     pool = pool_of(hold)
     assert pool is not None
@@ -174,18 +164,18 @@ def _new_attempt(checkout: Checkout, wanted: Wanted, attempt: str, held: list[De
         currency=labels[0].currency,
         method=wanted.method,
         key=wanted.key,
-        body_hash=wanted.asked.body_hash,
-        lines=tuple(line_of(hold, one) for hold, one in zip(wanted.holds, held, strict=True)),
+        body_hash=wanted.body_hash,
+        lines=tuple(_line_of(hold, one) for hold, one in zip(wanted.holds, held, strict=True)),
     )
-    return new if payable(checkout, new) else UNPAYABLE
+    return new if _payable(checkout, new) else UNPAYABLE
 
 
-def payable(checkout: Checkout, new: NewAttempt) -> bool:
+def _payable(checkout: Checkout, new: NewAttempt) -> bool:
     """Whether the amount is one that an order may have, and the provider can be asked for."""
     return new.amount_minor <= AMOUNT_MINOR_MAX and checkout.provider.takes(new.amount_minor, new.currency)
 
 
-async def not_written(checkout: Checkout, new: NewAttempt, written: Written) -> Refusal:
+async def _not_written(checkout: Checkout, new: NewAttempt, written: Written) -> Refusal:
     """What to say of an attempt that was not begun, unless its key or its hold has an answer already."""
     if written is Written.LOST:
         for line in new.lines:
@@ -195,22 +185,30 @@ async def not_written(checkout: Checkout, new: NewAttempt, written: Written) -> 
     return PENDING if written is Written.PAYING else HOLD_ENDED
 
 
-async def answer_before(checkout: Checkout, asked: Asked, otherwise: Refusal) -> OrderView | Refusal:
+async def _answer_before(checkout: Checkout, wanted: Wanted, otherwise: Refusal) -> OrderView | Refusal:
     """What this key, or one of these holds, was answered before; else `otherwise`."""
-    known = await known_answer(checkout.pg, asked.person, asked.key, asked.body_hash)
+    known = await known_answer(checkout.pg, wanted.person, wanted.key, wanted.body_hash)
     if known is not None and (not known.same_body or known.order is not None or known.refusal is not None):
         return await _to_answer(checkout, known)
-    for hold in asked.holds:
-        challenge = await open_challenge(checkout, hold, asked.person)
+    for hold in wanted.holds:
+        challenge = await open_challenge(checkout, hold, wanted.person)
         if challenge is not None:
             return challenge
     if known is not None:
         return IN_PROGRESS
-    for hold in asked.holds:
-        order = await order_of_hold(checkout.pg, hold, asked.person)
+    for hold in wanted.holds:
+        order = await order_of_hold(checkout.pg, hold, wanted.person)
         if order is not None:
             return await _view(checkout, order)
     return otherwise
+
+
+async def known_before(checkout: Checkout, person: str, key: str, hashed: bytes) -> OrderView | Refusal | None:
+    """What this key was answered before; None when it is new, or still being worked on."""
+    known = await known_answer(checkout.pg, person, key, hashed)
+    if known is None or (known.same_body and known.order is None and known.refusal is None):
+        return None
+    return await _to_answer(checkout, known)
 
 
 async def _to_answer(checkout: Checkout, known: KnownAnswer) -> OrderView | Refusal:
@@ -229,7 +227,7 @@ async def _view(checkout: Checkout, order: str) -> OrderView:
     return found.view
 
 
-async def pay(checkout: Checkout, new: NewAttempt, alive_until_s: float) -> OrderView | Refusal:
+async def _pay(checkout: Checkout, new: NewAttempt, alive_until_s: float) -> OrderView | Refusal:
     """From a written attempt to its order. The holds live until `alive_until_s` of the monotonic clock."""
     payment = Payment(new.id, new.method, new.amount_minor, new.currency, new.person)
     answer = await checkout.provider.authorise(payment)
@@ -260,7 +258,7 @@ async def finish(
 ) -> Outcome | Refusal:
     """Makes an order, or nothing, of an attempt that the provider answered. Safe to repeat, also side by side.
 
-    `alive_until_s`, on the monotonic clock, is until when the gate surely keeps the holds; after that it is asked.
+    `alive_until_s`, on the monotonic clock, is until when the gate surely keeps the holds; after that it is wanted.
     """
     if answer is Answer.DECLINED:
         await decline(checkout.pg, attempt.id)

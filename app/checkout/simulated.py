@@ -10,6 +10,7 @@ from typing import Final
 import asyncpg
 
 from app.checkout.provider import Answer, Payment, Refund
+from app.storage.group_commit import GroupCommit
 
 
 class Method(StrEnum):
@@ -29,8 +30,10 @@ _FOR_EVER_S: Final = 1e9
 
 _AUTHORISE: Final = """
     INSERT INTO simulated_payments (attempt_id, method, amount_minor, currency, state, answers_at)
-    VALUES ($1, $2, $3, $4, $5, clock_timestamp() + make_interval(secs => $6))
-    ON CONFLICT (attempt_id) DO NOTHING"""
+    SELECT attempt, method, amount, currency, state, clock_timestamp() + make_interval(secs => silent_s)
+      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::float8[])
+           AS t (attempt, method, amount, currency, state, silent_s)
+    ON CONFLICT (attempt_id) DO NOTHING RETURNING attempt_id, answers_at <= clock_timestamp() AS decided"""
 
 # What a webhook of this provider would leave behind.
 _TELL: Final = "INSERT INTO outbox (topic, subject) SELECT 'payment.look', $1 FROM generate_series(1, $2)"
@@ -70,6 +73,7 @@ class SimulatedProvider:
     def __init__(self, pg: asyncpg.Pool, silence_s: float) -> None:
         self._pg = pg
         self._silence_s = silence_s
+        self._books: GroupCommit[Payment, bool] = GroupCommit(self._write)
 
     def knows(self, method: str) -> bool:
         """The words of Method."""
@@ -83,18 +87,31 @@ class SimulatedProvider:
     async def authorise(self, payment: Payment) -> Answer:
         """Decides by the method, once per attempt."""
         method = Method(payment.method)
-        silent_s = {Method.HANGS: _FOR_EVER_S, Method.LATE: self._silence_s}.get(method, 0.0)
-        state = _STATE_OF.get(method, Answer.AUTHORISED)
-        await self._pg.execute(
-            _AUTHORISE, payment.attempt, payment.method, payment.amount_minor, payment.currency, state, silent_s
-        )
+        decided = await self._books.submit(payment)
         if method is Method.TWICE:
             await self._pg.execute(_TELL, payment.attempt, _TELLS_AGAIN)
+        if decided:
+            return _STATE_OF.get(method, Answer.AUTHORISED)
         answer = await self.look(payment.attempt)
         while answer is Answer.SILENT:
             await asyncio.sleep(self._silence_s)
             answer = await self.look(payment.attempt)
         return answer
+
+    async def _write(self, payments: list[Payment]) -> list[bool]:
+        """Whether each was new and is decided at once; about any other the books are to be asked."""
+        silent_s = {Method.HANGS: _FOR_EVER_S, Method.LATE: self._silence_s}
+        rows = await self._pg.fetch(
+            _AUTHORISE,
+            [one.attempt for one in payments],
+            [one.method for one in payments],
+            [one.amount_minor for one in payments],
+            [one.currency for one in payments],
+            [_STATE_OF.get(Method(one.method), Answer.AUTHORISED) for one in payments],
+            [silent_s.get(Method(one.method), 0.0) for one in payments],
+        )
+        decided = {row["attempt_id"] for row in rows if row["decided"]}
+        return [one.attempt in decided for one in payments]
 
     async def look(self, attempt: str) -> Answer:
         """The state in the books, SILENT while it hangs."""

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import clock
 from app.http.body import content_type_refused, decode_body, read_body, strict_decoder
@@ -225,6 +225,27 @@ def build_routes(endpoints: Sequence[Endpoint], gatekeeper: Gatekeeper, settings
     return [Route(path, Door(by_path[path], gatekeeper, surroundings)) for path in paths]
 
 
+def _is_direct(app: Any) -> bool:
+    """Whether all that stands behind a route is to be answered without it."""
+    return isinstance(app, Door) and all(one.direct and "{" not in one.path for one in app.endpoints.values())
+
+
+class _Application(Starlette):
+    """Starlette, in front of which stand the doors of paths that do not wait for routing: the same doors, with the
+    same checks, that the routes lead to.
+    """
+
+    doors: Mapping[str, ASGIApp] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        door = self.doors.get(scope["path"]) if scope["type"] == "http" else None
+        if door is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["path_params"] = {}
+        await door(scope, receive, send)
+
+
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
@@ -239,6 +260,9 @@ def build_asgi(routes: Sequence[BaseRoute], lifespan: Lifespan | None = None) ->
         return problem_response(_failed(request, failure))
 
     handlers: Mapping[Any, Any] = {404: not_found, HTTPException: not_found, Exception: wrong}
-    application = Starlette(routes=list(routes), exception_handlers=handlers, lifespan=lifespan)
+    application = _Application(routes=list(routes), exception_handlers=handlers, lifespan=lifespan)
     application.router.redirect_slashes = False
+    application.doors = {
+        route.path: route.app for route in routes if isinstance(route, Route) and _is_direct(route.app)
+    }
     return application

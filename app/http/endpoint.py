@@ -55,7 +55,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     `path` in Starlette's form (`/api/shows/{show}`); `body` a msgspec type, `bytes` for a raw body, None for none;
     `answer` the type of a 2xx body and `query` the names that it needs in the query, for OpenAPI; `idempotent`
-    demands the Idempotency-Key header (missing: 400).
+    demands the Idempotency-Key header (missing: 400); `direct` answers before any routing (app/http/edge.py), where a
+    path has no parameters and routing would cost as much as the work.
     """
 
     method: str
@@ -67,6 +68,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     answer: Any = None
     query: tuple[str, ...] = ()
     idempotent: bool = False
+    direct: bool = False
     body_bytes_max: int = BODY_BYTES_MAX
     content_types: tuple[str, ...] = ("application/json",)
 

@@ -10,6 +10,8 @@ from typing import Self
 
 import asyncpg
 
+from app import clock
+from app.accounts.sessions import hash_secret
 from app.embedded.child import end
 from app.embedded.postgres import EmbeddedPostgres
 from app.storage.migrations import migrate
@@ -65,7 +67,7 @@ BOOKS = f"""
            (SELECT sum(sold) FROM pool_buyers) AS bought
 """
 CLEAR = """
-    TRUNCATE orders, order_lines, payment_attempts, outbox, ledger, pool_buyers, simulated_payments;
+    TRUNCATE orders, order_lines, payment_attempts, outbox, ledger, pool_buyers, simulated_payments, simulated_refunds;
     UPDATE pools SET sold = 0;
 """
 
@@ -108,6 +110,12 @@ class Database:
         await self.pg.execute("SELECT setval('bench_n', $1, false)", first)
         return first
 
+    async def skip(self, count: int) -> int:
+        """Leaves room for attempts that are written by whoever pays; answers with the number of the first."""
+        first, self.next = self.next, self.next + count
+        await self.pg.execute("SELECT setval('bench_n', $1, false)", first)
+        return first
+
     async def flushes(self) -> int:
         """How often the log was flushed to the disk so far."""
         await self.pg.execute("SELECT pg_stat_force_next_flush()")
@@ -137,6 +145,16 @@ class Database:
                 os.fdatasync(file.fileno())
                 taken.append(time.perf_counter() - began)
         return sorted(taken)[PROBES // 2] * 1e6
+
+
+async def open_sessions(database: Database, count: int) -> list[str]:
+    """The session secrets of so many buyers."""
+    secrets = [clock.new_secret() for _ in range(count)]
+    await database.pg.executemany(
+        "INSERT INTO sessions (token_hash, id, account_id, expires_at) VALUES ($1, $2, $3, now() + interval '1 day')",
+        [(hash_secret(secret), clock.new_id(), f"buyer{n}") for n, secret in enumerate(secrets)],
+    )
+    return secrets
 
 
 async def prepare(database: Database) -> None:

@@ -76,6 +76,7 @@ ROUTES = {
     "POST /api/holds": SIGNED_IN,
     "DELETE /api/holds/{hold}": "401 gone gone gone gone",
     "GET /api/orders": SIGNED_IN,
+    "POST /api/buy-now": SIGNED_IN,
     "POST /api/orders": SIGNED_IN,
     "GET /api/orders/{order}": "401 gone gone gone gone",
     "GET /api/shows/{show}/orders": HOST,

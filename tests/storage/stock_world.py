@@ -107,6 +107,10 @@ class World:
         headers = {"Idempotency-Key": key or clock.new_id()}
         return await buyer.post("/api/orders", {"hold": hold, "method": method}, headers=headers)
 
+    async def buy_now(self, buyer: Caller, pool: str, quantity=1, method="works", key: str | None = None):
+        headers = {"Idempotency-Key": key or clock.new_id()}
+        return await buyer.post("/api/buy-now", {"pool": pool, "quantity": quantity, "method": method}, headers=headers)
+
     async def held(self, buyer: Caller, pool: str, quantity=1) -> str:
         answer = await self.take(buyer, pool, quantity)
         assert answer.status_code == 201, answer.text
@@ -168,7 +172,11 @@ async def open_world(pg, valkey, *, rooms=None, provider: Provider | None = None
     sales = open_flash_sales(pg, valkey, rooms, set_up)
     accounts = build_accounts(pg, valkey, set_up, sign_out_listeners=(SaleSource(sales),))
     checkout = open_checkout(pg, sales.gate, rooms, set_up, provider)
-    endpoints = [*accounts_edge.endpoints(accounts), *sales_edge.endpoints(sales), *checkout_edge.endpoints(checkout)]
+    endpoints = [
+        *accounts_edge.endpoints(accounts),
+        *sales_edge.endpoints(sales),
+        *checkout_edge.endpoints(checkout, sales),
+    ]
     app = build_asgi(build_routes(endpoints, AccountsGatekeeper(accounts), set_up))
     world = World(pg, valkey, rooms, set_up, accounts, sales, checkout, app)
     if stage:

@@ -105,6 +105,9 @@ class DeafProvider(SimulatedProvider):
         answered = await answer
         return answered if call not in self.deaf else await asyncio.Event().wait()
 
+    async def authorise(self, payment):
+        return await self._say("look", super().authorise(payment))
+
     async def look(self, attempt):
         return await self._say("look", super().look(attempt))
 
