@@ -51,14 +51,15 @@ ATTEMPTS = f"""
 BOOKS = f"""
     SELECT (SELECT count(*) FROM orders) AS orders,
            (SELECT count(*) FROM orders o JOIN payment_attempts a ON a.id = o.id AND a.line = 1
-             WHERE a.state = 'committed' AND o.total_minor = {PRICE_MINOR}) AS paid_for,
-           (SELECT count(*) FROM payment_attempts WHERE state = 'committed') AS attempts,
+             WHERE a.state IN ('committed', 'captured') AND o.total_minor = {PRICE_MINOR}) AS paid_for,
+           (SELECT count(*) FROM payment_attempts WHERE state IN ('committed', 'captured')) AS attempts,
            (SELECT sum(quantity) FROM order_lines) AS units,
            (SELECT count(*) FROM orders o JOIN order_lines l ON l.order_id = o.id) AS lines,
            (SELECT count(DISTINCT subject) FROM outbox WHERE topic = 'capture') AS captures,
            (SELECT count(DISTINCT subject) FROM outbox WHERE topic = 'order.committed') AS announcements,
-           (SELECT count(*) FROM outbox) / 2 AS notes,
-           (SELECT count(*) FROM ledger l JOIN orders o ON o.id = l.order_id AND l.amount_minor = o.total_minor)
+           (SELECT count(*) FROM outbox WHERE topic IN ('capture', 'order.committed')) / 2 AS notes,
+           (SELECT count(*) FROM ledger l JOIN orders o ON o.id = l.order_id AND l.amount_minor = o.total_minor
+             WHERE l.event = 'authorised')
                AS ledger,
            (SELECT count(*) - coalesce(sum(abs(e.sum)), 0) FROM orders o
               JOIN (SELECT order_id, sum(amount_minor) FROM ledger_entries GROUP BY 1) e ON e.order_id = o.id)
