@@ -9,6 +9,7 @@ from app.flash_sales import line_edge, rounds, sale_edge
 from app.flash_sales.holds import Hold, Name, Quantity, holds_of, release_hold, take_hold
 from app.flash_sales.line_rounds import serve_lines
 from app.flash_sales.parts import FlashSales
+from app.flash_sales.reconcile import Reconciler
 from app.http.endpoint import Call, Endpoint, Reply
 from app.person import Right
 from app.refusal import Refusal
@@ -20,6 +21,7 @@ EXPIRY_PERIOD_S: Final = 0.2
 LINES_PERIOD_S: Final = 0.2
 FOLLOW_PERIOD_S: Final = 2.0
 RETIRE_PERIOD_S: Final = 5.0
+RECONCILE_PERIOD_S: Final = 3.0
 
 
 class TakeHold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,11 +99,13 @@ def commands(parts: FlashSales) -> list[Command]:
 
 def loops(parts: FlashSales) -> list[Loop]:
     """The worker's loops."""
+    reconciler = Reconciler(parts.pg, parts.valkey, parts.gate)
     return [
         Loop("flash_sales.move_sales", SALES_PERIOD_S, partial(rounds.move_sales, parts)),
         Loop("flash_sales.serve_lines", LINES_PERIOD_S, partial(serve_lines, parts)),
         Loop("flash_sales.end_overdue_holds", EXPIRY_PERIOD_S, partial(rounds.end_overdue_holds, parts)),
         Loop("flash_sales.follow_postgres", FOLLOW_PERIOD_S, partial(rounds.follow_postgres, parts)),
+        Loop("flash_sales.reconcile", RECONCILE_PERIOD_S, reconciler.run),
         Loop("flash_sales.retire_sales", RETIRE_PERIOD_S, partial(rounds.retire_sales, parts)),
     ]
 

@@ -4,6 +4,7 @@ Owns the batches, the rebuild on first touch and the telling of what changed. It
 decisions are hold.lua's. A grant is final: its price and its expiry come from the script and are never recomputed.
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -94,6 +95,11 @@ class Gate:
     async def restock(self, hold: str) -> Decided:
         """Postgres says that the order does not stand any more: restocked · over · not_found (counted in a rebuild)."""
         return await self._ask_hold(hold, ("restock", hold))
+
+    async def mend(self, hold: str, *, how: str, record: bytes, epoch: int) -> Decided:
+        """Confirmed or resumed, as `how` says · moved, when the hold is not any more what the reconciler saw."""
+        sha1 = hashlib.sha1(record, usedforsecurity=False).hexdigest()  # Lua's MessagePack knows no bytes
+        return await self._ask_hold(hold, ("mend", hold, how, sha1, epoch))
 
     async def read(self, hold: str, person: str = "") -> Decided:
         """Read · not_found."""

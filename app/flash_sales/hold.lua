@@ -13,6 +13,7 @@
 --         {"resume", hold, attempt, give_back} the payment is over without an order; with give_back the hold too
 --         {"confirm", hold}                    Postgres says the order stands
 --         {"restock", hold}                    Postgres says the order does not stand any more
+--         {"mend", hold, how, sha1, epoch}     "confirm" or "resume", unless record or epoch is another by now
 --         {"read", hold, person}
 --         {"clear"}                            releases all that no payment is open on
 --         {"look"}
@@ -328,6 +329,15 @@ function act.restock(op)
     count_buyer(hold[PERSON], -hold[QUANTITY])
     save_hold(id, hold)
     return answer('restocked', id, hold)
+end
+
+function act.mend(op)
+    local id, how, sha1 = op[2], op[3], op[4]
+    local hold = load_hold(id)
+    if not hold or op[5] ~= epoch or redis.sha1hex(packed_of[id]) ~= sha1 then
+        return answer('moved')
+    end
+    return act[how]({how, id, hold[ATTEMPT], false})
 end
 
 function act.read(op)
