@@ -50,7 +50,9 @@ async def shake_hands(client: SSL.Connection, handshake: Handshake, answers: asy
         client.bio_write(await answers.get())
 
 
-@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")  # the only way in for such a certificate
+pytestmark = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")  # the only way in for such
+
+
 @pytest.mark.parametrize(("version", "connects"), [(2, True), (0, False), (1, False), (5, False)])
 async def test_a_certificate_that_cannot_be_read_fails_its_own_session_alone(version: int, connects: bool):
     """Such a certificate raised out of the session's task, and the whole relay ended with it."""
@@ -67,3 +69,30 @@ async def test_a_certificate_that_cannot_be_read_fails_its_own_session_alone(ver
     finally:
         client.cancel()
         await handshake.stop()
+
+
+async def test_a_settled_session_keeps_nothing_but_its_keys_and_still_says_goodbye():
+    key, der = certificate_of_version(2)
+    answers: asyncio.Queue[bytes] = asyncio.Queue()
+    fingerprint = hashlib.sha256(der).digest().hex(":").upper()
+    handshake = Handshake(
+        Certificate.generateCertificate(), (("sha-256", fingerprint),), answers.put_nowait, begins=False
+    )
+    client = client_of(key, der)
+    shaking = asyncio.create_task(shake_hands(client, handshake, answers))
+    async with asyncio.timeout(10):
+        assert await handshake.run()
+    shaking.cancel()
+    handshake.settle()
+    handshake.settle()
+    handshake.feed(b"\x16 too late")
+    assert handshake.settled
+    assert handshake.sending is not None
+    while not answers.empty():
+        client.bio_write(answers.get_nowait())
+    with contextlib.suppress(SSL.WantReadError):
+        client.recv(100)
+    await handshake.stop()
+    client.bio_write(answers.get_nowait())
+    with pytest.raises(SSL.ZeroReturnError):
+        client.recv(100)

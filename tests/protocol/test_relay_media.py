@@ -9,10 +9,11 @@ from aiortc.rtp import RTCP_PSFB_PLI, RtcpPsfbPacket
 
 from app.streams.media_control import StreamWatch
 from app.streams.relay import limits
+from app.streams.relay.dtls import Handshake
 from app.streams.relay.role import Announcer
 from tests.protocol.media_peers import Publisher, Viewer
 from tests.protocol.media_site import HeardRooms, MediaSite, media_site, publishing
-from tests.waiting import eventually
+from tests.waiting import eventually, eventually_true
 
 
 @pytest.fixture
@@ -263,3 +264,26 @@ async def test_junk_and_forged_packets_change_nothing_for_a_viewer(site: MediaSi
             junk.sendto(b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes((first,)) * 12)
         assert grows(await viewer.see(10))
         junk.close()
+
+
+async def test_a_viewer_whose_handshake_is_settled_hears_goodbye_and_is_heard_saying_it(site: MediaSite, monkeypatch):
+    """Freed of DTLS, a session can prove no goodbye: it ends when nothing follows, and lives when something does."""
+    monkeypatch.setattr("app.streams.relay.session.HANDSHAKE_SETTLES_S", 0.0)
+    monkeypatch.setattr("app.streams.relay.session.GOODBYE_HEARD_S", 0.3)
+    settled = []
+    inner = Handshake.settle
+    monkeypatch.setattr(Handshake, "settle", lambda one: settled.append(one) or inner(one))
+    async with on_air(site) as (_, show, _), Viewer(site.http) as first, Viewer(site.http) as second:
+        for viewer in (first, second):
+            await viewer.watch(show)
+            await viewer.see(2)
+        await eventually_true(lambda: len(settled) == 3, what="everybody settled")
+        await first.peer.close()
+
+        async def gone() -> bool:
+            return (await site.http.get(first.session)).status_code == 404
+
+        await eventually(gone)
+        assert grows(await second.see(10))
+        await site.control.end_sessions(show)
+        await eventually(lambda: closed(second), what="goodbye")

@@ -5,6 +5,7 @@ through here: the relay takes the SRTP sessions and does those itself.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -28,6 +29,8 @@ from app.streams.relay.limits import HANDSHAKE_QUEUE_MAX
 PROFILES: Final = [SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80]
 
 _OVERHEAD: Final = {SRTP_AEAD_AES_128_GCM.openssl_profile: 16, SRTP_AES128_CM_SHA1_80.openssl_profile: 10}
+
+_FAREWELL_BYTES_MAX: Final = 256
 
 # What a peer can make the handshake raise. OpenSSL takes certificates that `cryptography` then refuses to read.
 _PEER_FAILURES: Final = (SSL.Error, pylibsrtp.Error, InvalidVersion, ValueError)
@@ -69,6 +72,10 @@ class _Wire:
             raise ConnectionError
         return datagram
 
+    def send(self, datagram: bytes) -> None:
+        """A datagram to the peer."""
+        self._out(datagram)
+
     async def _send(self, data: bytes) -> None:
         self._out(data)
 
@@ -86,7 +93,8 @@ class Handshake:
     ) -> None:
         """`begins`: we send the first flight, because the peer's offer said that it waits (setup:passive)."""
         self._wire = _Wire(send)
-        self._transport = RTCDtlsTransport(self._wire, [certificate])  # type: ignore[arg-type]
+        self._farewell = b""
+        self._transport: RTCDtlsTransport | None = RTCDtlsTransport(self._wire, [certificate])  # type: ignore[arg-type]
         self._transport._srtp_profiles = PROFILES  # noqa: SLF001
         self._transport._set_role("client" if begins else "server")  # noqa: SLF001
         self._theirs = RTCDtlsParameters([RTCDtlsFingerprint(*one) for one in fingerprints], "auto")
@@ -94,35 +102,64 @@ class Handshake:
         self.sending: pylibsrtp.Session | None = None
         self.overhead = 0  # bytes by which an RTP packet grows under `sending`
 
+    @property
+    def settled(self) -> bool:
+        """Whether all that belongs to DTLS is let go of, which is most of a session's memory."""
+        return self._transport is None
+
     def feed(self, datagram: bytes) -> None:
         """A datagram whose first byte says DTLS (20..63)."""
-        self._wire.feed(datagram)
+        if not self.settled:
+            self._wire.feed(datagram)
 
     async def run(self) -> bool:
         """Shakes hands; True when the peer proved the offer's fingerprint and both sides have keys."""
+        transport = self._transport
+        assert transport is not None
         try:
-            await self._transport.start(self._theirs)
+            await transport.start(self._theirs)
         except _PEER_FAILURES:
             return False
-        if self._transport.state != "connected":
+        if transport.state != "connected":
             return False
-        self.receiving = self._transport._rx_srtp  # noqa: SLF001
-        self.sending = self._transport._tx_srtp  # noqa: SLF001
-        assert self._transport._ssl is not None  # noqa: SLF001
-        self.overhead = _OVERHEAD[self._transport._ssl.get_selected_srtp_profile()]  # noqa: SLF001
+        self.receiving = transport._rx_srtp  # noqa: SLF001
+        self.sending = transport._tx_srtp  # noqa: SLF001
+        assert transport._ssl is not None  # noqa: SLF001
+        self.overhead = _OVERHEAD[transport._ssl.get_selected_srtp_profile()]  # noqa: SLF001
         return True
 
     def when_closed(self, tell: Callable[[], None]) -> None:
-        """Has `tell` called once the peer says goodbye (close_notify)."""
+        """Has `tell` called once the peer says goodbye (close_notify), for as long as this is not settled."""
+        transport = self._transport
+        assert transport is not None
 
         def changed() -> None:
-            if self._transport._state in {State.CLOSED, State.FAILED}:  # noqa: SLF001
+            if transport._state in {State.CLOSED, State.FAILED}:  # noqa: SLF001
                 tell()
 
-        self._transport.on("statechange", changed)
+        transport.on("statechange", changed)
+
+    def settle(self) -> None:
+        """Lets go of everything but the SRTP keys. Only for a peer that has shown to have its own: it needs no flight
+        of ours again. Our goodbye is written now and kept.
+        """
+        transport, self._transport = self._transport, None
+        if transport is None:
+            return
+        transport.remove_all_listeners()
+        assert transport._ssl is not None  # noqa: SLF001
+        with contextlib.suppress(SSL.Error):
+            transport._ssl.shutdown()  # noqa: SLF001
+            self._farewell = transport._ssl.bio_read(_FAREWELL_BYTES_MAX)  # noqa: SLF001
+        if transport._task is not None:  # noqa: SLF001
+            transport._task.cancel()  # noqa: SLF001
 
     async def stop(self) -> None:
         """Says goodbye and lets go of everything."""
+        if self._transport is None:
+            if self._farewell:
+                self._wire.send(self._farewell)
+            return
         self._transport.remove_all_listeners()
         await self._transport.stop()
         self._wire.feed(None)

@@ -12,6 +12,8 @@ VIEWERS_PER_ROOM_MAX: Final = 1_500
 ADDRESSES_PER_SESSION_MAX: Final = 8
 ICE_GIVES_UP_S: Final = 10.0  # from the answer to the first authenticated binding request and a finished handshake
 CONSENT_LOST_S: Final = 30.0  # silence after which a session ends (RFC 7675 lets an agent send for 30 s)
+HANDSHAKE_SETTLES_S: Final = 1.0  # without DTLS from a peer that has its keys: what DTLS needed is freed
+GOODBYE_HEARD_S: Final = 5.0  # silence after a goodbye that cannot be proven any more
 PUBLISHER_SILENT_S: Final = 1.0  # no RTP for this long: the same host may publish anew without asking to take over
 SYNTHETIC_WAITS_S: Final = 5.0  # how long nobody must publish before the synthetic host comes back
 

@@ -5,6 +5,7 @@ no SDP (answer.py) and accepts everything that WHIP and WHEP clients are known t
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -28,6 +29,7 @@ _PASSWORD: Final = re.compile(r"[A-Za-z0-9+/]{22,256}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,64}")
 _FINGERPRINT: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){19,63}[0-9A-Fa-f]{2}")
 _FMTP: Final = re.compile(r"[\x21-\x7e ]{0,512}")
+_KNOWN_MAX: Final = 256
 _DIGESTS: Final = frozenset({"sha-256", "sha-384", "sha-512"})
 
 # All that aiortc's parser raises on lines that are not SDP; a test feeds it garbage to keep this list true.
@@ -188,20 +190,28 @@ def _media(parsed: MediaDescription) -> Media:
     )
 
 
+@lru_cache(_KNOWN_MAX)
+def _known(codecs: tuple[Codec, ...]) -> tuple[Codec, ...]:
+    """The very tuple that an earlier offer had: browsers of one make say the same, and each session keeps it."""
+    return codecs
+
+
 def _codecs(parsed: MediaDescription) -> tuple[Codec, ...]:
     """The codecs we carry, in the offer's order of preference."""
     by_type = {codec.payloadType: codec for codec in parsed.rtp.codecs if codec.payloadType in range(128)}
     rtx = {codec.parameters.get("apt"): number for number, codec in by_type.items() if codec.name.lower() == "rtx"}
-    return tuple(
-        Codec(
-            name=_NAMES[by_type[number].mimeType.lower()],
-            payload_type=number,
-            rtx=rtx.get(number),
-            fmtp=_fmtp(by_type[number]),
-            feedback=_feedback(by_type[number]),
+    return _known(
+        tuple(
+            Codec(
+                name=_NAMES[by_type[number].mimeType.lower()],
+                payload_type=number,
+                rtx=rtx.get(number),
+                fmtp=_fmtp(by_type[number]),
+                feedback=_feedback(by_type[number]),
+            )
+            for number in dict.fromkeys(parsed.fmt)
+            if number in by_type and _carried(by_type[number])
         )
-        for number in dict.fromkeys(parsed.fmt)
-        if number in by_type and _carried(by_type[number])
     )
 
 

@@ -317,7 +317,7 @@ class Relay:
         if seat is None:
             self.udp.dropped += 1
         elif 20 <= first < 64:
-            seat.session.handshake.feed(data)
+            seat.session.feed_handshake(data, clock.monotonic_s())
         elif 128 <= first < 192 and len(data) > 1:
             self._media(seat, data)
 
@@ -363,6 +363,7 @@ class Relay:
     def _tick(self) -> None:
         self._now_s = clock.monotonic_s()
         for seat in list(self._seats.values()):
+            seat.session.settle(self._now_s)
             reason = seat.session.expired(self._now_s)
             if reason is not None:
                 self._end(seat, reason)

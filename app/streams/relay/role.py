@@ -34,6 +34,7 @@ from app.streams.stream_state import STREAM_KEY, StreamState
 BODY_BYTES_MAX: Final = 2 * SDP_BYTES_MAX  # an offer with every character escaped is refused before it gets here
 TELL_RETRY_S: Final = 0.5
 BACKLOG: Final = 256
+KEEP_ALIVE_S: Final = 60  # longer than the web role keeps a connection: neither closes what the other is about to use
 _JSON: Final = "application/json"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _Body = TypeVar("_Body")
@@ -187,7 +188,14 @@ async def run_media(settings: Settings, rooms: Rooms, say_ready: Ready) -> None:
     announcer = Announcer(rooms)
     relay = Relay(announcer.tell)
     listening = _listen(settings)
-    config = uvicorn.Config(inner_app(relay), loop="none", log_config=None, access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        inner_app(relay),
+        loop="none",
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
     server = _Server(config)
     serving = asyncio.Event()
     try:

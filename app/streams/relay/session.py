@@ -15,7 +15,13 @@ from app.refusal import Refusal
 from app.streams.relay import stun
 from app.streams.relay.batch import Batch, Line
 from app.streams.relay.dtls import Certificate, Handshake
-from app.streams.relay.limits import ADDRESSES_PER_SESSION_MAX, CONSENT_LOST_S, ICE_GIVES_UP_S
+from app.streams.relay.limits import (
+    ADDRESSES_PER_SESSION_MAX,
+    CONSENT_LOST_S,
+    GOODBYE_HEARD_S,
+    HANDSHAKE_SETTLES_S,
+    ICE_GIVES_UP_S,
+)
 from app.streams.relay.offer import Fragment, Offer
 from app.streams.relay.wire import TrickleTaken
 
@@ -74,6 +80,9 @@ class Session:
         self.addresses: list[Address] = []  # all that passed an authenticated check, oldest first
         self.began_s = self.heard_s = now_s
         self.begins_handshake = offer.waits
+        self.handshake_s = now_s  # when the last DTLS datagram came
+        self.proven = False  # an authenticated packet has come: the peer has its keys
+        self._doubted_s: float | None = None
         self.unsent = self.unproven = 0
         self._send = send
         self._batch = batch
@@ -147,6 +156,20 @@ class Session:
         lines = ["a=ice-lite", f"a=ice-ufrag:{fresh.ufrag}", f"a=ice-pwd:{fresh.password}"]
         return TrickleTaken("\r\n".join(lines) + "\r\n", fresh.etag)
 
+    def feed_handshake(self, data: bytes, now_s: float) -> None:
+        """A DTLS datagram. Once settled it can only be the peer's goodbye, which nobody can prove any more: it has the
+        session end soon unless the peer is heard of again (`expired`).
+        """
+        self.handshake_s = now_s
+        if self.handshake.settled:
+            self._doubted_s = now_s
+        self.handshake.feed(data)
+
+    def settle(self, now_s: float) -> None:
+        """Frees what only the handshake needed, once the peer has its keys and asks for no flight again."""
+        if self.proven and not self.handshake.settled and now_s - self.handshake_s > HANDSHAKE_SETTLES_S:
+            self.handshake.settle()
+
     def open_rtp(self, data: bytes, now_s: float) -> bytes | None:
         """The RTP packet in an SRTP datagram; None for what is forged, replayed or too early."""
         return self._opened(data, now_s, rtcp=False)
@@ -165,6 +188,7 @@ class Session:
             self.unproven += 1
             return None
         self.heard_s = now_s
+        self.proven = True
         return opened
 
     # Outbound: the room's Peer.
@@ -197,6 +221,9 @@ class Session:
 
     def expired(self, now_s: float) -> str | None:
         """Why the session must end now, or None."""
-        if self.state is State.CONNECTED:
-            return "consent_lost" if now_s - self.heard_s > CONSENT_LOST_S else None
-        return "never_connected" if now_s - self.began_s > ICE_GIVES_UP_S else None
+        if self.state is not State.CONNECTED:
+            return "never_connected" if now_s - self.began_s > ICE_GIVES_UP_S else None
+        doubted_s = self._doubted_s
+        if doubted_s is not None and self.heard_s <= doubted_s and now_s - doubted_s > GOODBYE_HEARD_S:
+            return "goodbye"
+        return "consent_lost" if now_s - self.heard_s > CONSENT_LOST_S else None
