@@ -54,6 +54,11 @@ bench-checkout:
 	@ROUNDS="$(ROUNDS)" SCALE="$(SCALE)" $(PYTHON) -m bench.checkout
 ROUNDS = 5
 
+# At most 15 minutes. Needs cc and root (or unprivileged network namespaces); Debian's package janus for the peer.
+bench-relay:
+	@bin/setup test
+	@CHROMIUM="$$(bin/chromium)" ROUNDS="$(ROUNDS)" $(PYTHON) -m bench.relay
+
 # After a change of pyproject.toml. Needs uv.
 lock:
 	uv pip compile pyproject.toml $(LOCK) -o requirements.lock

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from bench.relay import janus
 from bench.relay.native import OUT
 from tests.running import free_port
@@ -77,7 +79,7 @@ class Process:
         self.log.close()
 
 
-def python(core: int, module: str, *arguments: Any, **environment: str) -> Process:
+def start(core: int, module: str, *arguments: Any, **environment: str) -> Process:
     """A module of this bench, once it has said its first line."""
     process = Process([sys.executable, "-m", f"bench.relay.{module}", *map(str, arguments)], core, **environment)
     process.line()
@@ -95,8 +97,8 @@ class Site:
         self.server = getattr(self, f"_start_{kind}")(environment)
 
     def _start_ours(self, environment: dict[str, str]) -> Process:
-        control = f"http://127.0.0.1:{self.port}"
-        server = self._python(
+        self.control = control = f"http://127.0.0.1:{self.port}"
+        server = self.python(
             SERVER_CORE,
             "ours",
             MEDIA_PORT=str(self.port),
@@ -104,28 +106,29 @@ class Site:
             MEDIA_CONTROL_URL=control,
             **environment,
         )
-        self.publisher = self._python(OTHER_CORE, "publisher", "ours", control, self.address, SHOW)
-        self.viewers = self._python(OTHER_CORE, "viewers", self.address, "ours", control, SHOW)
+        self.publisher = self.python(OTHER_CORE, "publisher", "ours", control, self.address, SHOW)
+        self.viewers = self.python(OTHER_CORE, "viewers", self.address, "ours", control, SHOW)
         return server
 
     def _start_janus(self, _: dict[str, str]) -> Process:
         command = janus.configure(OUT / "janus", self.address, self.port, 1)
         server = Process(command, SERVER_CORE)
         self.processes.append(server)
-        self.viewers = self._python(
+        self.viewers = self.python(
             OTHER_CORE, "viewers", self.address, "janus", f"http://{self.address}:{self.port}/janus"
         )
-        self.publisher = self._python(OTHER_CORE, "publisher", "rtp", self.address, self.port + 1, self.port + 2)
+        self.publisher = self.python(OTHER_CORE, "publisher", "rtp", self.address, self.port + 1, self.port + 2)
         return server
 
     def _start_limit(self, _: dict[str, str]) -> Process:
-        self.viewers = self._python(OTHER_CORE, "viewers", self.address, "limit")
+        self.viewers = self.python(OTHER_CORE, "viewers", self.address, "limit")
         server = Process([sys.executable, "-m", "bench.relay.limit", self.address, str(self.port)], SERVER_CORE)
         self.processes.append(server)
         return server
 
-    def _python(self, core: int, module: str, *arguments: Any, **environment: str) -> Process:
-        process = python(core, module, *arguments, **environment)
+    def python(self, core: int, module: str, *arguments: Any, **environment: str) -> Process:
+        """A module of this bench that ends with the site."""
+        process = start(core, module, *arguments, **environment)
         self.processes.append(process)
         return process
 
@@ -135,7 +138,7 @@ class Site:
         if self.kind == "limit":
             self.server.say([self.address, joined["ports"]])
             self.server.line()
-            self.publisher = self._python(OTHER_CORE, "publisher", "rtp", self.address, self.port, self.port)
+            self.publisher = self.python(OTHER_CORE, "publisher", "rtp", self.address, self.port, self.port)
         return joined
 
     def watch(self, seconds: float) -> dict[str, Any]:
@@ -143,11 +146,21 @@ class Site:
         self.viewers.ask({"do": "watch", "seconds": SETTLE_S})  # what came while they joined
         if self.kind == "ours":
             self.server.ask()  # the lag of joining is not that of playing
+        sent = self.sent()
         began_s, before_s = time.monotonic(), self.server.cpu_s()
         seen = self.viewers.ask({"do": "watch", "seconds": seconds})
         cpu_s, took_s = self.server.cpu_s() - before_s, time.monotonic() - began_s
         seen |= {"us_per_packet": cpu_s / max(1, seen["packets"]) * 1e6, "load": cpu_s / took_s}
-        return seen | (self.server.ask() if self.kind == "ours" else {})
+        if self.kind == "ours":
+            seen |= self.server.ask() | {key: value - sent[key] for key, value in self.sent().items()}
+        return seen
+
+    def sent(self) -> dict[str, int]:
+        """Our relay's own counters; the others have none that could be asked."""
+        if self.kind != "ours":
+            return {}
+        figures = httpx.get(f"{self.control}/stats").json()
+        return {"sent": figures["datagrams_out"], "dropped": figures["dropped"]}
 
     def end(self) -> None:
         for process in reversed(self.processes):
