@@ -19,6 +19,7 @@ from app.storage.loops import Loop
 from app.streams import whip
 from app.streams.media_control import MediaControl, StreamWatch
 from app.streams.media_parts import Media
+from app.streams.relay.callers import caller_of
 from app.streams.relay.limits import FRAGMENT_BYTES_MAX, SDP_BYTES_MAX
 
 STREAM_LOOK_S: Final = 3.0
@@ -46,6 +47,16 @@ def _readable(media: Media, action: _MediaAction) -> Action:
     return answer
 
 
+def _paced(media: Media, action: _MediaAction) -> Action:
+    """The action, as often as one caller may ask (WHIP and WHEP make a server work before they prove anything)."""
+
+    async def answer(media: Media, call: Call) -> Reply | Refusal:
+        refused = media.rate.refuse(caller_of(call.address), call.now_ms)
+        return await action(media, call) if refused is None else refused
+
+    return _readable(media, answer)
+
+
 def _options(methods: str, accept: dict[str, str]) -> Action:
     async def answer(_: Call) -> Response:
         return Response(status_code=200, headers={**_ALLOWED, **accept, "Access-Control-Allow-Methods": methods})
@@ -69,7 +80,7 @@ def _pair(
             method="POST",
             path=one,
             right=right,
-            action=_readable(media, post),
+            action=_paced(media, post),
             summary=f"Opens a {name} session",
             body=bytes,
             body_bytes_max=SDP_BYTES_MAX,
@@ -87,7 +98,7 @@ def _pair(
             method="PATCH",
             path=session,
             right=right,
-            action=_readable(media, patch),
+            action=_paced(media, patch),
             summary=f"Trickles candidates to a {name} session or restarts its ICE",
             body=bytes,
             body_bytes_max=FRAGMENT_BYTES_MAX,
@@ -97,7 +108,7 @@ def _pair(
             method="DELETE",
             path=session,
             right=right,
-            action=_readable(media, end),
+            action=_paced(media, end),
             summary=f"Ends a {name} session",
         ),
         Endpoint(

@@ -6,6 +6,7 @@ import msgspec
 from app.http.endpoint import Gatekeeper
 from app.settings import Settings
 from app.streams.media_control import MediaControl
+from app.streams.media_rate_rules import MediaRate
 
 
 class Media(msgspec.Struct, frozen=True):
@@ -15,3 +16,4 @@ class Media(msgspec.Struct, frozen=True):
     control: MediaControl
     gatekeeper: Gatekeeper
     settings: Settings
+    rate: MediaRate = msgspec.field(default_factory=MediaRate)

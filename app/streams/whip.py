@@ -105,6 +105,7 @@ async def _open(media: Media, call: Call, kind: str, owner: str) -> Reply | Refu
             owner=owner,
             person=call.person.id if call.person is not None else None,
             takeover=call.request.query_params.get("takeover") == "1",
+            caller=call.address,
         )
     )
     if isinstance(made, Refusal):

@@ -293,3 +293,33 @@ async def test_a_media_role_that_is_away_is_said_to_be(short_folder):
     assert isinstance(answer, Refusal)
     assert answer.code == "unavailable"
     await control.aclose()
+
+
+async def test_one_caller_cannot_take_everybodys_seats_by_never_connecting(site: MediaSite, monkeypatch):
+    publisher, show, _ = await published(site)
+    monkeypatch.setattr("app.streams.relay.callers.UNCONNECTED_PER_CALLER_MAX", 2)
+    ghost = Viewer(site.http)
+    offer = await ghost.offer()
+    answers = [await site.http.post(f"/whep/{show}", content=offer, headers=SDP) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 429]
+    assert int(answers[-1].headers["Retry-After"]) >= 1
+    assert (await site.http.delete(answers[0].headers["Location"])).is_success
+    assert (await site.http.post(f"/whep/{show}", content=offer, headers=SDP)).status_code == 201
+    await ghost.peer.close()
+    await publisher.peer.close()
+
+
+async def test_asking_ending_and_trickling_are_rate_limited_and_looking_is_not(site: MediaSite, monkeypatch):
+    show, key = await site.show()
+    places = [("POST", f"/whep/{show}"), ("PATCH", f"/whep/{show}/x"), ("DELETE", f"/whep/{show}/x")]
+    places += [("POST", f"/whip/{show}"), ("PATCH", f"/whip/{show}/x"), ("DELETE", f"/whip/{show}/x")]
+    monkeypatch.setattr(
+        "app.streams.media_rate_rules.MediaRate.refuse", lambda *_: Refusal("too_many_tries", "Wait.", 900)
+    )
+    for method, path in places:
+        kind = FRAGMENT if method == "PATCH" else SDP
+        answer = await site.http.request(method, path, content=b"v=0", headers={**kind, **bearer(key)})
+        assert problem(answer) == (429, "too_many_tries"), path
+        assert answer.headers["Retry-After"] == "1"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*", "the page can read when to come back"
+    assert (await site.http.get(f"/whep/{show}")).is_success

@@ -9,6 +9,8 @@ from typing import Final
 SESSIONS_MAX: Final = 2_000
 PUBLISHERS_MAX: Final = 64
 VIEWERS_PER_ROOM_MAX: Final = 1_500
+SESSIONS_PER_CALLER_MAX: Final = 500  # of one address: a hall of people behind one, but never a whole room
+UNCONNECTED_PER_CALLER_MAX: Final = 128
 ADDRESSES_PER_SESSION_MAX: Final = 8
 ICE_GIVES_UP_S: Final = 10.0  # from the answer to the first authenticated binding request and a finished handshake
 CONSENT_LOST_S: Final = 30.0  # silence after which a session ends (RFC 7675 lets an agent send for 30 s)
@@ -59,3 +61,4 @@ BITRATE_MAX: Final = 3_000_000
 assert VIDEO_HISTORY & (VIDEO_HISTORY - 1) == 0
 assert AUDIO_HISTORY & (AUDIO_HISTORY - 1) == 0
 assert PACKETS_PER_TURN_MAX < SEND_QUEUE_MAX
+assert SESSIONS_PER_CALLER_MAX < VIEWERS_PER_ROOM_MAX

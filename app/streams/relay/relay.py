@@ -13,17 +13,17 @@ import structlog
 from app import clock
 from app.refusal import Refusal
 from app.streams.relay import rtcp, stun
-from app.streams.relay.answer import Local, RoomSources, answer_publisher, answer_viewer, codec_for
+from app.streams.relay.answer import Local, answer_publisher, answer_viewer, codec_for
 from app.streams.relay.audience import Viewer
 from app.streams.relay.batch import Batch, BatchFan, available
+from app.streams.relay.callers import Callers, caller_of
 from app.streams.relay.dtls import Certificate
 from app.streams.relay.fan import Fan, PlainFan
 from app.streams.relay.ingest import Ingest
 from app.streams.relay.limits import PUBLISHERS_MAX, SESSIONS_MAX, VIEWERS_PER_ROOM_MAX
 from app.streams.relay.offer import Offer, read_fragment, read_offer
 from app.streams.relay.publish_rules import SYNTHETIC, Present, refuse_publisher
-from app.streams.relay.room import Room
-from app.streams.relay.seat import Seat, Stage
+from app.streams.relay.seat import Seat, Stage, fresh_credentials
 from app.streams.relay.session import Address, Credentials, Session, State
 from app.streams.relay.turns import Turns
 from app.streams.relay.udp import UdpPort
@@ -54,6 +54,7 @@ class Relay:
         self.udp.when_turned(self._turns.fan_out)
         self._batch = Batch(self.udp) if available() else None
         self.port = 0
+        self._callers = Callers()
         self._seats: dict[str, Seat] = {}
         self._by_ufrag: dict[str, Seat] = {}
         self._by_address: dict[Address, Seat] = {}
@@ -90,8 +91,9 @@ class Relay:
         if isinstance(offer, Refusal):
             return offer
         self._now_s = clock.monotonic_s()
-        if len(self._seats) >= SESSIONS_MAX:
-            return _FULL
+        refused = _FULL if len(self._seats) >= SESSIONS_MAX else self._callers.refuse(caller_of(wanted.caller))
+        if refused is not None:
+            return refused
         made = self._seat_publisher(wanted, offer) if wanted.kind == "publish" else self._seat_viewer(wanted, offer)
         if not isinstance(made, Refusal):
             log.info("session.made", show=wanted.show, kind=wanted.kind, session=made.id[:6])
@@ -106,7 +108,7 @@ class Relay:
             return refused
         if stage is None and len(self._stages) >= PUBLISHERS_MAX:
             return _FULL
-        credentials = _fresh_credentials()
+        credentials = fresh_credentials()
         answer = answer_publisher(offer, self._local(credentials, wanted.addresses))
         if isinstance(answer, Refusal):
             return answer
@@ -116,7 +118,7 @@ class Relay:
         stage = stage or self._open_stage(wanted.show)
         if stage.coming is not None:
             self._end(stage.coming, "superseded")
-        seat = Seat(self._session(offer, credentials), wanted.show, "publish", wanted.owner, wanted.person)
+        seat = Seat(self._session(offer, credentials), wanted)
         seat.ingest = Ingest(codecs, ssrcs)
         stage.coming = seat
         return self._seated(seat, answer.sdp)
@@ -127,14 +129,14 @@ class Relay:
             return Refusal("not_live", "Nobody is publishing in this show just now.", 1_000)
         if len(stage.room.viewers) >= VIEWERS_PER_ROOM_MAX:
             return _FULL
-        credentials = _fresh_credentials()
+        credentials = fresh_credentials()
         answer = answer_viewer(offer, self._local(credentials, wanted.addresses), stage.room.sources)
         if isinstance(answer, Refusal):
             return answer
         video = stage.room.ingest.tracks.get("video")
         if video is not None and answer.video and codec_for(video.codec, answer.video) is None:
             return Refusal("sdp_unserved", f"This show is in {video.codec.name}, which the offer lacks.")
-        seat = Seat(self._session(offer, credentials), wanted.show, "play", wanted.owner, wanted.person)
+        seat = Seat(self._session(offer, credentials), wanted)
         made = self._seated(seat, answer.sdp)
         stage.room.expect(seat.session.id, Viewer(seat.session, {"video": answer.video, "audio": answer.audio}))
         stage.room.flush_key_frame(self._now_s)
@@ -155,6 +157,7 @@ class Relay:
         assert self._tasks is not None
         session = seat.session
         self._seats[session.id] = seat
+        self._callers.enter(seat.caller)
         self._by_ufrag[session.credentials.ufrag] = seat
         seat.task = self._tasks.create_task(self._connect(seat), name=f"session {session.id[:6]}")
         return SessionMade(session.id, sdp, session.credentials.etag)
@@ -184,7 +187,7 @@ class Relay:
         if isinstance(fragment, Refusal):
             return fragment
         outdated = seat.session.restarting
-        outcome = seat.session.take_fragment(fragment, trickled.if_match, _fresh_credentials())
+        outcome = seat.session.take_fragment(fragment, trickled.if_match, fresh_credentials())
         restarted = seat.session.restarting
         if isinstance(outcome, TrickleTaken) and restarted is not None and restarted is not outdated:
             if outdated is not None:
@@ -222,6 +225,7 @@ class Relay:
         if session.state is not State.HANDSHAKING:
             return
         session.connect()
+        self._callers.connect(seat.caller)
         session.handshake.when_closed(lambda: self._end(seat, "goodbye"))
         self._now_s = session.heard_s = clock.monotonic_s()
         stage = self._stages[seat.show]
@@ -262,6 +266,7 @@ class Relay:
     def _forget(self, seat: Seat, reason: str) -> None:
         """Takes a session out of every table. What it still has to say goes out by its last address."""
         session = seat.session
+        self._callers.leave(seat.caller, connected=session.state is State.CONNECTED)
         session.step(State.ENDED)
         self._seats.pop(session.id, None)
         for ufrag in [session.credentials.ufrag] + ([session.restarting.ufrag] if session.restarting else []):
@@ -292,14 +297,7 @@ class Relay:
         return Present(seat.owner, self._now_s - heard_s)
 
     def _open_stage(self, show: str) -> Stage:
-        ssrcs = secrets.SystemRandom().sample(range(0x100, 0xFFFFFFFF), 3)
-        room = Room(
-            RoomSources(*ssrcs),
-            (secrets.randbits(15), secrets.randbits(15)),
-            (secrets.randbits(32), secrets.randbits(32)),
-            self._new_fan,
-        )
-        stage = self._stages[show] = Stage(show, room)
+        stage = self._stages[show] = Stage(show, self._new_fan)
         return stage
 
     def _new_fan(self) -> Fan:
@@ -392,7 +390,3 @@ class Relay:
             dropped=self.udp.dropped,
             port=self.port,
         )
-
-
-def _fresh_credentials() -> Credentials:
-    return Credentials(secrets.token_hex(8), secrets.token_hex(16), f'"{secrets.token_hex(8)}"')

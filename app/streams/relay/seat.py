@@ -1,23 +1,28 @@
 """Who sits where: a session's seat in a show, and a show's stage with its room. Plain records; the relay moves them."""
 
 import asyncio
+import secrets
 
+from app.streams.relay.answer import RoomSources
+from app.streams.relay.callers import caller_of
+from app.streams.relay.fan import NewFan
 from app.streams.relay.ingest import Ingest
 from app.streams.relay.limits import SYNTHETIC_WAITS_S
 from app.streams.relay.room import Room
-from app.streams.relay.session import Session
-from app.streams.relay.wire import ShowFigures
+from app.streams.relay.session import Credentials, Session
+from app.streams.relay.wire import NewSession, ShowFigures
 
 
 class Seat:
     """A session and what it is in its show. `kind` is publish or play."""
 
-    def __init__(self, session: Session, show: str, kind: str, owner: str, person: str | None) -> None:
+    def __init__(self, session: Session, wanted: NewSession) -> None:
         self.session = session
-        self.show = show
-        self.kind = kind
-        self.owner = owner
-        self.person = person
+        self.show = wanted.show
+        self.kind = wanted.kind
+        self.owner = wanted.owner
+        self.person = wanted.person
+        self.caller = caller_of(wanted.caller)
         self.ingest: Ingest | None = None
         self.task: asyncio.Task[None] | None = None
         self.checked = asyncio.Event()
@@ -26,9 +31,12 @@ class Seat:
 class Stage:
     """A show's room, the seat that publishes in it and the one that is about to."""
 
-    def __init__(self, show: str, room: Room) -> None:
+    def __init__(self, show: str, new_fan: NewFan) -> None:
         self.show = show
-        self.room = room
+        ssrcs = secrets.SystemRandom().sample(range(0x100, 0xFFFFFFFF), 3)
+        sequences = secrets.randbits(15), secrets.randbits(15)
+        timestamps = secrets.randbits(32), secrets.randbits(32)
+        self.room = Room(RoomSources(*ssrcs), sequences, timestamps, new_fan)
         self.publisher: Seat | None = None
         self.coming: Seat | None = None
         self.left_s: float | None = None  # when the last person stopped publishing
@@ -68,3 +76,8 @@ class Stage:
     def nothing(show: str) -> ShowFigures:
         """The figures of a show without a stage."""
         return ShowFigures(show, False, "", 0, 0, "", None, 0)
+
+
+def fresh_credentials() -> Credentials:
+    """For a new generation of ICE."""
+    return Credentials(secrets.token_hex(8), secrets.token_hex(16), f'"{secrets.token_hex(8)}"')

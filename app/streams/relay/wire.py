@@ -20,6 +20,7 @@ class NewSession(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     owner: str = ""
     person: str | None = None
     takeover: bool = False
+    caller: str = ""  # the client's address: what one may have is bounded. Empty: not counted
 
 
 class SessionMade(msgspec.Struct, frozen=True):
