@@ -12,7 +12,7 @@ from pylibsrtp._binding import ffi, lib
 HERE = Path(__file__).parent
 OUT = HERE.parents[1] / "bench" / "out"
 STREAMS = 4
-PAUSE_US = 4_000
+PAUSE_US = 10_000
 
 
 class Stream(ctypes.Structure):

@@ -94,6 +94,7 @@ class Site:
         self.address = address
         self.port = free_port()
         self.processes: list[Process] = []
+        self.http = httpx.Client()
         self.server = getattr(self, f"_start_{kind}")(environment)
 
     def _start_ours(self, environment: dict[str, str]) -> Process:
@@ -159,9 +160,10 @@ class Site:
         """Our relay's own counters; the others have none that could be asked."""
         if self.kind != "ours":
             return {}
-        figures = httpx.get(f"{self.control}/stats").json()
+        figures = self.http.get(f"{self.control}/stats").json()
         return {"sent": figures["datagrams_out"], "dropped": figures["dropped"]}
 
     def end(self) -> None:
+        self.http.close()
         for process in reversed(self.processes):
             process.end()

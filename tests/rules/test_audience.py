@@ -58,9 +58,9 @@ class Hall:
         self.audience.admit(name, 0.0)
         return ear
 
-    def put(self, size: int = 500, *, key: bool = False, kind: str = "video") -> None:
+    def put(self, size: int = 500, *, key: bool = False, kind: str = "video", marker: bool = True) -> None:
         self.place += 1
-        data = struct.pack("!BBHII", 0x80, 0, self.place, self.place, 1) + bytes(size)
+        data = struct.pack("!BBHII", 0x80, 0x80 * marker, self.place, self.place, 1) + bytes(size)
         placed = Placed(self.place, data, 96, key)
         if kind == "video":
             self.history.put(placed, 0.0)
@@ -162,3 +162,22 @@ def test_joiners_share_what_may_be_sent_in_one_interval(hall: Hall):
     while hall.audience.pace(64):
         pass
     assert all(hall.places(ear) == list(range(1, 302)) for ear in ears)
+
+
+def test_a_frame_waits_for_its_end_when_there_is_time_and_goes_without_it_when_there_is_none(hall: Hall):
+    ear = hall.viewer("a")
+    hall.put(key=True, marker=False)
+    hall.put(60, kind="audio")
+    assert not hall.audience.fan_out(100, patient=True), "nothing more can go now"
+    assert hall.places(ear) == [2], "sound does not wait for pictures"
+    assert hall.audience.waits
+    hall.put(400, marker=True)
+    hall.audience.fan_out(100, patient=True)
+    assert hall.places(ear) == [2, 1, 3]
+    hall.put(marker=False)
+    hall.audience.fan_out(100)
+    assert hall.places(ear) == [2, 1, 3, 4]
+    for _ in range(RUN_MAX):
+        hall.put(marker=False)
+    hall.audience.fan_out(100, patient=True)
+    assert len(hall.places(ear)) == 4 + RUN_MAX, "as many as go at once need not wait for more"

@@ -78,7 +78,7 @@ class Stage:
 
     def viewer(self, name: str, *codecs: Codec) -> Ear:
         ear = Ear()
-        self.room.expect(name, Viewer(ear, {"video": codecs or (VP8,), "audio": (OPUS,)}))
+        self.room.expect(name, Viewer(ear, {"video": codecs or (VP8,), "audio": (OPUS,)}), self.now_s)
         self.room.flush_key_frame(self.now_s)
         return ear
 

@@ -122,7 +122,7 @@ def _refused_lines(media: Media) -> list[str]:
 
 
 def _media_lines(offer: Offer, media: Media, codecs: tuple[Codec, ...], local: Local, direction: str) -> list[str]:
-    types = [str(pt) for codec in codecs for pt in (codec.payload_type, codec.rtx) if pt is not None]
+    types = [str(pt) for codec in codecs for pt in (codec.red, codec.payload_type, codec.rtx) if pt is not None]
     algorithm, value = local.fingerprint
     lines = [
         f"m={media.kind} 9 {media.profile} {' '.join(types)}",
@@ -152,6 +152,8 @@ def _codec_lines(codec: Codec, kind: str, fmtp: str) -> list[str]:
     lines += [f"a=rtcp-fb:{codec.payload_type} {one}" for one in known if one in codec.feedback]
     if fmtp:
         lines.append(f"a=fmtp:{codec.payload_type} {fmtp}")
+    if codec.red is not None:  # before the codec itself in the m-line: what stands first is what a browser sends
+        lines += [f"a=rtpmap:{codec.red} red/48000/2", f"a=fmtp:{codec.red} {codec.payload_type}/{codec.payload_type}"]
     if codec.rtx is not None:
         lines += [f"a=rtpmap:{codec.rtx} rtx/90000", f"a=fmtp:{codec.rtx} apt={codec.payload_type}"]
     return lines

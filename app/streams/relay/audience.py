@@ -14,9 +14,11 @@ from app.streams.relay.history import History
 from app.streams.relay.ingest import Track
 from app.streams.relay.limits import OUTBOX_MAX, PACE_PACKETS, RUN_MAX
 from app.streams.relay.offer import Codec
+from app.streams.relay.red import under
 from app.streams.relay.rewrite import Placed
 
 KINDS: Final = ("video", "audio")
+_MARKER: Final = 0x80  # of an RTP header's second byte: the last packet of a frame
 
 
 class Viewer:
@@ -44,7 +46,7 @@ class Audience:
         self.viewers: dict[str, Viewer] = {}
         self.waiting: set[str] = set()  # viewers without a picture
         self._catching_up: dict[str, None] = {}
-        self._fans: dict[tuple[str, int], Fan] = {}
+        self._fans: dict[tuple[str, int, int | None], tuple[Codec, Fan]] = {}
         self._outbox: dict[str, deque[Placed]] = {"audio": deque(), "video": deque()}  # in order of urgency
         self._job: Iterator[int] | None = None  # a run that some of its viewers have been sent already
         self._fanned = -1  # the highest place of video that all fans were given
@@ -98,8 +100,10 @@ class Audience:
         codec = viewer.codecs[kind]
         if codec is None:
             return
-        place = kind, codec.payload_type
-        fan = self._fans.get(place) or self._fans.setdefault(place, self._new_fan())
+        place = kind, codec.payload_type, codec.red
+        if place not in self._fans:
+            self._fans[place] = codec, self._new_fan()
+        _, fan = self._fans[place]
         fan.add(viewer.peer)
         viewer.fans[kind] = fan
 
@@ -110,7 +114,7 @@ class Audience:
             fan.discard(viewer.peer)
             viewer.fans[kind] = None
             if not len(fan):
-                self._fans = {place: one for place, one in self._fans.items() if one is not fan}
+                self._fans = {place: one for place, one in self._fans.items() if one[1] is not fan}
 
     # What is new.
 
@@ -122,21 +126,28 @@ class Audience:
             self.dropped += 1
         outbox.append(placed)
 
-    def fan_out(self, sends: int) -> bool:
-        """Sends what waits, sound first, until about `sends` packets have gone out. True when some still wait."""
+    @property
+    def waits(self) -> bool:
+        """Whether packets wait for their turn, or for the rest of their frame."""
+        return self._job is not None or any(self._outbox.values())
+
+    def fan_out(self, sends: int, *, patient: bool = False) -> bool:
+        """Sends what waits, sound first, until about `sends` packets have gone out. True when more can go now. When
+        `patient` a frame is not begun before its end has come: its packets cost far less together.
+        """
         while sends > 0:
-            self._job = self._job or self._next_job()
+            self._job = self._job or self._next_job(patient)
             if self._job is None:
                 return False
             sent = next(self._job, None)
             if sent is None:
                 self._job = None
             sends -= sent or 1
-        return self._job is not None or any(self._outbox.values())
+        return self.waits
 
-    def _next_job(self) -> Iterator[int] | None:
+    def _next_job(self, patient: bool) -> Iterator[int] | None:
         for kind, outbox in self._outbox.items():
-            if outbox:
+            if outbox and not (patient and kind == "video" and _goes_on(outbox)):
                 return self._send_run(kind, _take_run(outbox))
         return None
 
@@ -144,9 +155,9 @@ class Audience:
         """Sends a run in portions."""
         if kind == "video" and run[0].key and run[0].place > self._fanned:
             self._begin_waiting(run[0].place)
-        for (of, payload_type), fan in list(self._fans.items()):
+        for (of, *_), (codec, fan) in list(self._fans.items()):
             if of == kind:
-                yield from fan.send([placed.under(payload_type) for placed in run])
+                yield from fan.send([under(placed, codec) for placed in run])
         if kind == "video":
             self._fanned = max(self._fanned, *(placed.place for placed in run))
 
@@ -211,6 +222,11 @@ class Audience:
     def catching_up(self) -> bool:
         """Whether any joiner needs pace()."""
         return bool(self._catching_up)
+
+
+def _goes_on(outbox: deque[Placed]) -> bool:
+    """Whether the frame at the end will soon be longer; one that is long enough for a run is not waited for."""
+    return len(outbox) < RUN_MAX and not outbox[-1].data[1] & _MARKER
 
 
 def _take_run(outbox: deque[Placed]) -> list[Placed]:

@@ -194,7 +194,7 @@ class Batch:
             count = min(at_once, len(chunk.lines) - start)
             parts = count * run
             _FFI.memmove(self.parts, layout, parts * _IOVEC_BYTES)
-            deque(map(_FFI.memmove, self._slots[:parts], cycle(packets), cycle(sizes)), maxlen=0)
+            deque(map(srtp_ffi.memmove, self._slots[:parts], cycle(packets), cycle(sizes)), maxlen=0)
             keys = plan.keys[start * run : start * run + parts]
             statuses = list(map(srtp.srtp_protect, keys, self._slots, self._sizes))
             self._send(plan.messages + start, chunk.lines[start : start + count], run, statuses)
@@ -209,7 +209,7 @@ class Batch:
             for place, packet in enumerate(some):
                 chunk.put(place, line)
                 self.parts[place].base, self.parts[place].size = self._slots[place], len(packet)
-                _FFI.memmove(self._slots[place], packet, len(packet))
+                srtp_ffi.memmove(self._slots[place], packet, len(packet))
             plan = chunk.plan(1)
             statuses = list(map(srtp.srtp_protect, plan.keys, self._slots, self._sizes))
             self._send(plan.messages, chunk.lines, 1, statuses)

@@ -10,6 +10,7 @@ import msgspec
 from app.streams.relay import rtcp
 from app.streams.relay.limits import BITRATE_MAX, BITRATE_MIN, PACKET_BYTES_MAX
 from app.streams.relay.offer import Codec
+from app.streams.relay.red import unwrap_red
 from app.streams.relay.repair import Gaps, Reception
 from app.streams.relay.rewrite import Packet, read_packet, unwrap_retransmission
 
@@ -50,32 +51,37 @@ class Ingest:
                 self.tracks[kind] = Track(kind, codecs[kind], rate, Reception(rate), Gaps(), ssrcs.get(kind))
         self._by_type = {track.codec.payload_type: track for track in self.tracks.values()}
         self._by_rtx = {track.codec.rtx: track for track in self.tracks.values() if track.codec.rtx is not None}
+        self._by_red = {track.codec.red: track for track in self.tracks.values() if track.codec.red is not None}
         self.bitrate = BITRATE_MAX
         self.dropped = 0
 
-    def receive(self, data: bytes, now_s: float) -> Received | None:
-        """The packet in decrypted bytes, or None for what no viewer needs."""
+    def receive(self, data: bytes, now_s: float) -> list[Received]:
+        """The packets in decrypted bytes, in order; none for what no viewer needs."""
         packet = read_packet(data)
         if packet is None or len(packet.payload) > PACKET_BYTES_MAX:
             self.dropped += 1
-            return None
-        track = self._by_type.get(packet.payload_type)
-        if track is not None:
-            fresh = track.heard != packet.ssrc
-            if fresh:
-                track.heard = track.ssrc = packet.ssrc
-                track.reception, track.gaps = Reception(track.rate), Gaps()
-            track.reception.arrived(packet.sequence, packet.timestamp, len(data), now_s)
-            return Received(track, packet, fresh)
+            return []
+        track = self._by_type.get(packet.payload_type) or self._by_red.get(packet.payload_type)
+        if track is None:
+            return self._receive_again(packet)
+        fresh = track.heard != packet.ssrc
+        if fresh:
+            track.heard = track.ssrc = packet.ssrc
+            track.reception, track.gaps = Reception(track.rate), Gaps()
+        track.reception.arrived(packet.sequence, packet.timestamp, len(data), now_s)
+        packets = [packet] if packet.payload_type != track.codec.red else unwrap_red(packet, track.codec.payload_type)
+        return [Received(track, one, fresh=fresh and one is packets[0]) for one in packets]
+
+    def _receive_again(self, packet: Packet) -> list[Received]:
         track = self._by_rtx.get(packet.payload_type)
         if track is None or track.heard is None:
             self.dropped += 1
-            return None
+            return []
         again = unwrap_retransmission(packet, track.codec.payload_type, track.heard)
         if again is None:
-            return None
+            return []
         track.reception.received += 1
-        return Received(track, again, fresh=False)
+        return [Received(track, again, fresh=False)]
 
     def reports(self, now_s: float) -> bytes:
         """The receiver report on all that arrives, and a bitrate adapted to the loss it shows."""

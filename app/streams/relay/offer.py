@@ -46,11 +46,14 @@ _PARSER_FAILURES: Final = (
 
 
 class Codec(msgspec.Struct, frozen=True):
-    """One codec of an offer that the relay can carry. `rtx` is the payload type of its retransmissions."""
+    """One codec of an offer that the relay can carry. `rtx` is the payload type of its retransmissions, `red` the one
+    under which each packet of sound carries the one before it once more.
+    """
 
     name: str  # VP8, H264 or opus
     payload_type: int
     rtx: int | None = None
+    red: int | None = None
     fmtp: str = ""
     feedback: tuple[str, ...] = ()
 
@@ -200,12 +203,19 @@ def _codecs(parsed: MediaDescription) -> tuple[Codec, ...]:
     """The codecs we carry, in the offer's order of preference."""
     by_type = {codec.payloadType: codec for codec in parsed.rtp.codecs if codec.payloadType in range(128)}
     rtx = {codec.parameters.get("apt"): number for number, codec in by_type.items() if codec.name.lower() == "rtx"}
+    # fmtp "111/111": a packet of payload type 111 and one more.
+    red = {
+        _fmtp(codec).partition("/")[0]: number
+        for number, codec in by_type.items()
+        if codec.mimeType.lower() == "audio/red" and codec.clockRate == _RATES["opus"]
+    }
     return _known(
         tuple(
             Codec(
                 name=_NAMES[by_type[number].mimeType.lower()],
                 payload_type=number,
                 rtx=rtx.get(number),
+                red=red.get(str(number)),
                 fmtp=_fmtp(by_type[number]),
                 feedback=_feedback(by_type[number]),
             )

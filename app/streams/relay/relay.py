@@ -37,6 +37,7 @@ from app.streams.relay.wire import (
 )
 
 TICK_S = 0.05
+SEATS_TURN = 4  # ticks in which every session is looked at once
 _NOT_FOUND = Refusal("not_found", "There is no such session.")
 _FULL = Refusal("too_many_sessions", "This relay is full; try again shortly.", 2_000)
 
@@ -61,6 +62,7 @@ class Relay:
         self._stages: dict[str, Stage] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._closing = False
+        self._ticks = 0
         self._now_s = clock.monotonic_s()
 
     async def run(self, host: str, port: int, *, ready: Callable[[], None]) -> None:
@@ -138,7 +140,8 @@ class Relay:
             return Refusal("sdp_unserved", f"This show is in {video.codec.name}, which the offer lacks.")
         seat = Seat(self._session(offer, credentials), wanted)
         made = self._seated(seat, answer.sdp)
-        stage.room.expect(seat.session.id, Viewer(seat.session, {"video": answer.video, "audio": answer.audio}))
+        offered = {"video": answer.video, "audio": answer.audio}
+        stage.room.expect(seat.session.id, Viewer(seat.session, offered), self._now_s)
         stage.room.flush_key_frame(self._now_s)
         return made
 
@@ -360,7 +363,8 @@ class Relay:
 
     def _tick(self) -> None:
         self._now_s = clock.monotonic_s()
-        for seat in list(self._seats.values()):
+        self._ticks += 1
+        for seat in list(self._seats.values())[self._ticks % SEATS_TURN :: SEATS_TURN]:
             seat.session.settle(self._now_s)
             reason = seat.session.expired(self._now_s)
             if reason is not None:

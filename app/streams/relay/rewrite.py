@@ -54,12 +54,17 @@ def unwrap_retransmission(packet: Packet, payload_type: int, ssrc: int) -> Packe
 
 
 class Placed(msgspec.Struct, frozen=True):
-    """A packet as the room keeps it. `place` counts the room's packets without wrapping; `data` has payload type 0."""
+    """A packet as the room keeps it. `place` counts the room's packets without wrapping; `data` has payload type 0.
+    `before` is the payload of the packet before it, `offset` samples older, where that is to be sent once more: settled
+    here once, as whatever is sent again under the same number must be the same (RFC 3711, 9.1).
+    """
 
     place: int
     data: bytes
     payload_type: int
     key: bool = False
+    before: bytes = b""
+    offset: int = 0
 
     def under(self, payload_type: int) -> bytes:
         """The packet for viewers who know its codec as `payload_type`."""

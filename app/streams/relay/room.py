@@ -17,13 +17,15 @@ from app.streams.relay.ingest import Ingest, Received
 from app.streams.relay.limits import (
     AUDIO_HISTORY,
     GROUP_AGE_MAX_S,
+    GROUP_OLD_S,
     KEY_FRAME_ASK_INTERVAL_S,
     KEY_FRAME_WAIT_S,
     RESENDS_PER_REPORT_MAX,
     VIDEO_HISTORY,
 )
 from app.streams.relay.pictures import begins_group
-from app.streams.relay.rewrite import Numbering, Placed
+from app.streams.relay.red import under, with_the_one_before
+from app.streams.relay.rewrite import Numbering
 
 REPORT_INTERVAL_S: Final = 1.0
 
@@ -78,35 +80,34 @@ class Room:
         """One decrypted RTP packet of the publisher."""
         if self.ingest is None:
             return
-        received = self.ingest.receive(data, now_s)
-        if received is None:
-            return
+        for received in self.ingest.receive(data, now_s):
+            self._take(received, now_s)
+
+    def _take(self, received: Received, now_s: float) -> None:
         self.last_rtp_s = now_s
-        kind = received.track.kind
-        numbering = self.numbering[kind]
+        track = received.track
+        kind, history, numbering = track.kind, self.history[track.kind], self.numbering[track.kind]
         if received.fresh:
             numbering.interrupt()
             self._key_frame_wanted |= kind == "video" and bool(self.viewers)
         place = numbering.place(received.packet, now_s)
-        if place is None:
+        if place is None or history.get(place) is not None:
             return
-        key = kind == "video" and begins_group(received.track.codec.name, received.packet.payload)
+        key = kind == "video" and begins_group(track.codec.name, received.packet.payload)
         placed = numbering.write(received.packet, place, key=key)
-        if not self.history[kind].put(placed, now_s):
+        if kind == "audio":
+            placed = with_the_one_before(placed, history.get(place - 1))
+        if not history.put(placed, now_s):
             return
         self.sent[kind] += 1
         self.octets[kind] += len(placed.data)
         self.audience.put(kind, placed)
-        if kind == "video":
-            self._note_video(received, placed, now_s)
-
-    def _note_video(self, received: Received, placed: Placed, now_s: float) -> None:
-        gaps = received.track.gaps
-        gaps.arrived(placed.place, now_s)
-        if gaps:
-            self._ask_again(now_s)
-        if placed.key:
+        if key:
             self._key_frame_wanted = False
+        if kind == "video" or "nack" in track.codec.feedback:
+            track.gaps.arrived(place, now_s)
+            if track.gaps:
+                self._ask_again(now_s)
 
     def receive_publisher_report(self, packet: AnyRtcpPacket, now_s: float) -> None:
         """One RTCP packet of the publisher. Its sender reports are said again on the room's clock."""
@@ -130,13 +131,14 @@ class Room:
 
     # Viewers.
 
-    def expect(self, session: str, viewer: Viewer) -> None:
-        """A viewer is coming: its handshake takes a while, and by its end the picture should be here."""
+    def expect(self, session: str, viewer: Viewer, now_s: float) -> None:
+        """A viewer is coming: its handshake takes a while, and by its end a picture should be here that is not old."""
         alone = not self.viewers
         self.audience.expect(session, viewer, self.ingest.tracks if self.ingest is not None else {})
         if alone and self.publisher is not None and self.ingest is not None:
             self.publisher.send_rtcp(self.ingest.tell_bitrate())
-        if self.history["video"].group is None:
+        history = self.history["video"]
+        if not history.group_kept() or now_s - history.group_s > GROUP_OLD_S:
             self._key_frame_wanted = True
 
     def admit(self, session: str, now_s: float) -> None:
@@ -179,7 +181,7 @@ class Room:
             return
         viewer.resent += 1
         if codec.rtx is None:
-            viewer.peer.send_rtp(placed.under(codec.payload_type))
+            viewer.peer.send_rtp(under(placed, codec))
             return
         viewer.rtx_sequence += 1
         viewer.peer.send_rtp(placed.retransmission(codec.rtx, self.sources.video_rtx, viewer.rtx_sequence))
@@ -218,10 +220,10 @@ class Room:
             self.publisher.send_rtcp(rtcp.ask_key_frame(video.ssrc))
 
     def _ask_again(self, now_s: float) -> None:
-        video = self.ingest.tracks.get("video") if self.ingest is not None else None
-        if self.publisher is None or video is None or video.ssrc is None or not video.gaps:
+        if self.publisher is None or self.ingest is None:
             return
-        due = video.gaps.due(now_s)
-        if due:
-            sequences = [self.numbering["video"].theirs(place) for place in due]
-            self.publisher.send_rtcp(rtcp.ask_again(video.ssrc, sequences))
+        for kind, track in self.ingest.tracks.items():
+            due = track.gaps.due(now_s) if track.ssrc is not None else []
+            if due and track.ssrc is not None:
+                sequences = [self.numbering[kind].theirs(place) for place in due]
+                self.publisher.send_rtcp(rtcp.ask_again(track.ssrc, sequences))

@@ -6,9 +6,10 @@ video at once: sent in one go either would hold up every other packet, check and
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from app.streams.relay.audience import Audience
-from app.streams.relay.limits import PACE_INTERVAL_S, PACE_SENDS, TURN_SENDS
+from app.streams.relay.limits import FRAME_WAIT_S, PACE_INTERVAL_S, PACE_SENDS, TURN_SENDS
 from app.streams.relay.udp import UdpPort
 
 
@@ -19,22 +20,34 @@ class Turns:
         self._udp = udp
         self._audiences = audiences
         self._fanning: asyncio.Handle | None = None
+        self._holding: asyncio.TimerHandle | None = None
         self._pacing: asyncio.TimerHandle | None = None
 
-    def fan_out(self) -> None:
-        """Sends what came, a portion now and the rest when the loop comes round again. The port calls it, too, when it
-        has room again after it had none: while packets wait there, they wait here once instead of once per viewer.
+    def fan_out(self, *, patient: bool = True) -> None:
+        """Sends what came, a portion now and the rest when the loop comes round again; what has come of a frame waits
+        for the rest of it, but not for long. The port calls this, too, when it has room again after it had none: while
+        packets wait there, they wait here once instead of once per viewer.
         """
         if self._fanning is not None:
             self._fanning.cancel()
             self._fanning = None
-        more = False
+        more = held = False
         for audience in self._audiences():
             if self._udp.waits:
                 return
-            more |= audience.fan_out(TURN_SENDS)
+            more |= audience.fan_out(TURN_SENDS, patient=patient)
+            held |= audience.waits
         if more:
-            self._fanning = asyncio.get_running_loop().call_soon(self.fan_out)
+            self._fanning = asyncio.get_running_loop().call_soon(partial(self.fan_out, patient=patient))
+        elif held and self._holding is None:
+            self._holding = asyncio.get_running_loop().call_later(FRAME_WAIT_S, self._hold_no_longer)
+        elif not held and self._holding is not None:
+            self._holding.cancel()
+            self._holding = None
+
+    def _hold_no_longer(self) -> None:
+        self._holding = None
+        self.fan_out(patient=False)
 
     def keep_pace(self) -> None:
         """Has joiners sent their portions for as long as any catches up."""
@@ -51,7 +64,7 @@ class Turns:
 
     def stop(self) -> None:
         """Nothing more is sent."""
-        for handle in (self._fanning, self._pacing):
+        for handle in (self._fanning, self._holding, self._pacing):
             if handle is not None:
                 handle.cancel()
-        self._fanning = self._pacing = None
+        self._fanning = self._holding = self._pacing = None
