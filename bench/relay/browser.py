@@ -105,13 +105,15 @@ def pages(control: str) -> Starlette:
 async def measure(percent: float, chromium: str, url: str) -> dict[str, Any]:
     """Both windows, from the first offer to the last figure."""
     async with open_chromium(chromium, "--allow-loopback-in-peer-connection") as browser:
-        context = await browser.new_context(permissions=["camera", "microphone"])
-        host, viewer = await context.new_page(), await context.new_page()
-        for page in (host, viewer):
+        # A window each: a tab behind another one paints once a second.
+        contexts = [await browser.new_context(permissions=["camera", "microphone"]) for _ in range(3)]
+        host, viewer, other = [await context.new_page() for context in contexts]
+        for page in (host, viewer, other):
             await page.goto(f"{url}/page")
             await page.wait_for_function("globalThis.Publisher !== undefined")
         await host.evaluate(PUBLISH)
         await host.wait_for_function("publisher.state === 'publishing'")
+        await other.evaluate(JOIN)  # a room has viewers, and keeps its last group of pictures for them
         firsts = []
         for _ in range(1 if percent else JOINS):
             firsts.append(await viewer.evaluate(JOIN))

@@ -10,6 +10,7 @@ from app.streams.relay.audience import Viewer
 from app.streams.relay.ingest import Ingest
 from app.streams.relay.limits import (
     GROUP_AGE_MAX_S,
+    GROUP_OLD_S,
     KEY_FRAME_ASK_INTERVAL_S,
     KEY_FRAME_WAIT_S,
     PACE_PACKETS,
@@ -18,6 +19,7 @@ from app.streams.relay.limits import (
     TURN_SENDS,
 )
 from app.streams.relay.offer import Codec
+from app.streams.relay.red import wrap_red
 from app.streams.relay.room import Room
 
 VP8 = Codec("VP8", 96, rtx=97)
@@ -290,3 +292,69 @@ def test_a_datagram_that_is_no_rtp_changes_nothing(stage: Stage):
     stage.room.receive_rtp(struct.pack("!BBHII", 0x80, 50, 1, 1, 1) + b"x", stage.now_s)
     stage.room.receive_rtp(struct.pack("!BBHII", 0x80, 96, 1, 1, 1) + bytes(1_400), stage.now_s)
     assert stage.room.ingest.dropped == 3
+
+
+class Soundstage(Stage):
+    """A room whose publisher sends sound under `codec`."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+        super().__init__()
+
+    def publish(self, codec: Codec = VP8) -> Ear:
+        ear = Ear()
+        self.room.publish(ear, Ingest({"video": codec, "audio": self.codec}, {"video": 7, "audio": 8}))
+        return ear
+
+    def sound(self, sequence: int, payload: bytes, payload_type: int = 111) -> None:
+        self.now_s += 0.02
+        header = struct.pack("!BBHII", 0x80, payload_type, sequence, sequence * 960, 8)
+        self.room.receive_rtp(header + payload, self.now_s)
+        while self.room.audience.fan_out(TURN_SENDS):
+            pass
+
+
+def test_sound_that_was_lost_on_the_way_to_us_is_in_the_next_packet():
+    stage = Soundstage(Codec("opus", 111, red=63))
+    ear = stage.viewer("a")
+    stage.admit("a")
+    stage.sound(1, wrap_red(b"one", 111, b"nought", 960), 63)
+    stage.sound(3, wrap_red(b"three", 111, b"two", 960), 63)
+    stage.sound(4, wrap_red(b"four", 111, b"three", 960), 63)
+    assert [one[12:] for one in ear.rtp][-4:] == [b"one", b"two", b"three", b"four"]
+    assert len(set(ear.sequences(111))) == len(ear.rtp), "and nothing goes out twice"
+
+
+def test_a_viewer_who_takes_redundant_sound_gets_the_one_before_too_and_again_when_asked():
+    stage = Soundstage(Codec("opus", 111))
+    ear = Ear()
+    offered = {"video": (VP8,), "audio": (Codec("opus", 109, red=100),)}
+    stage.room.expect("a", Viewer(ear, offered), stage.now_s)
+    stage.admit("a")
+    for sequence in (1, 2):
+        stage.sound(sequence, b"%d" % sequence)
+    assert [one[12:] for one in ear.rtp] == [bytes((109,)) + b"1", wrap_red(b"2", 109, b"1", 960)]
+    last = ear.sequences(100)[-1]
+    stage.room.receive_viewer_report("a", RtcpRtpfbPacket(1, 1, 1003, lost=[last]))
+    assert ear.rtp[-1] == ear.rtp[-2]
+
+
+@pytest.mark.parametrize(("feedback", "asks"), [(("nack",), True), ((), False)])
+def test_lost_sound_is_asked_for_where_the_offer_allows(feedback: tuple[str, ...], asks: bool):
+    stage = Soundstage(Codec("opus", 111, feedback=feedback))
+    for sequence in (1, 3):
+        stage.sound(sequence, b"x")
+    asked = [(one.media_ssrc, one.lost) for one in stage.publisher.rtcp if isinstance(one, RtcpRtpfbPacket)]
+    assert asked == ([(8, [2])] if asks else [])
+
+
+def test_an_old_group_has_a_new_one_asked_for_while_the_joiner_shakes_hands(stage: Stage):
+    stage.viewer("early")
+    stage.send(KEY)
+    asked = stage.publisher.key_frames_asked()
+    stage.now_s += GROUP_OLD_S - 0.5
+    stage.viewer("young")
+    assert stage.publisher.key_frames_asked() == asked
+    stage.now_s += 1
+    stage.viewer("old")
+    assert stage.publisher.key_frames_asked() == asked + 1

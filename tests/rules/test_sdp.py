@@ -188,3 +188,15 @@ def test_a_malformed_fragment_is_refused(text: str):
 @given(st.text(max_size=200), st.integers(0, 400))
 def test_a_mangled_fragment_is_never_an_exception(text: str, place: int):
     read_fragment(FRAGMENT[:place] + text + FRAGMENT[place:])
+
+
+def test_redundant_sound_is_answered_before_the_codec_itself_which_has_browsers_send_it():
+    for answer in (
+        answer_publisher(offer("browser_publisher"), LOCAL),
+        answer_viewer(offer("browser_viewer"), LOCAL, SOURCES),
+    ):
+        assert answer.audio[0].red == 63
+        (line,) = [one for one in answer.sdp.splitlines() if one.startswith("m=audio")]
+        assert line.split()[3:] == ["63", "111"]
+        assert "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n" in answer.sdp
+    assert all(codec.red is None for codec in answer_publisher(offer("encoder"), LOCAL).audio)

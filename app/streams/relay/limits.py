@@ -56,7 +56,7 @@ RUN_MAX: Final = 8  # packets that go to a viewer as one message
 OUTBOX_MAX: Final = 1_024  # packets of one kind that wait for their turn: six seconds of video
 
 # Bandwidth told to the publisher, bits per second.
-BITRATE_START: Final = 1_200_000
+BITRATE_START: Final = 2_000_000
 BITRATE_MIN: Final = 150_000
 BITRATE_MAX: Final = 3_000_000
 

@@ -76,8 +76,8 @@ def under(placed: Placed, codec: Codec) -> bytes:
 
 
 def wrap_red(payload: bytes, payload_type: int, before: bytes, offset: int) -> bytes:
-    """`payload` with the payload of the packet `before` it, `offset` samples earlier, both of `payload_type`. Too old or
-    too long, and it goes alone.
+    """`payload` with the payload of the packet `before` it, `offset` samples earlier, both of `payload_type`. Too old
+    or too long, and it goes alone.
     """
     if not 0 < offset <= _OFFSET_MAX or not 0 < len(before) <= _LENGTH_MAX:
         return bytes((payload_type,)) + payload
