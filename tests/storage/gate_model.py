@@ -62,14 +62,17 @@ class ModelPool:
             one.quantity for one in self.holds.values() if one.person == person and one.state in {"held", "confirmed"}
         )
 
-    def run(self, now: int, operations: list[tuple]) -> tuple[list[tuple[str, str]], list[str]]:
-        """The answers as (code, hold id), and the ids of holds that ended by themselves or were cleared."""
+    def run(self, now: int, operations: list[tuple]) -> tuple[list[tuple], list[str]]:
+        """The answers as (code, hold id, record as it was then); the ids of holds that expired or were cleared."""
         due = [(one.expires, name) for name, one in self.holds.items() if one.state == "held" and one.expires <= now]
         ended = [name for _, name in sorted(due)]
         for name in ended:
             self.holds[name].state, self.holds[name].attempt = "expired", ""
-        answers = [getattr(self, op[0])(now, ended, *op[1:]) for op in operations]
-        return answers, ended
+        return [self._answer(now, ended, op) for op in operations], ended
+
+    def _answer(self, now: int, ended: list[str], op: tuple) -> tuple:
+        code, name = getattr(self, op[0])(now, ended, *op[1:])
+        return code, name, self.holds[name].record() if name and code != "mismatch" else False
 
     def take(self, now, _ended, name, person, key, body, quantity, show, ttl):
         earlier = self.keys.get((person, key))

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import app.flash_sales
@@ -15,29 +15,51 @@ from tests.storage.gate_model import ModelPool
 
 FOLDER = Path(app.flash_sales.__file__).parent
 PERSONS = ["ann", "bob", "cy"]
+SOURCE = (FOLDER / "hold.lua").read_text()
 LONG_MS = 600_000
 _fresh = itertools.count()
 
 person = st.sampled_from(PERSONS)
+# Mostly whose hold it is: a stranger is refused before anything else is looked at.
+OWNER = "owner"
+who = st.sampled_from([OWNER, OWNER, OWNER, *PERSONS])
 hold = st.integers(0, 9).map(lambda n: f"h{n}")
 attempt = st.sampled_from(["a1", "a2"])
 # 0: over as soon as it is granted; 1 and 3: over in one of the next calls, perhaps; LONG_MS: lives on.
 span_ms = st.sampled_from([0, 1, 3, LONG_MS, LONG_MS, LONG_MS])
+longer_ms = st.sampled_from([0, 1, LONG_MS, *[2 * LONG_MS] * 3, 4 * LONG_MS])  # also beyond the first expiry
 quantity = st.integers(1, 3)
 operation = st.one_of(
     st.tuples(st.just("take"), person, st.sampled_from(["k1", "k2", "k3", "k4"]), quantity, span_ms),
     st.tuples(st.just("take"), person, st.sampled_from(["k1", "k2", "k3", "k4"]), quantity, span_ms),
     st.tuples(st.just("take"), person, st.sampled_from(["k5", "k6", "k7", "k8"]), quantity, span_ms),
-    st.tuples(st.just("release"), hold, st.sampled_from([*PERSONS, ""])),
-    st.tuples(st.just("extend"), hold, person, attempt, span_ms, st.sampled_from([0, 2, LONG_MS]), st.booleans()),
+    st.tuples(st.just("release"), hold, st.one_of(who, st.just(""))),
+    st.tuples(
+        st.just("extend"),
+        hold,
+        who,
+        attempt,
+        longer_ms,
+        st.sampled_from([0, 2, LONG_MS, *[3 * LONG_MS] * 3]),
+        st.booleans(),
+    ),
+    st.tuples(
+        st.just("extend"),
+        hold,
+        who,
+        attempt,
+        longer_ms,
+        st.sampled_from([0, 2, LONG_MS, *[3 * LONG_MS] * 3]),
+        st.booleans(),
+    ),
     st.tuples(st.just("resume"), hold, attempt, st.booleans()),
     st.tuples(st.just("confirm"), hold),
     st.tuples(st.just("restock"), hold),
-    st.tuples(st.just("read"), hold, st.sampled_from([*PERSONS, ""])),
+    st.tuples(st.just("read"), hold, st.one_of(who, st.just(""))),
     st.tuples(st.just("clear")),
     st.tuples(st.just("look")),
 )
-history = st.lists(st.tuples(st.integers(0, 1), st.lists(operation, min_size=1, max_size=8)), min_size=1, max_size=12)
+history = st.lists(st.tuples(st.integers(0, 1), st.lists(operation, min_size=1, max_size=16)), min_size=1, max_size=12)
 config = st.tuples(
     st.integers(0, 8),  # allotment
     st.sampled_from([0, 0, 2, 4]),  # limit per buyer
@@ -57,9 +79,9 @@ def sync_valkey(valkey_url):
 class Scripts:
     """The gate's scripts as they are, called without the code around them."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, hold: str = SOURCE) -> None:
         self.client = client
-        self.hold = client.register_script((FOLDER / "hold.lua").read_text())
+        self.hold = client.register_script(hold)
         self.install = client.register_script((FOLDER / "install.lua").read_text())
         self.pool = client.register_script((FOLDER / "pool.lua").read_text())
 
@@ -81,7 +103,53 @@ def values(allotment=5, *, sold=0, held=0, limit=0, starts=0, ends=0, state="ope
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(configs=st.tuples(config, config), batches=history)
 def test_the_script_does_what_the_model_does(sync_valkey, configs, batches):
-    scripts = Scripts(sync_valkey)
+    play(Scripts(sync_valkey), configs, batches)
+
+
+# Faults that somebody could make: (what the script says, what it would then say).
+FAULTS = {
+    "the limit forgets what is held": ("units_of[person] + quantity > limit", "quantity > limit"),
+    "a double click in one batch is two holds": ("    id_of_key[field] = id\n", ""),
+    "another body is the same request": ("if hold[BODY] ~= body then", "if false then"),
+    "sold before the start": ("if now < starts then", "if false then"),
+    "sold after the end": ("(ends > 0 and now >= ends)", "false"),
+    "more units than are left": ("if left < quantity then", "if left < 1 then"),
+    "a buyer is not counted": ("    recounted[person] = true\n", ""),
+    "another payment ends this one": ("hold[STATE] ~= 'held' or hold[ATTEMPT] ~= attempt", "hold[STATE] ~= 'held'"),
+    "extending shortens": ("math.max(hold[EXPIRES], ", "math.min(hold[EXPIRES], "),
+    "extended for ever": ("math.min(now + for_ms, hold[GRANTED] + total_max_ms)", "now + for_ms"),
+    "another person gives it back": ("(person ~= '' and hold[PERSON] ~= person)", "false"),
+    "sold twice": ("hold[STATE] == 'confirmed' or hold[STATE] == 'restocked'", "hold[STATE] == 'restocked'"),
+    "clearing forgets this batch": ("    write_holds()  -- those of this batch are meant too\n", ""),
+    "a payment's hold is cleared": ("        if hold[ATTEMPT] == '' then\n", "        if true then\n"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_model_catches(sync_valkey, fault):
+    """The test of the test above, with its own histories."""
+    sound, faulty = FAULTS[fault]
+    assert SOURCE.count(sound) == 1
+    scripts = Scripts(sync_valkey, SOURCE.replace(sound, faulty))
+
+    @settings(max_examples=600, deadline=None, database=None, phases=[Phase.generate], derandomize=True)
+    @given(configs=st.tuples(config, config), batches=history)
+    def histories(configs, batches):
+        play(scripts, configs, batches)
+
+    with pytest.raises((AssertionError, ExceptionGroup, redis.ResponseError)):
+        histories()
+
+
+def named(op: tuple, name: str, owners: dict[str, str]) -> tuple:
+    """A take under the name of a new hold; the first ten can be meant by what follows."""
+    _, person, key, quantity, span_ms = op
+    owners[name] = person
+    return ("take", name, person, key, f"{quantity}:s", quantity, "s", span_ms)
+
+
+def play(scripts, configs, batches) -> None:
+    """The same history through two pools and their models."""
     now = scripts.now_ms()
     pools = []
     for allotment, limit, window, state in configs:
@@ -89,20 +157,23 @@ def test_the_script_does_what_the_model_does(sync_valkey, configs, batches):
         name = f"m{next(_fresh)}"
         scripts.put(name, values(allotment, limit=limit, starts=starts, ends=ends, state=state))
         pools.append((name, ModelPool(allotment, 700, limit, starts, ends, state)))
-    names = itertools.count()
+    names, owners = itertools.count(), {}
     for which, wanted in batches:
         name, model = pools[which]
+        operations = [named(op, f"h{next(names)}", owners) if op[0] == "take" else op for op in wanted]
         operations = [
-            # A take names a new hold; the first ten can be meant by what follows.
-            ("take", f"h{next(names)}", op[1], op[2], f"{op[3]}:s", op[3], "s", op[4]) if op[0] == "take" else op
-            for op in wanted
+            (*op[:2], owners.get(op[1], "ann"), *op[3:])
+            if op[0] in {"release", "extend", "read"} and op[2] == OWNER
+            else op
+            for op in operations
         ]
         result = scripts.run(name, operations)
         answers, ended = model.run(result.now_ms, operations)
-        assert [(one.code, one.id) for one in result.answers] == answers
+        shown = [(one.code, one.id, one.hold and msgspec.structs.astuple(one.hold)) for one in result.answers]
+        assert shown == answers
         assert [one.id for one in result.ended] == ended
         assert (result.left, result.held, result.sold) == (model.left, model.held, model.sold)
-        compare(sync_valkey, name, model)
+        compare(scripts.client, name, model)
 
 
 def compare(client: redis.Redis, name: str, model: ModelPool) -> None:
