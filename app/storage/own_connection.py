@@ -27,9 +27,8 @@ class OwnConnection:
         self._connection: Any = None
 
     async def enter(self) -> Any:
-        """The connection; a new one when the last was lost."""
-        if self._connection is None or self._connection.is_closed():
-            await self.close()
+        """The connection. Whoever sees it fail closes this, and gets another the next time."""
+        if self._connection is None:
             self._connection = await self._pg.acquire()
         return self._connection
 
@@ -51,7 +50,10 @@ async def insisting(
         try:
             return await do(await own.enter(), batch)
         except EXTERNAL as error:
-            if tries == TRIES_MAX or not is_outage(error):
+            if not is_outage(error):
+                raise
+            await own.close()  # it may be the connection; one that was lost does not even say so
+            if tries == TRIES_MAX:
                 raise
         await asyncio.sleep(backoff_s(tries))
     raise AssertionError("unreachable")

@@ -10,6 +10,7 @@ from app import clock
 from tests.storage.stock_world import open_world
 
 PROCESSES = 2
+SEVERAL = pytest.mark.parametrize("processes", [2, 4])
 HANG_GUARD_S = 60
 
 
@@ -67,11 +68,12 @@ def refusals(answers: list[list[dict]]) -> set[str]:
     return {one["refusal"]["code"] for share in answers for one in share if one["refusal"]}
 
 
-async def test_two_processes_sell_the_last_20_units_once(pg, pg_url, valkey):
+@SEVERAL
+async def test_processes_side_by_side_sell_the_last_20_units_once(pg, pg_url, valkey, processes):
     async with open_world(pg, valkey) as world:
         pool = (await world.sale(20))["pool"]
         people = [buyer.account for buyer in await world.buyers(60)]
-        shares = [await attempts_on(world, pool, people, 60) for _ in range(PROCESSES)]
+        shares = [await attempts_on(world, pool, people, 60) for _ in range(processes)]
         answers = await commit_side_by_side(pg_url, shares)
         assert len(set(orders(answers))) == len(orders(answers)) == 20
         assert refusals(answers) == {"sold_out"}
@@ -79,11 +81,12 @@ async def test_two_processes_sell_the_last_20_units_once(pg, pg_url, valkey):
         await world.check(pool)
 
 
-async def test_two_processes_keep_a_buyers_limit(pg, pg_url, valkey):
+@SEVERAL
+async def test_processes_side_by_side_keep_a_buyers_limit(pg, pg_url, valkey, processes):
     async with open_world(pg, valkey) as world:
         pool = (await world.sale(500, per_buyer_limit=5))["pool"]
         people = [buyer.account for buyer in await world.buyers(2)]
-        shares = [await attempts_on(world, pool, people, 60) for _ in range(PROCESSES)]
+        shares = [await attempts_on(world, pool, people, 60) for _ in range(processes)]
         answers = await commit_side_by_side(pg_url, shares)
         assert len(orders(answers)) == 10
         assert refusals(answers) == {"over_limit"}
@@ -91,12 +94,13 @@ async def test_two_processes_keep_a_buyers_limit(pg, pg_url, valkey):
         assert {row["account_id"]: row["sold"] for row in bought} == dict.fromkeys(people, 5)
 
 
-async def test_two_processes_make_one_order_of_one_hold(pg, pg_url, valkey):
+@SEVERAL
+async def test_processes_side_by_side_make_one_order_of_one_hold(pg, pg_url, valkey, processes):
     async with open_world(pg, valkey) as world:
         pool = (await world.sale(60, per_buyer_limit=60))["pool"]
         share = await attempts_on(world, pool, [(await world.buyer()).account], 40)
-        first, second = await commit_side_by_side(pg_url, [share, share])
-        assert [one["order"] for one in first] == [one["order"] for one in second]
+        first, *others = await commit_side_by_side(pg_url, [share] * processes)
+        assert all([one["order"] for one in first] == [one["order"] for one in other] for other in others)
         assert len(set(orders([first]))) == 40
         assert await pg.fetchval("SELECT sold FROM pools WHERE id = $1", pool) == 40
 
