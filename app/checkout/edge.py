@@ -11,6 +11,7 @@ from app.checkout.orders import orders_in, orders_of, read_order
 from app.checkout.parts import Checkout
 from app.checkout.pay import Wanted, body_hash, place_order
 from app.checkout.settle import NO_PAYMENT, forget, look_for_buyer, settle
+from app.checkout.shop_edge import undo_endpoints
 from app.checkout.views import HostOrderView, OrderView, PaymentOffer
 from app.checkout.webhooks import EVENT_BYTES_MAX, forget_events, hear_stripe
 from app.flash_sales.holds import Name, Quantity
@@ -126,6 +127,7 @@ def endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
             answer=HostOrders,
         ),
         *_payment_endpoints(parts),
+        *undo_endpoints(parts),
     ]
 
 

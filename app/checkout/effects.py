@@ -9,15 +9,19 @@ from functools import partial
 from typing import Final
 
 import asyncpg
+import structlog
 
 from app import clock
 from app.checkout.order_rules import AttemptEvent, AttemptState, OrderEvent, OrderState, change_attempt, change_order
 from app.checkout.orders import host_view, read_order
 from app.checkout.outbox import Effect
-from app.checkout.provider import Answer, Provider
-from app.checkout.views import OrderCancelled, OrderPaid, Sold, StaffOrder
+from app.checkout.provider import Answer, Provider, Refund
+from app.checkout.undo import end_refund, lock_order, post_given_back, undo_order
+from app.checkout.views import OrderCancelled, OrderPaid, OrderRefunded, Sold, StaffOrder
 from app.flash_sales.gate import Decided, Gate
 from app.rooms.bus import Rooms, staff_room
+
+log = structlog.get_logger()
 
 _STATE: Final = "SELECT state FROM payment_attempts WHERE id = $1 AND line = 1"
 
@@ -35,51 +39,16 @@ _CAPTURED: Final = """
     )
     UPDATE orders o SET state = $4, paid_at = now() FROM attempt a WHERE o.id = a.id AND a.line = 1 AND o.state = $5"""
 
-# The attempt's pools and, in case one is a sale's, the variant's ordinary one; in the order of their ids.
-_LOCK_POOLS: Final = """
-    SELECT id FROM pools WHERE id IN (
-           SELECT o.id FROM payment_attempts a JOIN pools p ON p.id = a.pool_id
-             JOIN pools o ON o.id = p.id OR o.variant_id = p.variant_id AND o.flash_sale_id IS NULL
-            WHERE a.id = $1)
-     ORDER BY id FOR NO KEY UPDATE"""
-
-# The order does not stand: its units go back to the pools and to the buyer's limits. A sale's pool that is closed has
-# given its units back already, so these go where those went.
-_REFUSED: Final = """
-    WITH attempt AS (
-        UPDATE payment_attempts SET state = $2, updated_at = now() WHERE id = $1 AND state = $3
-        RETURNING id, line, pool_id, account_id, quantity, amount_minor, currency
-    ), cancelled AS (
-        UPDATE orders o SET state = $4, cancelled_at = now() FROM attempt a WHERE o.id = a.id AND a.line = 1
-    ), posted AS (
-        INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
-        SELECT id, 'cancelled', 'owed', 'authorised', amount_minor, currency, now() FROM attempt WHERE line = 1
-    ), note AS (
-        INSERT INTO outbox (topic, subject) SELECT 'order.cancelled', id FROM attempt WHERE line = 1
-    ), given AS (
-        SELECT a.pool_id, a.account_id, p.variant_id, p.closed_at, sum(a.quantity)::int AS units
-          FROM attempt a JOIN pools p ON p.id = a.pool_id GROUP BY 1, 2, 3, 4
-    ), buyer AS (
-        UPDATE pool_buyers b SET sold = b.sold - g.units
-          FROM given g WHERE b.pool_id = g.pool_id AND b.account_id = g.account_id
-    ), changed AS (
-        SELECT pool_id AS id, units AS returned, CASE WHEN closed_at IS NULL THEN 0 ELSE -units END AS allotted
-          FROM given
-         UNION ALL
-        SELECT o.id, 0, g.units FROM given g JOIN pools o ON o.variant_id = g.variant_id AND o.flash_sale_id IS NULL
-         WHERE g.closed_at IS NOT NULL
-    )
-    UPDATE pools p SET sold = p.sold - c.returned, allotment = p.allotment + c.allotted
-      FROM (SELECT id, sum(returned)::int AS returned, sum(allotted)::int AS allotted FROM changed GROUP BY id) c
-     WHERE p.id = c.id"""
-
 _VOIDED: Final = "UPDATE payment_attempts SET state = $2, updated_at = now() WHERE id = $1 AND state = $3"
 
-# The pools whose allotment changed when an order of a closed sale was cancelled: that sale's and the ordinary one.
-_CHANGED_POOLS: Final = """
-    SELECT DISTINCT o.id FROM order_lines l JOIN pools p ON p.id = l.pool_id AND p.closed_at IS NOT NULL
-      JOIN pools o ON o.id = p.id OR o.variant_id = p.variant_id AND o.flash_sale_id IS NULL
-     WHERE l.order_id = $1 ORDER BY o.id"""
+_READ_RETURN: Final = """
+    SELECT u.pool_id, u.account_id, u.quantity, u.epoch, p.closed_at IS NOT NULL AS closed,
+           (SELECT o.id FROM pools o WHERE o.variant_id = p.variant_id AND o.flash_sale_id IS NULL) AS ordinary
+      FROM unit_returns u JOIN pools p ON p.id = u.pool_id WHERE u.id = $1"""
+
+_READ_PAYMENT: Final = "SELECT amount_minor, currency FROM payment_attempts WHERE id = $1 AND line = 1"
+
+_READ_REFUND: Final = "SELECT order_id, amount_minor, currency FROM refunds WHERE id = $1 AND state = 'asked'"
 
 
 def make_effects(
@@ -90,9 +59,15 @@ def make_effects(
         "order.committed": partial(_announce_order, pg, gate, rooms),
         "declined": partial(_declined, pg, gate),
         "order.paid": partial(_tell_buyer, pg, rooms, OrderPaid),
-        "order.cancelled": partial(_cancelled, pg, gate, rooms),
+        "order.cancelled": partial(_changed, pg, rooms, OrderCancelled),
+        "order.refunded": partial(_changed, pg, rooms, OrderRefunded),
+        "units.returned": partial(_give_back, pg, gate),
     }
-    asked: dict[str, Effect] = {"capture": partial(_capture, pg, provider), "void": partial(_void, pg, gate, provider)}
+    asked: dict[str, Effect] = {
+        "capture": partial(_capture, pg, provider),
+        "void": partial(_void, pg, gate, provider),
+        "refund": partial(_refund, pg, provider),
+    }
     return told, asked
 
 
@@ -125,6 +100,9 @@ async def _capture(pg: asyncpg.Pool, provider: Provider, attempt: str) -> bool:
     if state is not AttemptState.COMMITTED:
         return True  # a repeated note
     answer = await provider.capture(attempt, attempt)
+    if answer not in {Answer.CAPTURED, Answer.SILENT}:
+        log.warning("checkout.capture_refused", order=attempt, provider=answer)
+        answer = await provider.void(attempt)  # what was reserved is free, or it says that it was captured after all
     if answer is Answer.SILENT:
         return False
     if answer is Answer.CAPTURED:
@@ -133,10 +111,9 @@ async def _capture(pg: asyncpg.Pool, provider: Provider, attempt: str) -> bool:
         await pg.execute(_CAPTURED, attempt, after, state, paid, OrderState.AUTHORISED)
         return True
     async with pg.acquire() as connection, connection.transaction():
-        await connection.execute(_LOCK_POOLS, attempt)
-        after = change_attempt(state, AttemptEvent.REFUSE_CAPTURE)
-        cancelled = change_order(OrderState.AUTHORISED, OrderEvent.CANCEL)
-        await connection.execute(_REFUSED, attempt, after, state, cancelled)
+        order = await lock_order(connection, attempt)
+        assert order is not None
+        await undo_order(connection, order, AttemptEvent.REFUSE_CAPTURE)
     return True
 
 
@@ -144,7 +121,13 @@ async def _void(pg: asyncpg.Pool, gate: Gate, provider: Provider, attempt: str) 
     if await pg.fetchval(_STATE, attempt) != AttemptState.VOIDING:
         return True
     answer = await provider.void(attempt)
-    if answer is Answer.SILENT:
+    if answer is Answer.CAPTURED:
+        # Captured in the moment in which it was given up: it goes back all the same.
+        row = await pg.fetchrow(_READ_PAYMENT, attempt)
+        answer = await provider.refund(Refund(attempt, attempt, row["amount_minor"], row["currency"]))
+        if answer is Answer.REFUNDED:
+            await post_given_back(pg, attempt)
+    if answer in {Answer.SILENT, Answer.CAPTURED}:
         return False
     # Unless another payment has begun on it, the hold ends with this one. Before the attempt's end is written, which
     # is what a repeated note goes by.
@@ -154,16 +137,47 @@ async def _void(pg: asyncpg.Pool, gate: Gate, provider: Provider, attempt: str) 
     return True
 
 
-async def _cancelled(pg: asyncpg.Pool, gate: Gate, rooms: Rooms, order: str) -> bool:
-    if not await _at_gate(pg, order, gate.restock):
+async def _refund(pg: asyncpg.Pool, provider: Provider, refund: str) -> bool:
+    row = await pg.fetchrow(_READ_REFUND, refund)
+    if row is None:
+        return True  # a repeated note
+    answer = await provider.refund(Refund(refund, row["order_id"], row["amount_minor"], row["currency"]))
+    if answer is Answer.SILENT:
         return False
-    for row in await pg.fetch(_CHANGED_POOLS, order):
-        await gate.sync(row["id"])
-    return await _tell_buyer(pg, rooms, OrderCancelled, order)
+    if answer is not Answer.REFUNDED:
+        log.error("checkout.refund_refused", refund=refund, order=row["order_id"], provider=answer)
+    async with pg.acquire() as connection, connection.transaction():
+        order = await lock_order(connection, row["order_id"])
+        assert order is not None
+        await end_refund(connection, order, refund, given=answer is Answer.REFUNDED)
+    return True
+
+
+async def _give_back(pg: asyncpg.Pool, gate: Gate, back: str) -> bool:
+    row = await pg.fetchrow(_READ_RETURN, back)
+    told = await gate.give_back(
+        row["pool_id"], back=back, person=row["account_id"], quantity=row["quantity"], epoch=row["epoch"]
+    )
+    if told.code == "rebuilding":
+        return False
+    if row["closed"]:  # the units went on into the ordinary pool
+        await gate.sync(row["pool_id"])
+        await gate.sync(row["ordinary"])
+    return True
+
+
+async def _changed(
+    pg: asyncpg.Pool, rooms: Rooms, hint: Callable[[str], OrderCancelled | OrderRefunded], order: str
+) -> bool:
+    found = await read_order(pg, order)
+    assert found is not None
+    if found.view.show is not None:
+        await rooms.append(staff_room(found.view.show), StaffOrder(host_view(found), clock.now_ms()))
+    return await _tell_buyer(pg, rooms, hint, order)
 
 
 async def _tell_buyer(
-    pg: asyncpg.Pool, rooms: Rooms, hint: Callable[[str], OrderPaid | OrderCancelled], order: str
+    pg: asyncpg.Pool, rooms: Rooms, hint: Callable[[str], OrderPaid | OrderCancelled | OrderRefunded], order: str
 ) -> bool:
     found = await read_order(pg, order)
     assert found is not None

@@ -21,12 +21,15 @@ class OrderEvent(StrEnum):
     CAPTURE = "capture"
     CANCEL = "cancel"
     REFUND = "refund"
+    REFUSE_REFUND = "refuse_refund"
 
 
 ORDER_TRANSITIONS: Final[dict[tuple[OrderState, OrderEvent], OrderState]] = {
     (OrderState.AUTHORISED, OrderEvent.CAPTURE): OrderState.PAID,
     (OrderState.AUTHORISED, OrderEvent.CANCEL): OrderState.CANCELLED,
+    # All of the money is on its way back; the provider may still refuse.
     (OrderState.PAID, OrderEvent.REFUND): OrderState.REFUNDED,
+    (OrderState.REFUNDED, OrderEvent.REFUSE_REFUND): OrderState.PAID,
 }
 
 
@@ -51,6 +54,7 @@ class AttemptEvent(StrEnum):
     COMMIT = "commit"
     CAPTURE = "capture"
     REFUSE_CAPTURE = "refuse_capture"
+    CANCEL = "cancel"
     GIVE_UP = "give_up"
     VOID = "void"
 
@@ -65,6 +69,7 @@ ATTEMPT_TRANSITIONS: Final[dict[tuple[AttemptState, AttemptEvent], AttemptState]
     (AttemptState.AUTHORISED, AttemptEvent.GIVE_UP): AttemptState.VOIDING,
     (AttemptState.COMMITTED, AttemptEvent.CAPTURE): AttemptState.CAPTURED,
     (AttemptState.COMMITTED, AttemptEvent.REFUSE_CAPTURE): AttemptState.CAPTURE_REFUSED,
+    (AttemptState.COMMITTED, AttemptEvent.CANCEL): AttemptState.VOIDING,
     (AttemptState.VOIDING, AttemptEvent.VOID): AttemptState.VOIDED,
 }
 

@@ -12,7 +12,10 @@ ORDERS_MAX: Final = 200
 
 _ORDER: Final = """
     SELECT o.id, o.state, o.show_id, o.shop_id, o.total_minor, o.currency, o.created_at, o.account_id, a.name AS buyer,
-           (SELECT jsonb_agg(jsonb_build_array(l.title, l.quantity, l.unit_price_minor) ORDER BY l.line)
+           o.shipped_at IS NOT NULL AS shipped,
+           (SELECT coalesce(sum(r.amount_minor), 0)::bigint FROM refunds r
+             WHERE r.order_id = o.id AND r.state <> 'refused') AS refunded_minor,
+           (SELECT jsonb_agg(jsonb_build_array(l.title, l.quantity, l.unit_price_minor, l.returned) ORDER BY l.line)
               FROM order_lines l WHERE l.order_id = o.id) AS lines
       FROM orders o JOIN accounts a ON a.id = o.account_id"""
 
@@ -86,5 +89,7 @@ def _found(row: Any) -> FoundOrder:
         currency=row["currency"],
         created_at=row["created_at"],
         lines=[OrderLine(*line) for line in row["lines"]],
+        refunded_minor=row["refunded_minor"],
+        shipped=row["shipped"],
     )
     return FoundOrder(view=view, buyer=row["account_id"], buyer_name=row["buyer"])

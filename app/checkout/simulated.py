@@ -58,9 +58,9 @@ _VOID: Final = """
 # Never more than was captured, whoever asks.
 _REFUND: Final = """
     INSERT INTO simulated_refunds (id, attempt_id, amount_minor)
-    SELECT $1, p.attempt_id, $3 FROM simulated_payments p
+    SELECT $1, p.attempt_id, $3::bigint FROM simulated_payments p
      WHERE p.attempt_id = $2 AND p.state = 'captured' AND p.currency = $4
-       AND $3 + (SELECT coalesce(sum(r.amount_minor), 0) FROM simulated_refunds r WHERE r.attempt_id = $2)
+       AND $3::bigint + (SELECT coalesce(sum(r.amount_minor), 0) FROM simulated_refunds r WHERE r.attempt_id = $2)
            <= p.amount_minor
     ON CONFLICT (id) DO NOTHING"""
 

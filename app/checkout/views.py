@@ -5,16 +5,17 @@ from datetime import datetime
 import msgspec
 
 
-class OrderLine(msgspec.Struct, frozen=True):
-    """A line as it was called and priced when it was bought."""
+class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line as it was called and priced when it was bought. `returned` of its units came back."""
 
     title: str
     quantity: int
     unit_price_minor: int
+    returned: int = 0
 
 
-class OrderView(msgspec.Struct, frozen=True):
-    """The buyer's view."""
+class OrderView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The buyer's view. `refunded_minor` went back or is on its way; `shipped` orders cannot be cancelled."""
 
     id: str
     state: str
@@ -24,9 +25,11 @@ class OrderView(msgspec.Struct, frozen=True):
     currency: str
     created_at: datetime
     lines: list[OrderLine]
+    refunded_minor: int = 0
+    shipped: bool = False
 
 
-class HostOrderView(OrderView, frozen=True):
+class HostOrderView(OrderView, frozen=True, omit_defaults=True, kw_only=True):
     """The host's view: with who bought."""
 
     buyer: str
@@ -55,6 +58,12 @@ class OrderPaid(msgspec.Struct, frozen=True, tag="order.paid", tag_field="t"):
 
 class OrderCancelled(msgspec.Struct, frozen=True, tag="order.cancelled", tag_field="t"):
     """A hint to the buyer: the order does not stand any more."""
+
+    order: str
+
+
+class OrderRefunded(msgspec.Struct, frozen=True, tag="order.refunded", tag_field="t"):
+    """A hint to the buyer: money of the order was given back."""
 
     order: str
 

@@ -92,9 +92,9 @@ class Gate:
         """Postgres says that the order stands: confirmed · over (it was already) · not_found (counted in a rebuild)."""
         return await self._ask_hold(hold, ("confirm", hold))
 
-    async def restock(self, hold: str) -> Decided:
-        """Postgres says that the order does not stand any more: restocked · over · not_found (counted in a rebuild)."""
-        return await self._ask_hold(hold, ("restock", hold))
+    async def give_back(self, pool: str, *, back: str, person: str, quantity: int, epoch: int) -> Decided:
+        """Units of an order came back, which Postgres counted in `epoch`: returned · over (this gate counted them)."""
+        return await self._ask(pool, ("give_back", back, person, quantity, epoch))
 
     async def mend(self, hold: str, *, how: str, record: bytes, epoch: int) -> Decided:
         """Confirmed or resumed, as `how` says · moved, when the hold is not any more what the reconciler saw."""

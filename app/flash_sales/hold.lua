@@ -12,7 +12,7 @@
 --         {"extend", hold, person, attempt, for_ms, total_max_ms, force}
 --         {"resume", hold, attempt, give_back} the payment is over without an order; with give_back the hold too
 --         {"confirm", hold}                    Postgres says the order stands
---         {"restock", hold}                    Postgres says the order does not stand any more
+--         {"give_back", return, person, quantity, epoch}  units of an order came back; Postgres counted them in `epoch`
 --         {"mend", hold, how, sha1, epoch}     "confirm" or "resume", unless record or epoch is another by now
 --         {"read", hold, person}
 --         {"clear"}                            releases all that no payment is open on
@@ -300,7 +300,7 @@ function act.confirm(op)
     if not hold then
         return answer('not_found')
     end
-    if hold[STATE] == 'confirmed' or hold[STATE] == 'restocked' then
+    if hold[STATE] == 'confirmed' then
         return answer('over', id, hold)
     end
     if hold[STATE] ~= 'held' then
@@ -314,21 +314,18 @@ function act.confirm(op)
     return answer('confirmed', id, hold)
 end
 
-function act.restock(op)
-    local id = op[2]
-    local hold = load_hold(id)
-    if not hold then
-        return answer('not_found')
+-- Its record keeps a repeated one from counting twice. A gate of another epoch was built after Postgres had counted.
+function act.give_back(op)
+    local id, person, quantity, of_epoch = op[2], op[3], op[4], op[5]
+    if of_epoch ~= epoch or load_hold(id) then
+        return answer('over', id)
     end
-    if hold[STATE] ~= 'confirmed' then
-        return answer('over', id, hold)
-    end
-    hold[STATE] = 'restocked'
-    sold = sold - hold[QUANTITY]
-    left = left + hold[QUANTITY]
-    count_buyer(hold[PERSON], -hold[QUANTITY])
-    save_hold(id, hold)
-    return answer('restocked', id, hold)
+    save_hold(id, {'returned', person, quantity, price, now, now, now, '', '', '', ''})
+    over_now[id] = true
+    sold = sold - quantity
+    left = left + quantity
+    count_buyer(person, -quantity)
+    return answer('returned', id)
 end
 
 function act.mend(op)

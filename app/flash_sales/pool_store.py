@@ -36,7 +36,10 @@ _BUYERS: Final = "SELECT account_id, sold FROM pool_buyers WHERE pool_id = $1 AN
 _UNTOLD_ORDERS: Final = """
     SELECT EXISTS (SELECT FROM outbox n JOIN payment_attempts a ON a.id = n.subject
                     WHERE n.done_at IS NULL AND n.created_at > now() - make_interval(secs => $2)
-                      AND n.topic IN ('order.committed', 'order.cancelled') AND a.pool_id = $1)"""
+                      AND n.topic = 'order.committed' AND a.pool_id = $1)
+        OR EXISTS (SELECT FROM outbox n JOIN unit_returns u ON u.id = n.subject
+                    WHERE n.done_at IS NULL AND n.created_at > now() - make_interval(secs => $2)
+                      AND n.topic = 'units.returned' AND u.pool_id = $1)"""
 
 UNTOLD_MAX_S: Final = 60
 """An order of which the gate was not told for so long is not waited for."""

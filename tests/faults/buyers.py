@@ -189,8 +189,7 @@ OPEN_ATTEMPTS = "SELECT count(*) FROM payment_attempts WHERE state IN ('started'
 OPEN_EFFECTS = "SELECT count(*) FROM outbox WHERE done_at IS NULL"
 BOOKS = """
 SELECT p.id, p.allotment, p.sold, v.received + v.returned AS units,
-       coalesce((SELECT sum(l.quantity) FROM order_lines l JOIN orders o ON o.id = l.order_id
-                 WHERE l.pool_id = p.id AND o.state IN ('authorised', 'paid')), 0) AS standing,
+       coalesce((SELECT sum(l.quantity - l.returned) FROM order_lines l WHERE l.pool_id = p.id), 0) AS standing,
        coalesce((SELECT sum(b.sold) FROM pool_buyers b WHERE b.pool_id = p.id), 0) AS by_buyer,
        (SELECT sum(q.allotment) FROM pools q WHERE q.variant_id = p.variant_id AND q.closed_at IS NULL) AS allotted
 FROM pools p JOIN variants v ON v.id = p.variant_id

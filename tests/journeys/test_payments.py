@@ -62,6 +62,39 @@ async def test_a_bank_is_answered_after_the_page_was_loaded_anew(hawker, browser
     viewer.window.check(*PASSING)
 
 
+async def test_a_shop_refunds_a_part_and_a_buyer_takes_an_order_back(hawker, browser: Browser) -> None:
+    """The host sees the order, gives back one euro and a unit; the buyer cancels the next order in the sheet."""
+    viewer = Viewer(await open_window(browser, "Ty", hawker.base_url))
+    host = await open_window(browser, "host", hawker.base_url)
+    await host.page.goto("/studio/demo#demo=host")
+    await viewer.enter("demo")
+    await viewer.hold(2)
+    await viewer.pay("works")
+    order = await viewer.order_number()
+    row = host.page.locator(f'#order-rows [data-order="{order}"]')
+
+    async def refund(amount: str) -> None:
+        await row.locator(".manage").click()
+        await host.page.locator("#refund-amount").fill(amount)
+        await host.page.locator("[data-back]").fill("1")
+        await host.page.locator("#refund").click()
+
+    await refund("1000")
+    await expect(host.page.locator("dialog .error")).to_contain_text("more than was paid")
+    await host.page.keyboard.press("Escape")
+    await refund("1")
+    await expect(row.locator(".badge")).to_have_text("partly refunded")
+    await expect(viewer.page.locator(".toast").filter(has_text="refund of yours")).to_be_visible()
+    await viewer.hold()
+    await viewer.pay("works")
+    second = await viewer.page.locator("#order-number").inner_text()
+    await viewer.page.locator("#cancel-order").click()
+    await expect(viewer.sheet).to_have_attribute("data-step", "cancelled")
+    await expect(host.page.locator(f'[data-order="{second}"] .badge')).to_have_text(re.compile("cancelled|refunded"))
+    viewer.window.check(*PASSING)
+    host.check(r"409 POST /whep/.*", r"422 POST /api/shops/.*/refunds")
+
+
 async def stand_in_for_stripe(context: BrowserContext, localstripe: str) -> list[str]:
     """Answers for js.stripe.com and api.stripe.com; the numbers in the list are the cards that the frame will make."""
     cards: list[str] = []

@@ -142,21 +142,11 @@ class ModelPool:
         hold = self.holds.get(name)
         if hold is None:
             return ("not_found", "")
-        if hold.state in {"confirmed", "restocked"}:
+        if hold.state == "confirmed":
             return ("over", name)
         hold.state, hold.attempt = "confirmed", ""
         self.sold += hold.quantity
         return ("confirmed", name)
-
-    def restock(self, _now, _ended, name):
-        hold = self.holds.get(name)
-        if hold is None:
-            return ("not_found", "")
-        if hold.state != "confirmed":
-            return ("over", name)
-        hold.state = "restocked"
-        self.sold -= hold.quantity
-        return ("restocked", name)
 
     def read(self, _now, _ended, name, person):
         hold = self.holds.get(name)

@@ -54,7 +54,6 @@ operation = st.one_of(
     ),
     st.tuples(st.just("resume"), hold, attempt, st.booleans()),
     st.tuples(st.just("confirm"), hold),
-    st.tuples(st.just("restock"), hold),
     st.tuples(st.just("read"), hold, st.one_of(who, st.just(""))),
     st.tuples(st.just("clear")),
     st.tuples(st.just("look")),
@@ -274,3 +273,17 @@ def test_records_of_holds_that_ended_long_ago_are_forgotten(sync_valkey):
     sync_valkey.zadd(over_key, {"h1": scripts.now_ms() - 3_600_001})
     scripts.run("f1", [("look",)])
     assert (sync_valkey.hlen(holds_key), sync_valkey.hlen(keys_key), sync_valkey.zcard(over_key)) == (0, 0, 0)
+
+
+def test_units_that_came_back_are_counted_once_and_only_by_the_gate_that_had_sold_them(sync_valkey):
+    scripts = Scripts(sync_valkey)
+    scripts.put("g1", values(2, limit=2), epoch=4)
+    scripts.run("g1", [("take", "h1", "ann", "k", "2:", 2, "", LONG_MS), ("confirm", "h1")])
+    back = ("give_back", "r1", "ann", 1, 4)
+    result = scripts.run("g1", [back, back, ("give_back", "r2", "ann", 1, 3)])
+    assert [one.code for one in result.answers] == ["returned", "over", "over"]
+    assert (result.left, result.held, result.sold) == (1, 0, 1)
+    result = scripts.run("g1", [("take", "h2", "ann", "k2", "1:", 1, "", LONG_MS), ("give_back", "r3", "ann", 1, 4)])
+    assert [one.code for one in result.answers] == ["granted", "returned"]
+    assert (result.left, result.held, result.sold) == (1, 1, 0)
+    assert sync_valkey.hgetall(gate_keys("g1")[3]) == {b"ann": b"1"}

@@ -4,6 +4,7 @@ import { get, segment } from "../shared/api.js";
 import { timeOfDay } from "../shared/clock.js";
 import { el, fill, say } from "../shared/dom.js";
 import { money } from "../shared/money.js";
+import { openOrder } from "./order-dialog.js";
 
 const SHOWN_MAX = 200;
 const STANDS = new Set(["authorised", "paid"]);
@@ -33,7 +34,7 @@ export class Orders {
   draw() {
     const newest = [...this.orders.values()].sort((a, b) => Date.parse(b.created_at) - Date.parse(a.created_at));
     const standing = newest.filter((order) => STANDS.has(order.state));
-    const sum = standing.reduce((minor, order) => minor + order.total_minor, 0);
+    const sum = standing.reduce((minor, order) => minor + order.total_minor - (order.refunded_minor ?? 0), 0);
     say(this.total, standing.length ? `${standing.length} · ${money(sum, this.show.shop.currency)}` : "");
     fill(this.list, newest.length ? newest.slice(0, SHOWN_MAX).map((order) => this.row(order))
       : el("li", { class: "empty" }, "Orders appear here the moment they are paid."));
@@ -43,7 +44,17 @@ export class Orders {
     return el("li", { class: "order-row", data: { order: order.id } },
       el("span", { class: "grow" }, el("strong", {}, order.lines.map((line) => `${line.quantity} × ${line.title}`).join(", ")),
         el("span", { class: "faint" }, [order.buyer, timeOfDay(Date.parse(order.created_at)), order.id].join(" · "))),
-      STANDS.has(order.state) ? null : el("span", { class: "badge" }, order.state),
-      el("span", { class: "numbers" }, money(order.total_minor, order.currency)));
+      this.badge(order),
+      el("span", { class: "numbers" }, money(order.total_minor, order.currency)),
+      STANDS.has(order.state) ? el("button", { type: "button", class: "button ghost small manage", onclick: () => this.open(order) }, "Manage") : null);
+  }
+
+  badge(order) {
+    const word = !STANDS.has(order.state) ? order.state : order.refunded_minor ? "partly refunded" : order.shipped ? "shipped" : null;
+    return word ? el("span", { class: "badge" }, word) : null;
+  }
+
+  open(order) {
+    openOrder(order, this.show.shop.id, (changed) => this.hear({ ...order, ...changed }));
   }
 }

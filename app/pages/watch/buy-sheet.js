@@ -228,6 +228,16 @@ export class BuySheet {
 
   drawDone(order) {
     const close = el("button", { type: "button", class: "button primary wide", onclick: () => this.sheet.dialog.close() }, "Keep watching");
+    const cancel = el("button", { type: "button", class: "button ghost small", id: "cancel-order" }, "Cancel this order");
+    const error = el("p", { class: "error", role: "alert", hidden: true });
+    cancel.addEventListener("click", () => busy(cancel, async () => {
+      try {
+        await this.holds.cancelOrder(order.id);
+        this.drawCancelled(order);
+      } catch (problem) {
+        this.complain(error, problem);
+      }
+    }));
     this.draw("done", "It is yours",
       el("div", { class: "done-mark", "aria-hidden": "true" }, icon("check")),
       el("p", { class: "centred", role: "status" }, "Order ", el("code", { id: "order-number" }, order.id)),
@@ -235,7 +245,14 @@ export class BuySheet {
         el("span", {}, `${line.quantity} × ${line.title}`),
         el("span", { class: "numbers" }, money(line.unit_price_minor * line.quantity, order.currency))))),
       el("p", { class: "row between total" }, el("span", {}, "Paid"), el("strong", { class: "numbers" }, money(order.total_minor, order.currency))),
-      close);
+      close, error, el("div", { class: "row end" }, cancel));
+    close.focus();
+  }
+
+  drawCancelled(order) {
+    const close = el("button", { type: "button", class: "button primary wide", onclick: () => this.sheet.dialog.close() }, "Keep watching");
+    this.draw("cancelled", "Cancelled",
+      el("p", { role: "status" }, `${money(order.total_minor, order.currency)} goes back to you; the items are on the shelf again.`), close);
     close.focus();
   }
 

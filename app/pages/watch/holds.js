@@ -81,6 +81,10 @@ export class Holds {
     this.forget(id);
   }
 
+  cancelOrder(id) {
+    return post(`/api/orders/${segment(id)}/cancel`);
+  }
+
   /**
    * Pays for a hold; resolves with the order, throws what the server refused. `pending(problem)` is called when the
    * provider has not answered in time; the outcome is awaited all the same. `ask(question)` puts the bank's question.

@@ -167,7 +167,8 @@ class WatchPage {
     if (hint.t === "standing" && hint.standing !== "viewer") toast(`You are a ${hint.standing} of this show now.`, "good");
     if (hint.t === "timeout") this.composer.timeOut(hint.remaining_ms);
     if (hint.t === "hold.expired" && !this.sheet.isOpen) toast("A hold of yours has ended; the item is back on the shelf.");
-    if (hint.t === "order.cancelled") toast("An order was cancelled. You were not charged.", "bad");
+    if (hint.t === "order.cancelled") toast("An order of yours was cancelled. What was paid goes back to you.", "bad");
+    if (hint.t === "order.refunded") toast("A refund of yours is on its way.", "good");
   }
 
   hearStatus(status) {

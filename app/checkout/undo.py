@@ -1,0 +1,170 @@
+"""What is written when an order, or a part of it, does not stand any more: units, ledger, states, in one transaction.
+
+Owns the statements that cancel orders, refund them and bring units back. The provider and the gate hear of it from
+the outbox. Locks are taken in one order, as by the commit: pools by their ids, then the payment, then the order.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from app import clock
+from app.checkout.order_rules import AttemptEvent, AttemptState, OrderEvent, OrderState, change_attempt, change_order
+from app.checkout.refund_rules import OrderFacts
+
+# The order's pools and, in case one is a sale's, the variant's ordinary one; in the order of their ids.
+_LOCK_POOLS: Final = """
+    SELECT id FROM pools WHERE id IN (
+           SELECT o.id FROM order_lines l JOIN pools p ON p.id = l.pool_id
+             JOIN pools o ON o.id = p.id OR o.variant_id = p.variant_id AND o.flash_sale_id IS NULL
+            WHERE l.order_id = $1)
+     ORDER BY id FOR NO KEY UPDATE"""
+
+_LOCK_ATTEMPT: Final = "SELECT FROM payment_attempts WHERE id = $1 ORDER BY line FOR NO KEY UPDATE"
+
+_LOCK_ORDER: Final = "SELECT id FROM orders WHERE id = $1 FOR NO KEY UPDATE"
+
+_READ: Final = """
+    SELECT o.state, o.total_minor, o.currency, o.shipped_at IS NOT NULL AS shipped,
+           (SELECT coalesce(sum(amount_minor), 0)::bigint FROM refunds r
+             WHERE r.order_id = o.id AND r.state <> 'refused') AS refunded_minor,
+           (SELECT jsonb_agg(jsonb_build_array(l.line, l.quantity - l.returned)) FROM order_lines l
+             WHERE l.order_id = o.id) AS units
+      FROM orders o WHERE o.id = $1"""
+
+# The units go back to the pool and to the buyer's limit. A sale's pool that is closed has given its own back already,
+# so these go where those went.
+_RETURN: Final = """
+    WITH line AS (
+        UPDATE order_lines l SET returned = l.returned + t.quantity
+          FROM unnest($2::int[], $3::int[], $4::text[]) AS t (line, quantity, id)
+         WHERE l.order_id = $1 AND l.line = t.line RETURNING t.id, l.line, l.pool_id, t.quantity
+    ), given AS (
+        SELECT l.id, l.line, l.pool_id, l.quantity, o.account_id, p.variant_id, p.closed_at, p.epoch
+          FROM line l JOIN pools p ON p.id = l.pool_id JOIN orders o ON o.id = $1
+    ), noted AS (
+        INSERT INTO unit_returns (id, order_id, line, pool_id, account_id, quantity, epoch)
+        SELECT id, $1, line, pool_id, account_id, quantity, epoch FROM given
+    ), told AS (
+        INSERT INTO outbox (topic, subject) SELECT 'units.returned', id FROM given
+    ), buyer AS (
+        UPDATE pool_buyers b SET sold = b.sold - g.units
+          FROM (SELECT pool_id, account_id, sum(quantity)::int AS units FROM given GROUP BY 1, 2) g
+         WHERE b.pool_id = g.pool_id AND b.account_id = g.account_id
+    ), changed AS (
+        SELECT pool_id AS id, quantity AS units, CASE WHEN closed_at IS NULL THEN 0 ELSE -quantity END AS allotted
+          FROM given
+         UNION ALL
+        SELECT o.id, 0, g.quantity FROM given g JOIN pools o ON o.variant_id = g.variant_id AND o.flash_sale_id IS NULL
+         WHERE g.closed_at IS NOT NULL
+    )
+    UPDATE pools p SET sold = p.sold - c.units, allotment = p.allotment + c.allotted
+      FROM (SELECT id, sum(units)::int AS units, sum(allotted)::int AS allotted FROM changed GROUP BY id) c
+     WHERE p.id = c.id"""
+
+_CHANGE_ATTEMPT: Final = """
+    UPDATE payment_attempts SET state = $2, updated_at = now() WHERE id = $1 AND state = $3 RETURNING id"""
+
+_CANCEL: Final = """
+    WITH cancelled AS (
+        UPDATE orders SET state = $2, cancelled_at = now() WHERE id = $1 RETURNING id, total_minor, currency
+    ), posted AS (
+        INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
+        SELECT id, 'cancelled', 'owed', 'authorised', total_minor, currency, now() FROM cancelled
+    )
+    INSERT INTO outbox (topic, subject) SELECT 'order.cancelled', id FROM cancelled"""
+
+_NOTE: Final = "INSERT INTO outbox (topic, subject) VALUES ($1, $2)"
+
+_ASK_REFUND: Final = """
+    WITH asked AS (
+        INSERT INTO refunds (id, order_id, amount_minor, currency, by_account_id, idempotency_key, body_hash)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
+    )
+    INSERT INTO outbox (topic, subject) SELECT 'refund', id FROM asked"""
+
+_SET_STATE: Final = "UPDATE orders SET state = $2 WHERE id = $1"
+
+_DONE: Final = """
+    WITH done AS (
+        UPDATE refunds SET state = 'done', decided_at = now() WHERE id = $1 AND state = 'asked'
+        RETURNING id, order_id, amount_minor, currency
+    ), posted AS (
+        INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
+        SELECT order_id, 'refunded ' || id, 'owed', 'captured', amount_minor, currency, now() FROM done
+    )
+    INSERT INTO outbox (topic, subject) SELECT 'order.refunded', order_id FROM done"""
+
+_REFUSE: Final = "UPDATE refunds SET state = 'refused', decided_at = now() WHERE id = $1 AND state = 'asked'"
+
+# Captured after it was given up, and given back: both are booked, and nothing is left on any account.
+_POST_BACK: Final = """
+    INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
+    SELECT a.id, t.event, t.debit, t.credit, a.amount_minor, a.currency, now()
+      FROM payment_attempts a,
+           (VALUES ('captured', 'captured', 'authorised'), ('given back', 'authorised', 'captured'))
+               AS t (event, debit, credit)
+     WHERE a.id = $1 AND a.line = 1 ON CONFLICT DO NOTHING"""
+
+
+async def lock_order(connection: Any, order: str) -> OrderFacts | None:
+    """Locks the order's pools, its payment and the order, then reads it; None when there is none."""
+    await connection.execute(_LOCK_POOLS, order)
+    await connection.execute(_LOCK_ATTEMPT, order)
+    if await connection.fetchval(_LOCK_ORDER, order) is None:
+        return None
+    row = await connection.fetchrow(_READ, order)
+    return OrderFacts(
+        id=order,
+        state=OrderState(row["state"]),
+        total_minor=row["total_minor"],
+        refunded_minor=row["refunded_minor"],
+        currency=row["currency"],
+        shipped=row["shipped"],
+        units=dict(row["units"]),
+    )
+
+
+async def undo_order(connection: Any, order: OrderFacts, event: AttemptEvent) -> bool:
+    """The order, whose money was never captured, is cancelled, all its units return. False: it was captured or undone
+    meanwhile. The caller holds `lock_order`.
+    """
+    after = change_attempt(AttemptState.COMMITTED, event)
+    if await connection.fetchval(_CHANGE_ATTEMPT, order.id, after, AttemptState.COMMITTED) is None:
+        return False
+    await connection.execute(_CANCEL, order.id, change_order(OrderState.AUTHORISED, OrderEvent.CANCEL))
+    if after is AttemptState.VOIDING:
+        await connection.execute(_NOTE, "void", order.id)
+    await return_units(connection, order.id, order.units)
+    return True
+
+
+async def return_units(connection: Any, order: str, units: Mapping[int, int]) -> None:
+    """Brings units back, by line. The caller holds `lock_order`."""
+    back = {line: quantity for line, quantity in units.items() if quantity}
+    if back:
+        ids = [clock.new_id() for _ in back]
+        await connection.execute(_RETURN, order, list(back), list(back.values()), ids)
+
+
+async def write_refund(
+    connection: Any, order: OrderFacts, refund: str, amount_minor: int, *, by: str, key: str, body_hash: bytes
+) -> None:
+    """Asks for money back. An order of which nothing is left is refunded. The caller holds `lock_order`."""
+    await connection.execute(_ASK_REFUND, refund, order.id, amount_minor, order.currency, by, key, body_hash)
+    if amount_minor == order.refundable_minor:
+        await connection.execute(_SET_STATE, order.id, change_order(OrderState.PAID, OrderEvent.REFUND))
+
+
+async def end_refund(connection: Any, order: OrderFacts, refund: str, *, given: bool) -> None:
+    """What the provider decided. The caller holds `lock_order`."""
+    if given:
+        await connection.execute(_DONE, refund)
+        return
+    await connection.execute(_REFUSE, refund)
+    if order.state is OrderState.REFUNDED:
+        await connection.execute(_SET_STATE, order.id, change_order(order.state, OrderEvent.REFUSE_REFUND))
+
+
+async def post_given_back(connection: Any, attempt: str) -> None:
+    """Books a capture that came after the payment was given up, and its way back. Once, however often it is asked."""
+    await connection.execute(_POST_BACK, attempt)

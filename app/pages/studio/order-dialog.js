@@ -1,0 +1,63 @@
+// One order, opened by the shop: refund all or a part, put units back on the shelf, cancel, mark as shipped.
+// Owns the dialog and its calls; what is allowed the server decides.
+
+import { newKey, post, segment } from "../shared/api.js";
+import { confirmDialog, openDialog } from "../shared/dialog.js";
+import { busy, el, say, show } from "../shared/dom.js";
+import { money, parseMinor, plainAmount } from "../shared/money.js";
+import { toast } from "../shared/toast.js";
+
+/** Opens the dialog of `order`; `changed(order)` gets the order as it is after each act. */
+export function openOrder(order, shop, changed) {
+  const path = `/api/shops/${segment(shop)}/orders/${segment(order.id)}`;
+  const rest = order.total_minor - (order.refunded_minor ?? 0);
+  const error = el("p", { class: "error", role: "alert", hidden: true });
+  const amount = el("input", { class: "input", id: "refund-amount", inputmode: "decimal", value: plainAmount(rest, order.currency) });
+  const back = order.lines.map((line) => el("input", { class: "input", type: "number", min: 0, max: line.quantity - (line.returned ?? 0), value: 0, step: 1, data: { back: "" } }));
+  const refund = el("button", { type: "submit", class: "button primary", id: "refund" }, "Refund");
+  const ship = el("button", { type: "button", class: "button", id: "ship" }, "Mark as shipped");
+  const cancel = el("button", { type: "button", class: "button danger", id: "cancel-order" }, "Cancel order");
+  const form = el("form", { class: "stack" },
+    el("p", { class: "row between" }, el("span", {}, order.buyer), el("strong", { class: "numbers" }, money(order.total_minor, order.currency))),
+    order.refunded_minor ? el("p", { class: "soft" }, `${money(order.refunded_minor, order.currency)} given back.`) : null,
+    el("label", { class: "field" }, el("span", {}, `Give back (${order.currency})`), amount),
+    order.lines.map((line, n) => el("label", { class: "field" }, el("span", {}, `Back on the shelf: ${line.title}, of ${line.quantity}`), back[n])),
+    error, el("div", { class: "row end" }, order.shipped ? null : ship, order.shipped ? null : cancel, refund));
+  const { dialog } = openDialog({ title: `Order ${order.id}`, body: form, className: "small" });
+  let key = newKey();
+
+  const act = (button, work, done) => busy(button, async () => {
+    show(error, false);
+    try {
+      changed(await work());
+      toast(done, "good");
+      dialog.close();
+    } catch (problem) {
+      // Until it is known whether it happened, trying again is the same request.
+      if (problem.code !== "offline") key = newKey();
+      say(error, problem.message);
+      show(error, true);
+      if (!problem.code) throw problem;
+    }
+  });
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const minor = parseMinor(amount.value, order.currency);
+    if (minor === null) {
+      say(error, `Write an amount in ${order.currency}.`);
+      show(error, true);
+      return;
+    }
+    const units = back.map((input, n) => ({ line: n + 1, quantity: Number(input.value) })).filter((one) => one.quantity > 0);
+    act(refund, async () => {
+      await post(`${path}/refunds`, { amount_minor: minor, currency: order.currency, units }, key);
+      return { ...order, refunded_minor: order.total_minor - rest + minor, state: minor === rest ? "refunded" : order.state };
+    }, `${money(minor, order.currency)} is on its way back.`);
+  });
+  ship.addEventListener("click", () => act(ship, () => post(`${path}/ship`), "Marked as shipped."));
+  cancel.addEventListener("click", async () => {
+    const sure = await confirmDialog({ title: "Cancel this order?", text: "The money goes back to the buyer, the units to the shelf.", yes: "Cancel the order", danger: true });
+    if (sure) act(cancel, () => post(`${path}/cancel`), "The order is cancelled.");
+  });
+}
