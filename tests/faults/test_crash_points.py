@@ -138,3 +138,41 @@ async def test_a_purchase_survives_a_kill_right_after(point, pg, pg_url, valkey,
         assert sorted(acknowledged) == sorted(row["id"] for row in rows)
         assert 1 <= len(rows) <= UNITS
         await world.check(pool)
+
+
+async def cut_off(child: Child, secret: str, key: str, body: bytes, happened) -> None:
+    """Sends the request through a connection that is cut once `happened`, before anything of the reply is read."""
+    port = int(child.base_url.rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST /api/orders HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {secret}\r\n"
+    head += f"Idempotency-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    await eventually(happened, START_GUARD_S, "the order is committed")
+    writer.transport.abort()
+
+
+async def test_an_order_whose_reply_was_lost_is_told_again_and_charged_once(pg, pg_url, valkey, valkey_url, tmp_path):
+    child = Child("hold", tmp_path, pg_url, valkey_url)
+    child.died.touch()  # this one lives
+    async with open_world(pg, valkey) as world, httpx.AsyncClient(timeout=10) as http:
+        pool = (await world.sale(1))["pool"]
+        buyer, key = await world.buyer(), clock.new_id()
+        hold = await world.held(buyer, pool)
+        body = f'{{"hold": "{hold}", "method": "works"}}'.encode()
+
+        async def committed() -> bool:
+            return await pg.fetchval("SELECT EXISTS (SELECT FROM orders WHERE account_id = $1)", buyer.account)
+
+        try:
+            await child.start(http)
+            await cut_off(child, buyer.secret, key, body, committed)
+            headers = {"Authorization": f"Bearer {buyer.secret}", "Idempotency-Key": key}
+            headers["Content-Type"] = "application/json"
+            again = await http.post(child.base_url + "/api/orders", content=body, headers=headers)
+        finally:
+            child.stop()
+        assert again.status_code == 201, again.text
+        ids = [row["id"] for row in await pg.fetch("SELECT id FROM orders WHERE account_id = $1", buyer.account)]
+        assert ids == [again.json()["id"]]
+        await world.settle_all()
+        await world.check(pool)
