@@ -118,7 +118,7 @@ FAULTS = {
     "extending shortens": ("math.max(hold[EXPIRES], ", "math.min(hold[EXPIRES], "),
     "extended for ever": ("math.min(now + for_ms, hold[GRANTED] + total_max_ms)", "now + for_ms"),
     "another person gives it back": ("(person ~= '' and hold[PERSON] ~= person)", "false"),
-    "sold twice": ("hold[STATE] == 'confirmed' or hold[STATE] == 'restocked'", "hold[STATE] == 'restocked'"),
+    "sold twice": ("if hold[STATE] == 'confirmed' then", "if false then"),
     "clearing forgets this batch": ("    write_holds()  -- those of this batch are meant too\n", ""),
     "a payment's hold is cleared": ("        if hold[ATTEMPT] == '' then\n", "        if true then\n"),
 }
