@@ -32,8 +32,14 @@ def routes(parts: RoomParts) -> list[WebSocketRoute]:
 
 
 def loops(parts: RoomParts) -> list[Loop]:
-    """The web role's: presence reports, sockets of ended sessions. The worker role's: the sum of presence."""
+    """The web role's: presence reports, sockets of ended sessions and of former staff. The worker role's: the sum of
+    presence.
+    """
     found = [sum_loop(parts.bus.valkey)]
     if parts.hub is not None and parts.socket is not None:
-        found += [report_loop(parts.hub), Loop("ended sessions", ENDED_PERIOD_S, parts.socket.close_ended, where="web")]
+        found += [
+            report_loop(parts.hub),
+            Loop("ended sessions", ENDED_PERIOD_S, parts.socket.close_ended, where="web"),
+            Loop("former staff", ENDED_PERIOD_S, parts.socket.dismiss_staff, where="web"),
+        ]
     return found

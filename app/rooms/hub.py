@@ -17,6 +17,7 @@ from redis.asyncio.client import PubSub
 from app import clock
 from app.outage import EXTERNAL, is_outage
 from app.person import Person
+from app.rooms.bus import is_staff
 from app.rooms.figures import Tally
 from app.rooms.frames import hint_body, text_frame
 from app.rooms.keys import channel_of
@@ -146,6 +147,15 @@ class Hub:
         if not theirs:
             self._people.pop(viewer.person.id, None)
 
+    def staff(self) -> list[list[Viewer]]:
+        """The sockets of the staff rooms, those of one person in one show together."""
+        found: dict[tuple[str, str], list[Viewer]] = {}
+        for person, theirs in self._people.items():
+            for viewer in theirs:
+                if is_staff(viewer.room.name):
+                    found.setdefault((viewer.show, person), []).append(viewer)
+        return list(found.values())
+
     def sessions(self) -> dict[str, list[Viewer]]:
         """The sockets of each sign-in session."""
         found: dict[str, list[Viewer]] = {}
@@ -224,10 +234,10 @@ class Hub:
                     viewer.hint(frame)
         else:
             assert isinstance(news, StandingChanged)
-            self._ask_again(tracked.room.name, news.person)
+            self._ask_again(tracked.room, news.person)
 
-    def _ask_again(self, show: str, person: str) -> None:
-        viewers = [viewer for viewer in self._people.get(person, ()) if viewer.show == show]
+    def _ask_again(self, room: LocalRoom, person: str) -> None:
+        viewers = [viewer for viewer in self._people.get(person, ()) if viewer.room is room]
         if viewers and self.standings is not None:
             self._spawn(self._until_done(lambda: self._standings_of(viewers)))
 

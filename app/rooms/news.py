@@ -6,7 +6,7 @@
     o <epoch>                                                      the room was opened again
     r <sums>                                                       reactions by kind, kept by nobody
     u <person> <hint>                                              a hint for one person
-    s <person>                                                     that person's standing in the show changed
+    s <person>                                                     that person's standing changed, said in both rooms
 Events, values and hints are JSON that nobody decodes on the way from the feature to the page.
 """
 

@@ -185,6 +185,11 @@ class RoomSocket:
             for session in ended:
                 self.sign_out(sessions[session])
 
+    async def dismiss_staff(self) -> None:
+        """Closes sockets of the staff rooms whose person is no staff any more, unheard while the bus was away."""
+        for viewers in self.hub.staff():
+            await self.ask_again(viewers)
+
     # What the hub asks of us.
 
     async def ask_again(self, viewers: list[Viewer]) -> None:

@@ -25,6 +25,7 @@ from app.rooms.bus import (
     Story,
     TooFast,
     show_of,
+    staff_room,
 )
 from app.rooms.keys import channel_of, keys_of, room_script
 from app.rooms.opening import Memory, Remembered, give_back, open_room
@@ -196,8 +197,9 @@ class ValkeyRooms:
         await self._publish(show, b"u " + person.encode() + b" " + encode(hint))
 
     async def standing_changed(self, show: str, person: str) -> None:
-        """Makes the person's open sockets of the show ask for their rights again."""
-        await self._publish(show, b"s " + person.encode())
+        """Makes the person's open sockets of the show ask for their rights again, whichever room they are in."""
+        for room in (show, staff_room(show)):  # a worker listens to those only that somebody joined there
+            await self._publish(room, b"s " + person.encode())
 
     async def _publish(self, room: str, message: bytes) -> None:
         await _publish(self.valkey, (keys_of(room).head,), (channel_of(room), message))

@@ -113,6 +113,28 @@ async def test_sign_out_and_a_lost_standing_act_on_open_sockets(valkey, direct):
         assert (await public.closed())[0] == 4001
 
 
+async def test_a_lost_standing_acts_where_the_worker_has_nobody_in_the_public_room(valkey, direct):
+    """It was said in the public room alone, which a worker with staff only does not listen to."""
+    async with room_server(valkey, direct=direct) as server, server.joined("show1/staff", "mo") as staff:
+        server.people.standings.pop("mo")
+        await server.bus.standing_changed("show1", "mo")
+        assert (await staff.closed())[0] == 4003
+
+
+async def test_a_standing_that_was_lost_unheard_is_found_and_the_staff_socket_closed(valkey, direct):
+    """Who was dismissed while Valkey was away went on reading what is for staff."""
+    async with (
+        room_server(valkey, direct=direct) as server,
+        server.joined("show1/staff", "mo") as former,
+        server.joined("show1/staff", "hana") as host,
+    ):
+        server.people.standings.pop("mo")
+        await server.door.dismiss_staff()
+        assert (await former.closed())[0] == 4003
+        await host.send({"op": "echo.staff", "id": "1", "text": "still in"})
+        assert (await host.frame())["text"] == "still in"
+
+
 @pytest.mark.parametrize("ends_by", ["sign-out", "the peer's going"])
 async def test_a_socket_that_ends_while_its_join_is_prepared_leaves_nothing_behind(valkey, direct, ends_by):
     """The join reply was written into a session that had ended, which broke the server's task."""
