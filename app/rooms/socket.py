@@ -6,7 +6,7 @@ What is written after that is the room's business; commands are the stay's, and 
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -31,6 +31,9 @@ from app.rooms.sources import Identity, MeSource
 from app.rooms.stay import Stay, text_of
 from app.rooms.viewer import Viewer
 from app.rooms.wire import EXTENSION, TaskWire, Wire
+
+ME_TRIES_MAX: Final = 5
+"""How often `me` is asked for one join, while the person is told one thing after the other."""
 
 _log = structlog.get_logger("hawker.rooms")
 
@@ -147,7 +150,7 @@ class RoomSocket:
         taken_over = False
         try:
             await self._look_again(viewer)
-            me = await self._me(viewer)
+            me = await self._me_of_now(viewer)
             if viewer.session.phase is Phase.JOINING:
                 room.join(viewer, join.epoch, join.since, me)
                 taken_over = wire.take_over(stay)
@@ -167,6 +170,15 @@ class RoomSocket:
             raise Refused(closes.SIGN_IN, "signed out")
         if viewer.standing is not Standing.VIEWER:
             await self.ask_again([viewer])
+
+    async def _me_of_now(self, viewer: Viewer) -> Mapping[str, Any]:
+        """`me`, asked again when the person was told something meanwhile that may not be in it yet."""
+        for _ in range(ME_TRIES_MAX):
+            viewer.missed_hint = False
+            me = await self._me(viewer)
+            if not viewer.missed_hint:
+                break
+        return me
 
     async def _me(self, viewer: Viewer) -> Mapping[str, Any]:
         person = viewer.person

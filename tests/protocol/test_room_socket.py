@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from app.person import Standing
 from app.rooms.bus import staff_room
-from tests.protocol.room_server import Number, Words, room_server
+from tests.protocol.room_server import Client, Number, Words, room_server
 from tests.waiting import eventually_true
 
 pytestmark = pytest.mark.parametrize("direct", [True, False], ids=["direct wire", "task wire"])
@@ -152,6 +153,23 @@ async def test_a_socket_that_ends_while_its_join_is_prepared_leaves_nothing_behi
         async with server.joined(who="bob") as viewer:
             assert viewer.reply["me"]["asked"] == ["show1", "bob"]
             assert len(server.hub._rooms["show1"].room.viewers) == 1
+
+
+async def test_what_a_person_is_told_while_their_join_is_prepared_is_in_the_join_reply(valkey, direct):
+    """A hint to who had not joined yet was dropped, and `me` had been asked before it."""
+    async with room_server(valkey, direct=direct) as server:
+        server.stage.tell_me.clear()
+        async with server.dial("show1", "mo") as connection:
+            client = Client(connection)
+            await client.send({"op": "join"})
+            await asyncio.wait_for(server.stage.asked_me.wait(), 5)
+            server.people.standings["mo"] = Standing.VIEWER
+            await server.bus.standing_changed("show1", "mo")
+            (viewer,) = server.hub._people["mo"]
+            await eventually_true(lambda: viewer.standing is Standing.VIEWER)
+            server.stage.tell_me.set()
+            assert (await client.frame())["joined"]["me"]["standing"] == "viewer"
+            assert not viewer.missed_hint
 
 
 async def test_a_session_that_ended_during_the_admission_does_not_get_in(valkey, direct):
