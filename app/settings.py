@@ -47,6 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     media_address: str = ""  # empty: the address on which the request arrived
     media_port: int = 0  # UDP; 0: the same number as `port`
     media_control_url: str = ""  # how the web role reaches the media role; empty: a unix socket in data_dir
+    turn_urls: tuple[str, ...] = ()  # offered to clients that cannot reach us by UDP
+    turn_secret: str = ""  # shared with the TURN server
     allowed_origins: tuple[str, ...] = ()  # beside the request's own host
     trusted_proxies: tuple[str, ...] = ()
     hold_ttl_s: int = 120
@@ -98,6 +100,8 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
         media_address=env.get("MEDIA_ADDRESS", ""),
         media_port=_number(env, "MEDIA_PORT", port, 1, 65535),
         media_control_url=env.get("MEDIA_CONTROL_URL", ""),
+        turn_urls=_words(env, "TURN_URLS"),
+        turn_secret=env.get("TURN_SECRET", ""),
         allowed_origins=_words(env, "ALLOWED_ORIGINS"),
         trusted_proxies=_words(env, "TRUSTED_PROXIES"),
         hold_ttl_s=_number(env, "HOLD_TTL_S", 120, 1, 3600),
@@ -110,6 +114,7 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
     )
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise SettingError("TLS_CERT and TLS_KEY go together: set both or none")
+    _check_turn(settings)
     _check_files(settings)
     _check_addresses(settings)
     _check_scheme("MEDIA_CONTROL_URL", settings.media_control_url, "http://", "unix:")
@@ -152,6 +157,14 @@ def _stripe(env: Mapping[str, str]) -> StripeSettings | None:
 def _check_scheme(name: str, url: str, *schemes: str) -> None:
     if url and not url.startswith(schemes):
         raise SettingError(f"{name} should begin with {' or '.join(schemes)}")
+
+
+def _check_turn(settings: Settings) -> None:
+    for url in settings.turn_urls:
+        if not url.startswith(("turn:", "turns:", "stun:")) or not url.isascii() or set(url) & set('<>"\\'):
+            raise SettingError(f"TURN_URLS should be like turn:turn.example:3478?transport=tcp: {url!r}")
+    if any(url.startswith("turn") for url in settings.turn_urls) and not settings.turn_secret:
+        raise SettingError("TURN_URLS needs TURN_SECRET, the server's static-auth-secret")
 
 
 def _check_files(settings: Settings) -> None:

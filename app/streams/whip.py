@@ -16,6 +16,7 @@ from app.streams.media_parts import Media
 from app.streams.relay.publish_rules import ACCOUNT, STREAM_KEY, SYNTHETIC
 from app.streams.relay.wire import NewSession, SessionSeen, Trickled, TrickleTaken
 from app.streams.synthetic_key import DEMO_SHOW, synthetic_key
+from app.streams.turn_rules import ice_server_links
 
 SDP_TYPE: Final = "application/sdp"
 FRAGMENT_TYPE: Final = "application/trickle-ice-sdpfrag"
@@ -111,7 +112,10 @@ async def _open(media: Media, call: Call, kind: str, owner: str) -> Reply | Refu
     if isinstance(made, Refusal):
         return made
     place = "whip" if kind == "publish" else "whep"
-    return Reply(made.sdp.encode(), 201, {"Location": f"/{place}/{show}/{made.id}", "ETag": made.etag}, SDP_TYPE)
+    headers = {"Location": f"/{place}/{show}/{made.id}", "ETag": made.etag}
+    settings = media.settings
+    links = ice_server_links(settings.turn_urls, settings.turn_secret, name=made.id[:6], now_ms=call.now_ms)
+    return Reply(made.sdp.encode(), 201, {**headers, **({"Link": links} if links else {})}, SDP_TYPE)
 
 
 def _addresses(media: Media, call: Call) -> tuple[str, ...]:

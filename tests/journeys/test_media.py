@@ -109,3 +109,39 @@ async def test_a_viewer_that_came_too_early_sees_the_show_begin(site: MediaSite,
     await publish(host, show, key)
     await site.pg.execute("UPDATE shows SET state = 'live' WHERE id = $1", show)
     await viewer.wait_for_function("player.state === 'playing'")
+
+
+async def test_who_gets_no_connection_tries_again_by_the_turn_servers_that_the_answer_named(
+    site: MediaSite, browser: Browser
+):
+    show, key = await site.show()
+    host, viewer = await open_page(browser, site), await open_page(browser, site)
+    await publish(host, show, key)
+
+    async def behind_a_firewall(route) -> None:
+        if route.request.method != "POST":
+            await route.continue_()
+            return
+        answer = await route.fetch()
+        link = '<turn:127.0.0.1:9>; rel="ice-server"; username="u"; credential="c"; credential-type="password"'
+        body = (await answer.text()).replace(f" {site.settings.media_port} typ host", " 9 typ host")
+        await route.fulfill(response=answer, body=body, headers={**answer.headers, "link": link})
+
+    await viewer.route("**/whep/**", behind_a_firewall)
+    await viewer.evaluate(
+        """(show) => {
+          const Plain = RTCPeerConnection;
+          globalThis.asked = [];
+          globalThis.RTCPeerConnection = class extends Plain {
+            constructor(config) { super(config); asked.push(config.iceServers); }
+          };
+          globalThis.player = new Player(video, { endpoint: `/whep/${show}` });
+          player.start();
+        }""",
+        show,
+    )
+    await viewer.wait_for_function("asked.length >= 2")
+    assert await viewer.evaluate("asked.slice(0, 2)") == [
+        [],
+        [{"urls": "turn:127.0.0.1:9", "username": "u", "credential": "c"}],
+    ]

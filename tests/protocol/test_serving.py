@@ -107,6 +107,8 @@ def test_a_role_alone_without_servers_says_what_it_needs():
         ({"DATABASE_URL": "nonsense"}, "DATABASE_URL should begin with postgresql://"),
         ({"REDIS_URL": "localhost:6379"}, "REDIS_URL should begin with redis://"),
         ({"TRUSTED_PROXIES": "10.0.0.0/8 caddy"}, "TRUSTED_PROXIES should be addresses or networks: 'caddy'"),
+        ({"TURN_URLS": "https://turn.example"}, "TURN_URLS should be like turn:turn.example:3478"),
+        ({"TURN_URLS": "turn:turn.example"}, "TURN_URLS needs TURN_SECRET"),
         ({"MEDIA_ADDRESS": "shop.example"}, "MEDIA_ADDRESS should be an IPv4 address"),
         ({"MEDIA_CONTROL_URL": "media:8001"}, "MEDIA_CONTROL_URL should begin with http://"),
         ({"TLS_CERT": "/none/cert.pem", "TLS_KEY": "/none/key.pem"}, "TLS_CERT is /none/cert.pem, which cannot"),

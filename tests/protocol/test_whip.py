@@ -1,5 +1,9 @@
 """WHIP and WHEP over HTTP: a test for each line of the endpoint and session rules, with real offers."""
 
+import base64
+import hmac
+import time
+
 import pytest
 
 from app.http.credentials import SESSION_COOKIE, csrf_token
@@ -323,3 +327,28 @@ async def test_asking_ending_and_trickling_are_rate_limited_and_looking_is_not(s
         assert answer.headers["Retry-After"] == "1"
         assert answer.headers["Access-Control-Allow-Origin"] == "*", "the page can read when to come back"
     assert (await site.http.get(f"/whep/{show}")).is_success
+
+
+TURN = ("turn:turn.example:3478?transport=udp", "turns:turn.example:5349?transport=tcp")
+
+
+async def test_where_turn_is_configured_an_answer_names_it_with_credentials_that_end(pg, valkey):
+    async with media_site(pg, valkey, turn_urls=TURN, turn_secret="shared") as site:
+        show, key = await site.show()
+        publisher = Publisher(site.http)
+        answer = await publisher.publish(show, key)
+        links = answer.headers["Link"].split(", ")
+        assert [link.partition(";")[0] for link in links] == [f"<{url}>" for url in TURN]
+        for link in links:
+            _, *parameters = link.split("; ")
+            values = dict(parameter.split("=", 1) for parameter in parameters)
+            username, credential = values["username"].strip('"'), values["credential"].strip('"')
+            assert values["rel"] == '"ice-server"'
+            assert values["credential-type"] == '"password"'
+            assert 0 < int(username.partition(":")[0]) - time.time() < 2 * 3_600
+            assert credential == base64.b64encode(hmac.digest(b"shared", username.encode(), "sha1")).decode()
+            assert publisher.session.rpartition("/")[2] not in username, "the session's URL is a capability"
+        refused = await Publisher(site.http).publish(show, "nonsense")
+        plain = await site.http.options(f"/whip/{show}")
+        assert not any("Link" in one.headers for one in (refused, plain))
+        await publisher.peer.close()

@@ -29,6 +29,7 @@ const RETRY_MAX_MS = 8000;
 const REQUEST_TIMEOUT_MS = 10000;
 const CONNECT_TIMEOUT_MS = 10000;
 const GOODBYE_TIMEOUT_MS = 1500;
+const RELAY_AFTER_MS = 3000; // a server named TURN servers, and nothing else got through so far
 const LOST_AFTER_MS = 2500; // "disconnected" may heal by itself; after this long a new session is quicker
 const STALLED_MS = 2000;
 const LOOK_EVERY_MS = 500;
@@ -44,6 +45,7 @@ export class Player extends EventTarget {
   #state = "stopped";
   #retries = 0;
   #timers = new Set();
+  #iceServers = []; // what the last answer named: for the next try, as its own gathering was over by then
   #lastBytes = null;
   #onOnline = () => { if (this.#state === "waiting") this.#begin(); };
 
@@ -122,7 +124,7 @@ export class Player extends EventTarget {
     await this.#leave();
     if (run !== this.#run) return;
     this.#say("connecting", "start");
-    const peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+    const peer = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
     this.#peer = peer;
     const stream = new MediaStream();
     for (const kind of ["video", "audio"]) peer.addTransceiver(kind, { direction: "recvonly" });
@@ -141,7 +143,9 @@ export class Player extends EventTarget {
       await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
       trickled.sendTo(answer, this.#headers);
       this.#watch(run);
-      this.#after(CONNECT_TIMEOUT_MS, () => {
+      const untried = answer.iceServers.length && !this.#iceServers.length;
+      this.#iceServers = answer.iceServers;
+      this.#after(untried ? RELAY_AFTER_MS : CONNECT_TIMEOUT_MS, () => {
         if (run === this.#run && this.#state === "connecting" && peer.connectionState !== "connected") {
           this.#again(run, "no connection");
         }
@@ -164,6 +168,7 @@ export class Player extends EventTarget {
       sdp: await response.text(),
       session: new URL(response.headers.get("Location"), response.url).href,
       etag: response.headers.get("ETag"),
+      iceServers: iceServers(response),
     };
   }
 
@@ -292,6 +297,17 @@ export class Refused extends Error {
     if (Number.isFinite(after_s)) this.retry_ms = Math.max(200, after_s * 1000);
     this.response = response;
   }
+}
+
+/** The servers of an answer's Link header (RFC 9725, 4.6), as RTCPeerConnection takes them. */
+export function iceServers(response) {
+  const servers = [];
+  for (const [, url, rest] of (response.headers.get("Link") ?? "").matchAll(/<([^>]+)>([^<]*)/g)) {
+    const value = (name) => rest.match(new RegExp(`;\\s*${name}="([^"]*)"`))?.[1];
+    if (value("rel") !== "ice-server") continue;
+    servers.push({ urls: url, username: value("username"), credential: value("credential") });
+  }
+  return servers;
 }
 
 /**

@@ -23,12 +23,14 @@
  *          clicked; "taken over", somebody else publishes now)
  */
 
-import { Refused, Trickle } from "./player.js";
+import { Refused, Trickle, iceServers } from "./player.js";
 
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 5000;
 const REQUEST_TIMEOUT_MS = 10000;
 const GOODBYE_TIMEOUT_MS = 1500;
+const CONNECT_TIMEOUT_MS = 10000;
+const RELAY_AFTER_MS = 3000; // see player.js
 const LOST_AFTER_MS = 2500;
 const VIDEO = { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } };
 const AUDIO = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
@@ -46,6 +48,7 @@ export class Publisher extends EventTarget {
   #state = "idle";
   #retries = 0;
   #timers = new Set();
+  #iceServers = []; // see player.js
   #lastBytes = null;
 
   constructor({ endpoint, headers = {} }) {
@@ -128,7 +131,7 @@ export class Publisher extends EventTarget {
     await this.#leave();
     if (run !== this.#run) return;
     this.#say("connecting", "start");
-    const peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
+    const peer = new RTCPeerConnection({ iceServers: this.#iceServers, bundlePolicy: "max-bundle" });
     this.#peer = peer;
     for (const track of this.#stream.getTracks()) {
       const init = { direction: "sendonly", streams: [this.#stream] };
@@ -147,6 +150,11 @@ export class Publisher extends EventTarget {
       this.#session = answer.session;
       await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
       trickled.sendTo(answer, this.#headers);
+      const untried = answer.iceServers.length && !this.#iceServers.length;
+      this.#iceServers = answer.iceServers;
+      this.#after(untried ? RELAY_AFTER_MS : CONNECT_TIMEOUT_MS, () => {
+        if (run === this.#run && peer.connectionState !== "connected") this.#again(run, "no connection");
+      });
     } catch (error) {
       if (run !== this.#run) return;
       if (error instanceof Refused) {
@@ -176,6 +184,7 @@ export class Publisher extends EventTarget {
       sdp: await response.text(),
       session: new URL(response.headers.get("Location"), response.url).href,
       etag: response.headers.get("ETag"),
+      iceServers: iceServers(response),
     };
   }
 
