@@ -22,6 +22,7 @@ from pylibsrtp._binding import ffi as srtp_ffi
 from pylibsrtp._binding import lib as srtp
 
 from app.streams.relay.fan import Peer
+from app.streams.relay.limits import RUN_MAX
 from app.streams.relay.udp import Address, UdpPort
 
 BATCH: Final = 64
@@ -200,19 +201,15 @@ class Batch:
             self._send(plan.messages + start, chunk.lines[start : start + count], run, statuses)
 
     def burst(self, line: Line, packets: Sequence[bytes]) -> None:
-        """Many packets of any length to one line, in order."""
-        for start in range(0, len(packets), BATCH):
-            some = packets[start : start + BATCH]
-            chunk = self._burst
-            while len(chunk.lines) > len(some):
-                chunk.pop()
-            for place, packet in enumerate(some):
-                chunk.put(place, line)
-                self.parts[place].base, self.parts[place].size = self._slots[place], len(packet)
-                srtp_ffi.memmove(self._slots[place], packet, len(packet))
-            plan = chunk.plan(1)
-            statuses = list(map(srtp.srtp_protect, plan.keys, self._slots, self._sizes))
-            self._send(plan.messages, chunk.lines, 1, statuses)
+        """Many packets of any length to one line, in order and in runs."""
+        self._burst.put(0, line)
+        start = 0
+        while start < len(packets):
+            end, size = start + 1, len(packets[start])
+            while end < len(packets) and end - start < RUN_MAX and len(packets[end - 1]) == size >= len(packets[end]):
+                end += 1
+            self.fan(packets[start:end], self._burst)
+            start = end
 
     def _layout(self, size: int, last: int, run: int) -> bytes:
         """The iovecs of runs of packets of `size` bytes, the last one of `last`; ready to be copied."""
