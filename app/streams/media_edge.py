@@ -5,6 +5,7 @@ no cookie of ours works from there (app/http/edge.py), only a bearer that its pa
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -21,6 +22,7 @@ from app.streams.media_control import MediaControl, StreamWatch
 from app.streams.media_parts import Media
 from app.streams.relay.callers import caller_of
 from app.streams.relay.limits import FRAGMENT_BYTES_MAX, SDP_BYTES_MAX
+from app.streams.stream_stats import StreamStats, read_stream
 
 STREAM_LOOK_S: Final = 3.0
 _CORS: Final = {
@@ -146,7 +148,15 @@ def endpoints(media: Media) -> list[Endpoint]:
         end=whip.end_watched,
         see=whip.see_watched,
     )
-    return published + watched
+    stats = Endpoint(
+        method="GET",
+        path="/api/shows/{show}/stream",
+        right=Right.SHOW_HOST,
+        action=partial(read_stream, media),
+        summary="How the host's stream arrives: bitrate, frames, size, loss, key frames",
+        answer=StreamStats,
+    )
+    return [*published, *watched, stats]
 
 
 def loops(pg: asyncpg.Pool, control: MediaControl, rooms: Rooms) -> list[Loop]:

@@ -22,6 +22,7 @@ from bench.relay.stream import SECONDS as TURN_S
 
 ROUNDS: Final = int(os.environ.get("ROUNDS") or "5")
 SECONDS: Final = float(os.environ.get("SECONDS_EACH") or "15")
+PARTS: Final = (os.environ.get("PARTS") or "same ladder browser").split()
 SAME: Final = 300
 LADDER: Final = (400, 600, 800)
 FULL_RATE: Final = 0.97
@@ -142,26 +143,28 @@ def main() -> int:
     build()
     moments()
     kinds = ["limit", "ours", *(["janus"] if janus.installed() else [])]
-    rounds = [{kind: at_same(kind, number) for kind in kinds} for number in range(1, ROUNDS + 1)]
-    ladder = {count: climb(count) for count in LADDER}
-    decoded()
-    plain, lossy = in_browser(0), in_browser(LOSS_PERCENT)
+    some = ROUNDS if "same" in PARTS else 0
+    rounds = [{kind: at_same(kind, number) for kind in kinds} for number in range(1, some + 1)]
+    ladder = {count: climb(count) for count in (LADDER if "ladder" in PARTS else ())}
+    if "ladder" in PARTS:
+        decoded()
+    plain, lossy = (in_browser(0), in_browser(LOSS_PERCENT)) if "browser" in PARTS else ({}, {})
     held = [count for count, seen in ladder.items() if clean(seen) and seen["lag_p99_ms"] <= LAG_MAX_MS]
 
     def over(other: str) -> float | None:
-        if other not in kinds:
+        if other not in kinds or not rounds:
             return None
         return statistics.median(one[other]["us_per_packet"] / one["ours"]["us_per_packet"] for one in rounds)
 
-    best = max(held, default=SAME)
+    best = ladder[max(held)] if held else {}
     result = {
-        "viewers_at_lag": max(held, default=0),
+        "viewers_at_lag": max(held, default=0) if ladder else None,
         "relay_over_janus": over("janus"),
         "relay_over_c_limit": over("limit"),
-        "lag_p99_ms": ladder.get(best, rounds[0]["ours"])["lag_p99_ms"],
+        "lag_p99_ms": best.get("lag_p99_ms"),
         "first_frame_p95_ms": plain.get("first_frame_p95_ms"),
-        "joins_per_s": statistics.median(one["ours"]["joins_per_cpu_s"] for one in rounds),
-        "kib_per_viewer": ladder[LADDER[0]]["kib_per_viewer"],
+        "joins_per_s": statistics.median(one["ours"]["joins_per_cpu_s"] for one in rounds) if rounds else None,
+        "kib_per_viewer": ladder[LADDER[0]]["kib_per_viewer"] if ladder else None,
         "audio_kept_at_5_loss": lossy.get("audio_kept"),
         "video_kept_at_5_loss": lossy.get("video_kept"),
     }

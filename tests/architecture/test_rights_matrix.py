@@ -56,6 +56,7 @@ ROUTES = {
     "PUT /api/shows/{show}/lineup": HOST,
     "PUT /api/shows/{show}/pins": HOST,
     "DELETE /api/shows/{show}/pins": HOST,
+    "GET /api/shows/{show}/stream": HOST,
     "GET /api/shows/{show}/stream-key": HOST,
     "POST /api/shows/{show}/stream-key": HOST,
     "GET /api/shows/{show}/moderators": HOST,

@@ -103,6 +103,7 @@ async def test_packets_that_come_50_ms_late_and_out_of_order_make_a_moving_pictu
     await publisher.peer.close()
 
 
+@pytest.mark.long
 async def test_viewers_connect_through_a_network_that_loses_every_fifth_datagram(site: MediaSite):
     publisher, show = await on_air(site)
     viewers = [FarViewer(site, loss=0.2, seed=SEED + number) for number in range(6)]
@@ -110,7 +111,7 @@ async def test_viewers_connect_through_a_network_that_loses_every_fifth_datagram
         await viewer.watch(show)
     # Lost flights come again after one, two and four seconds with a stock client.
     await eventually_true(
-        lambda: all(viewer.peer.connectionState == "connected" for viewer in viewers), 9.5, "all have shaken hands"
+        lambda: all(viewer.peer.connectionState == "connected" for viewer in viewers), 60, "all have shaken hands"
     )
     for viewer in viewers:
         await viewer.see(1)

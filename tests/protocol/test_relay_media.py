@@ -7,6 +7,7 @@ import itertools
 import pytest
 from aiortc.rtp import RTCP_PSFB_PLI, RtcpPsfbPacket
 
+from app.http.credentials import SESSION_COOKIE
 from app.streams.media_control import StreamWatch
 from app.streams.relay import limits
 from app.streams.relay.dtls import Handshake
@@ -287,3 +288,28 @@ async def test_a_viewer_whose_handshake_is_settled_hears_goodbye_and_is_heard_sa
         assert grows(await second.see(10))
         await site.control.end_sessions(show)
         await eventually(lambda: closed(second), what="goodbye")
+
+
+async def test_the_host_sees_how_the_stream_arrives(site: MediaSite):
+    async with on_air(site) as (_, show, _), Viewer(site.http) as viewer:
+        await viewer.watch(show)
+        await viewer.see(5)
+        secret = await site.host(show)
+        path, host = f"/api/shows/{show}/stream", {"Cookie": f"{SESSION_COOKIE}={secret}"}
+
+        async def measured() -> bool:
+            return (await site.http.get(path, headers=host)).json()["fps"] > 0
+
+        await eventually(measured)
+        stats = (await site.http.get(path, headers=host)).json()
+        assert (stats["publishing"], stats["viewers"], stats["codec"]) == (True, 1, "VP8")
+        assert (stats["width"], stats["height"]) == (160, 120)
+        assert stats["bitrate_kbps"] > 0
+        assert stats["loss_percent"] == 0
+        assert stats["key_frame_age_ms"] >= 0
+        assert (await site.http.get(path)).status_code == 401
+        other, _ = await site.show()
+        silent = await site.http.get(
+            f"/api/shows/{other}/stream", headers={"Cookie": f"{SESSION_COOKIE}={await site.host(other)}"}
+        )
+        assert (silent.json()["publishing"], silent.json()["fps"]) == (False, 0)

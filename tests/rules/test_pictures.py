@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from app.streams.relay.pictures import begins_group
+from app.streams.relay.pictures import begins_group, picture_size
 
 
 def frames(count: int) -> Iterator[av.VideoFrame]:
@@ -40,3 +40,16 @@ def test_sound_begins_no_group():
 @given(st.sampled_from(["VP8", "H264"]), st.binary(max_size=40))
 def test_any_payload_is_looked_at_without_an_exception(codec: str, payload: bytes):
     begins_group(codec, payload)
+
+
+def test_a_vp8_key_frame_tells_its_size_and_nothing_else_does():
+    encoder = Vp8Encoder()
+    told = [[picture_size("VP8", payload) for payload in encoder.encode(frame)[0]] for frame in frames(3)]
+    assert told[0][0] == (320, 240)
+    assert {size for payloads in told for size in payloads[1:]} | {told[1][0], told[2][0]} == {None}
+    assert {picture_size("H264", payload) for payload in H264Encoder().encode(next(frames(1)))[0]} == {None}
+
+
+@given(st.binary(max_size=40))
+def test_no_payload_makes_the_size_raise(payload: bytes):
+    picture_size("VP8", payload)

@@ -15,6 +15,7 @@ class History:
         self._mask = size - 1
         self.group: int | None = None  # the place where the last group begins
         self.group_s = 0.0
+        self.group_interval_s: float | None = None  # from the beginning of the group before
         self._group_timestamp = b""
 
     def put(self, placed: Placed, now_s: float) -> bool:
@@ -25,6 +26,7 @@ class History:
         self._slots[placed.place & self._mask] = placed
         # Parameter sets and the picture behind them share a timestamp: the group begins at the first of them.
         if placed.key and placed.data[4:8] != self._group_timestamp and placed.place > (self.group or 0):
+            self.group_interval_s = None if self.group is None else now_s - self.group_s
             self.group, self.group_s, self._group_timestamp = placed.place, now_s, placed.data[4:8]
         return True
 

@@ -23,7 +23,7 @@ from app.streams.relay.limits import (
     RESENDS_PER_REPORT_MAX,
     VIDEO_HISTORY,
 )
-from app.streams.relay.pictures import begins_group
+from app.streams.relay.pictures import begins_group, picture_size
 from app.streams.relay.red import under, with_the_one_before
 from app.streams.relay.rewrite import Numbering
 
@@ -54,6 +54,8 @@ class Room:
         self._sender_reports: dict[str, tuple[int, int]] = {}  # kind -> NTP and room timestamp
         self.sent = dict.fromkeys(KINDS, 0)
         self.octets = dict.fromkeys(KINDS, 0)
+        self.frames = 0
+        self.size = 0, 0  # of the picture, where its key frames tell
         self._key_frame_asked_s = float("-inf")
         self._key_frame_wanted = False
         self._reported_s = float("-inf")
@@ -65,6 +67,7 @@ class Room:
         """From here on the room's media is this publisher's. What was before stays in the viewers' past."""
         self.publisher, self.ingest = peer, ingest
         self._sender_reports.clear()
+        self.size = 0, 0
         self.last_rtp_s = float("-inf")
         self.history["video"].forget_group()
         for numbering in self.numbering.values():
@@ -101,9 +104,11 @@ class Room:
             return
         self.sent[kind] += 1
         self.octets[kind] += len(placed.data)
+        self.frames += kind == "video" and bool(received.packet.marker)
         self.audience.put(kind, placed)
         if key:
             self._key_frame_wanted = False
+            self.size = picture_size(track.codec.name, received.packet.payload) or self.size
         if kind == "video" or "nack" in track.codec.feedback:
             track.gaps.arrived(place, now_s)
             if track.gaps:

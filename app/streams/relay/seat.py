@@ -40,9 +40,9 @@ class Stage:
         self.publisher: Seat | None = None
         self.coming: Seat | None = None
         self.left_s: float | None = None  # when the last person stopped publishing
-        self.bitrate_kbps = 0
+        self.bitrate_kbps = self.fps = 0
         self._measured_s = 0.0
-        self._measured_octets = 0
+        self._measured_octets = self._measured_frames = 0
 
     def empty(self, now_s: float) -> bool:
         """Nobody is here, and nobody's coming back is waited for."""
@@ -50,12 +50,13 @@ class Stage:
         return self.publisher is None and self.coming is None and not self.room.viewers and waited
 
     def measure(self, now_s: float) -> None:
-        """Takes the bitrate of what the room was sent, once a second."""
+        """Takes bitrate and frames of what the room was sent, once a second."""
         passed_s = now_s - self._measured_s
         if passed_s >= 1:
             octets = sum(self.room.octets.values())
             self.bitrate_kbps = round((octets - self._measured_octets) * 8 / passed_s / 1000)
-            self._measured_s, self._measured_octets = now_s, octets
+            self.fps = round((self.room.frames - self._measured_frames) / passed_s)
+            self._measured_s, self._measured_octets, self._measured_frames = now_s, octets, self.room.frames
 
     def figures(self, now_s: float) -> ShowFigures:
         """The room's present."""
@@ -70,6 +71,13 @@ class Stage:
             codec=video.codec.name if video is not None else "",
             key_frame_age_ms=None if history.group is None else round((now_s - history.group_s) * 1000),
             lost=video.reception.lost if video is not None else 0,
+            fps=self.fps,
+            width=self.room.size[0],
+            height=self.room.size[1],
+            loss_percent=round(video.reception.last_fraction_lost / 2.56, 1) if video is not None else 0.0,
+            key_frame_interval_ms=(
+                None if history.group_interval_s is None else round(history.group_interval_s * 1000)
+            ),
         )
 
     @staticmethod

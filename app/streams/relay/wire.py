@@ -76,6 +76,11 @@ class ShowFigures(msgspec.Struct, frozen=True):
     codec: str
     key_frame_age_ms: int | None
     lost: int
+    fps: int = 0
+    width: int = 0
+    height: int = 0
+    loss_percent: float = 0.0  # of what the publisher sent in the last second
+    key_frame_interval_ms: int | None = None
 
 
 class RelayFigures(msgspec.Struct, frozen=True):
