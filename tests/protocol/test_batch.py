@@ -185,11 +185,24 @@ class Blocked:
         return self._inner.fileno()
 
 
-async def test_a_device_that_cannot_cut_messages_up_is_sent_packets(port: UdpPort, monkeypatch):
+async def test_one_viewer_whose_way_is_too_narrow_does_not_cost_the_others_their_runs(port: UdpPort, monkeypatch):
     fan, viewers = BatchFan(Batch(port)), [Far(port) for _ in range(3)]
     for viewer in viewers:
         fan.add(viewer)
-    monkeypatch.setattr(batch, "_sendmmsg", Refusing(errno.EIO, 0))
+    send(fan, packet(1), packet(2))
+    monkeypatch.setattr(batch, "_sendmmsg", Refusing(errno.EINVAL, 1))
+    send(fan, packet(3), packet(4))
+    assert fan._batch.segments
+    for viewer in viewers:
+        assert viewer.heard() == [packet(number) for number in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.EINVAL])
+async def test_a_device_that_cannot_cut_messages_up_is_sent_packets(port: UdpPort, monkeypatch, error: int):
+    fan, viewers = BatchFan(Batch(port)), [Far(port) for _ in range(3)]
+    for viewer in viewers:
+        fan.add(viewer)
+    monkeypatch.setattr(batch, "_sendmmsg", Refusing(error, 0))
     send(fan, packet(1), packet(2))
     monkeypatch.undo()
     assert not fan._batch.segments

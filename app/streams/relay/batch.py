@@ -34,7 +34,7 @@ _SOL_UDP: Final = 17
 _UDP_SEGMENT: Final = 103
 _CONTROL: Final = struct.Struct("=QiiH")  # a struct cmsghdr and the length of a segment
 _CONTROL_BYTES: Final = 24
-_CANNOT_SEGMENT: Final = frozenset({errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
+_CANNOT_SEGMENT: Final = frozenset({errno.EIO, errno.EOPNOTSUPP, errno.ENOPROTOOPT})
 _FULL: Final = frozenset({errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS, errno.EINTR})
 
 _FFI: Final = FFI()
@@ -167,6 +167,7 @@ class Batch:
         self.parts = _FFI.new("struct iovec[]", BATCH)
         self.control = _FFI.new("char[]", _CONTROL_BYTES)
         self.segments = True  # until the kernel or the device says that it cannot
+        self._segmented = False  # whether it has been seen to
         self._slots = [self._slab + place * _SLOT_BYTES for place in range(BATCH)]
         first = int(_FFI.cast("uintptr_t", self.parts))
         # Where the kernel reads a packet's length libsrtp writes it: the lower half of the iovec's size.
@@ -234,9 +235,11 @@ class Batch:
             if sent > 0:
                 done += sent
                 self._port.sent += sent * run
+                self._segmented |= run > 1
                 continue
             error = _FFI.errno
-            if run > 1 and error in _CANNOT_SEGMENT:
+            # A kernel that does not know of it says EINVAL, and so does one whose way to one viewer is too narrow.
+            if run > 1 and (error in _CANNOT_SEGMENT or (error == errno.EINVAL and not self._segmented)):
                 self.segments = False
             if error in _FULL or run > 1:
                 self._send_singly(lines, run, statuses, done)

@@ -391,6 +391,6 @@ class Relay:
             rooms=tuple(self.show_figures(show) for show in self._stages),
             datagrams_in=self.udp.received,
             datagrams_out=self.udp.sent,
-            dropped=self.udp.dropped,
+            dropped=self.udp.dropped + sum(stage.room.audience.dropped for stage in self._stages.values()),
             port=self.port,
         )
