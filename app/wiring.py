@@ -26,6 +26,7 @@ from app.chat.parts import Chat, build_chat
 from app.checkout import edge as checkout_edge
 from app.checkout.parts import Checkout, open_checkout
 from app.flash_sales import edge as flash_sales_edge
+from app.flash_sales.banned import BannedHolds
 from app.flash_sales.parts import FlashSales, open_flash_sales
 from app.flash_sales.sources import SaleSource
 from app.health import health_endpoints
@@ -44,7 +45,7 @@ from app.rooms.figures import room_figures
 from app.rooms.hub import Hub
 from app.rooms.parts import RoomParts
 from app.rooms.socket import RoomSocket
-from app.rooms.sources import MeSource, Sources
+from app.rooms.sources import BanSource, MeSource, Sources
 from app.rooms.valkey_bus import ValkeyRooms
 from app.settings import Settings
 from app.storage.loops import Loop, backoff_s
@@ -53,6 +54,7 @@ from app.storage.valkey import open_valkey
 from app.streams import edge as streams_edge
 from app.streams import media_edge
 from app.streams.announce import PinnedProducts, ShowKeys
+from app.streams.banned import BannedSessions
 from app.streams.media_control import MediaControl, StreamSource
 from app.streams.media_parts import Media
 from app.streams.parts import Streams
@@ -117,6 +119,7 @@ class Features:
     sales: FlashSales
     checkout: Checkout
     me_sources: tuple[MeSource, ...]
+    bans: BanSource
 
 
 @asynccontextmanager
@@ -135,12 +138,12 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
         streams = Streams(pg=pg, valkey=valkey, rooms=bus, settings=settings, sales=sale_source, media=media)
         catalog = Catalog(pg=pg, stock_listeners=(sale_source,), product_listeners=(PinnedProducts(streams),))
         stack.callback(catalog.darkroom.close)
-        chat = build_chat(pg, bus, Copies(valkey), settings)
+        chat = build_chat(pg, bus, Copies(valkey), settings, BannedHolds(sales), BannedSessions(media))
         memory = ChatMemory(chat)
         checkout = open_checkout(pg, sales.gate, bus, settings)
         stack.push_async_callback(checkout.close)
         bus.sources = Sources(
-            states=(ShowKeys(streams), StreamSource(media), sale_source), stories=(memory,), sanctions=(memory,)
+            states=(ShowKeys(streams), StreamSource(media), sale_source, memory), stories=(memory,), sanctions=(memory,)
         )
         yield Features(
             bus=bus,
@@ -152,6 +155,7 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
             sales=sales,
             checkout=checkout,
             me_sources=(memory, sale_source),
+            bans=memory,
         )
 
 
@@ -205,6 +209,7 @@ async def build_web(settings: Settings) -> AsyncIterator[Web]:
             Surroundings(settings),
             commands=commands_of(features),
             me_sources=features.me_sources,
+            bans=features.bans,
             crowd=features.accounts.crowd,
         )
         rooms = RoomParts(features.bus, hub, socket)

@@ -8,6 +8,7 @@ from app.chat.messages import post
 from app.chat.parts import build_chat
 from app.chat.timeouts import SetTimeout, set_timeout
 from app.person import Person, Standing
+from app.rooms.bus import staff_room
 from app.rooms.copies import Copies
 from app.rooms.presence import mark_open
 from app.rooms.sources import Sources
@@ -32,6 +33,9 @@ class Place:
     async def story(self):
         return [msgspec.json.decode(said.event) for said in (await self.rooms.story(self.show)).said]
 
+    async def staff_story(self):
+        return [msgspec.json.decode(said.event) for said in (await self.rooms.story(staff_room(self.show))).said]
+
     async def rows(self):
         return await self.pg.fetch("SELECT * FROM messages WHERE show_id = $1 ORDER BY off", self.show)
 
@@ -45,7 +49,7 @@ def chat_over(pg, valkey):
     rooms = ValkeyRooms(valkey)
     chat = build_chat(pg, rooms, Copies(valkey), Settings(chat_per_10_s=100))
     memory = ChatMemory(chat)
-    rooms.sources = Sources(stories=(memory,), sanctions=(memory,))
+    rooms.sources = Sources(states=(memory,), stories=(memory,), sanctions=(memory,))
     return chat, rooms
 
 

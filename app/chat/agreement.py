@@ -10,9 +10,10 @@ from typing import Final
 import structlog
 
 from app import clock
-from app.chat import store
-from app.chat.events import Banned, Timeout, TimeoutEnded, TimeoutHint, Who
+from app.chat import sanctions
+from app.chat.events import Ban, Timeout, TimeoutEnded, TimeoutHint, Who
 from app.chat.parts import Chat
+from app.rooms.bus import warned
 from app.storage.loops import Loop
 
 AGREE_PERIOD_S: Final = 1.0
@@ -26,7 +27,7 @@ async def agree_all(chat: Chat) -> int:
     """Compares every open room with Postgres; of how many persons a room had to be told."""
     shows = await chat.copies.rooms()
     copies = await chat.rooms.silenced(shows)
-    truth = await store.sanctions_in(chat.pg, shows)
+    truth = await sanctions.sanctions_in(chat.pg, shows)
     told = 0
     for show, copy in zip(shows, copies, strict=True):
         if copy is not None:  # a closed room asks Postgres itself when it opens
@@ -45,21 +46,28 @@ def _differing(truth: Mapping[str, int | None], copy: Mapping[str, int | None], 
 
 async def _agree(chat: Chat, show: str, person: str) -> bool:
     """Tells the room of one person; False when it knows by now."""
-    name = await store.name_of(chat.pg, person)
-    target = Who(person, name or "")
-    async with chat.moderating, store.one_at_a_time(chat.pg, show, person) as connection:
+    # A warning stands under a name of its own, and nobody else hears of it.
+    account = person.removeprefix(warned(""))
+    target = Who(account, await sanctions.name_of(chat.pg, account) or "")
+    async with chat.moderating, sanctions.one_at_a_time(chat.pg, account) as connection:
         # Whoever had the lock before may just have told it.
-        truth = await store.sanctions_of(connection, show)
+        truth = await sanctions.sanctions_of(connection, show)
         (copy,) = await chat.rooms.silenced([show])
         now_ms = clock.now_ms()
         if copy is None or person not in _differing(truth, copy, now_ms):
             return False
         log.warning("chat.sanction_told_late", show=show, person=person, silenced=person in truth)
-        if person not in truth:
+        if person != account:
+            left_ms: int | None = None
+            if person in truth:
+                await chat.rooms.sanction(show, person, None, None)
+            else:
+                await chat.rooms.absolve(show, person, None)
+        elif person not in truth:
             await chat.rooms.absolve(show, person, TimeoutEnded(target, now_ms))
-            left_ms: int | None = 0
+            left_ms = 0
         elif (until_ms := truth[person]) is None:
-            await chat.rooms.sanction(show, person, None, Banned(target, now_ms))
+            await chat.rooms.sanction(show, person, None, Ban(target, now_ms))
             left_ms = None
         else:
             left_ms = max(1, until_ms - now_ms)

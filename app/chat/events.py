@@ -1,8 +1,11 @@
 """What chat puts on the room's wire: events, tombstones and hints, as msgspec types with the wire's own names."""
 
+from typing import Final
+
 import msgspec
 
 from app.person import Person, Standing
+from app.rooms.bus import WordsForm
 
 
 class Who(msgspec.Struct, frozen=True):
@@ -20,13 +23,20 @@ class Author(msgspec.Struct, frozen=True):
     standing: Standing
 
 
-class Chat(msgspec.Struct, frozen=True, tag="chat", tag_field="t"):
-    """A message. `at` is Unix ms."""
+class Chat(msgspec.Struct, frozen=True, tag="chat", tag_field="t", omit_defaults=True):
+    """A message. `at` is Unix ms; `re` the message that it answers. The order of `id` and `by` is known to WORDS."""
 
     id: str
     by: Author
     text: str
     at: int
+    re: str | None = None
+
+
+WORDS: Final = WordsForm(
+    pattern='^{"t":"chat","id":"([^"]*)","by":{"id":"([^"]*)"', tombstone='{"t":"chat.gone","id":"%s"}'
+)
+"""How a Chat and a ChatGone are written, for the room's script."""
 
 
 class ChatGone(msgspec.Struct, frozen=True, tag="chat.gone", tag_field="t"):
@@ -43,18 +53,56 @@ class ChatDeleted(msgspec.Struct, frozen=True, tag="chat.deleted", tag_field="t"
     at: int
 
 
+class ChatPurged(msgspec.Struct, frozen=True, tag="chat.purged", tag_field="t"):
+    """All that a person (None: everybody) had said is deleted."""
+
+    person: Who | None
+    by: Who
+    at: int
+
+
+class Held(msgspec.Struct, frozen=True, tag="held", tag_field="t"):
+    """For the staff room: a message waits. `why`: `term` (with what was `found`) or `newcomer`."""
+
+    id: str
+    by: Who
+    text: str
+    why: str
+    found: str
+    at: int
+
+
+class HeldDecided(msgspec.Struct, frozen=True, tag="held.decided", tag_field="t"):
+    """For the staff room, and for the author alone without `by`: the message was let through, or not."""
+
+    id: str
+    approved: bool
+    by: Who | None = None
+
+
+class Report(msgspec.Struct, frozen=True, tag="report", tag_field="t"):
+    """For the staff room: a viewer says something is wrong with a message."""
+
+    id: str
+    message: str
+    author: Who
+    by: Who
+    reason: str
+    at: int
+
+
+class ReportClosed(msgspec.Struct, frozen=True, tag="report.closed", tag_field="t"):
+    """For the staff room: somebody has seen to the reports of a message."""
+
+    message: str
+    by: Who
+
+
 class Timeout(msgspec.Struct, frozen=True, tag="timeout", tag_field="t"):
     """A person may not write for a while."""
 
     person: Who
     seconds: int
-    at: int
-
-
-class Banned(msgspec.Struct, frozen=True, tag="ban", tag_field="t"):
-    """A person may not write any more."""
-
-    person: Who
     at: int
 
 
@@ -65,6 +113,33 @@ class TimeoutEnded(msgspec.Struct, frozen=True, tag="timeout.ended", tag_field="
     at: int
 
 
+class Ban(msgspec.Struct, frozen=True, tag="ban", tag_field="t"):
+    """A person may not write in this show, nor be in it."""
+
+    person: Who
+    at: int
+
+
+class BanEnded(msgspec.Struct, frozen=True, tag="ban.ended", tag_field="t"):
+    """A person may come back."""
+
+    person: Who
+    at: int
+
+
+class Banned(msgspec.Struct, frozen=True, tag="banned", tag_field="t"):
+    """For the person alone: why; None: no longer."""
+
+    reason: str | None
+
+
+class Warning(msgspec.Struct, frozen=True, tag="warning", tag_field="t"):  # noqa: A001 - the word that everybody uses
+    """For the person alone: what they are to acknowledge before they write again."""
+
+    id: str
+    reason: str
+
+
 class TimeoutHint(msgspec.Struct, frozen=True, tag="timeout", tag_field="t"):
     """For the person alone: how long and why. `remaining_ms` 0: over."""
 
@@ -72,13 +147,16 @@ class TimeoutHint(msgspec.Struct, frozen=True, tag="timeout", tag_field="t"):
     reason: str
 
 
-class Act(msgspec.Struct, frozen=True, tag="act", tag_field="t"):
-    """For the staff room: who did what to whom."""
+class Act(msgspec.Struct, frozen=True, tag="act", tag_field="t", omit_defaults=True):
+    """For the staff room: who did what to whom. `n` is its number in the log."""
 
     actor: Who
     act: str
     target: Who | None
     at: int
+    n: int = 0
+    message: str | None = None
+    reason: str = ""
 
 
 def who(person: Person) -> Who:

@@ -5,11 +5,13 @@ from typing import Any, Final
 
 import msgspec
 
-from app.chat import store
+from app.chat import sanctions, store
 from app.chat.events import Chat as Message
 from app.chat.parts import Chat
+from app.chat.rulebooks import keys_of_room, read_room
+from app.chat.warnings import next_warning
 from app.person import Person
-from app.rooms.bus import Spoken
+from app.rooms.bus import Muted, Spoken, warned
 from app.rooms.sources import Words
 
 STORY_MAX: Final = 50
@@ -17,7 +19,7 @@ _MESSAGE: Final = b'{"t":"chat",'  # how each begins that msgspec has encoded
 
 
 class ChatMemory:
-    """Implements the rooms' StorySource, SanctionSource and MeSource over chat."""
+    """Implements the rooms' StorySource, StateSource, SanctionSource, BanSource and MeSource over chat."""
 
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
@@ -27,24 +29,42 @@ class ChatMemory:
         return await store.last_messages(self._chat.pg, show, STORY_MAX)
 
     async def unwritten(self, show: str, events: Sequence[bytes]) -> Sequence[Words]:
-        """Those of the events that are messages without a row."""
-        del show
+        """Those of the events that are messages without a row, unless they were deleted with many others."""
         said = [(event, msgspec.json.decode(event, type=Message)) for event in events if event.startswith(_MESSAGE)]
         written = await store.written(self._chat.pg, [message.id for _, message in said])
-        return [Words(event, message.id, message.by.id) for event, message in said if message.id not in written]
+        purged = await store.purged(self._chat.pg, show)
+        return [
+            Words(event, message.id, message.by.id)
+            for event, message in said
+            if message.id not in written
+            and not any(who in {None, message.by.id} and message.at <= until for who, until in purged)
+        ]
 
     async def said_before(self, show: str, ids: Sequence[str]) -> Spoken | None:
         """Where a message with one of these ids was said, as far as it was copied."""
         return await store.said_before(self._chat.pg, show, ids)
 
+    async def state_of(self, show: str) -> Sequence[tuple[str, int, msgspec.Struct | None]]:
+        """The keys `chat` and `notice`."""
+        return keys_of_room(await read_room(self._chat.pg, show))
+
     async def sanctions_of(self, show: str) -> Mapping[str, int | None]:
         """Who may not write, by Postgres."""
-        return await store.sanctions_of(self._chat.pg, show)
+        return await sanctions.sanctions_of(self._chat.pg, show)
 
     async def me_of(self, show: str, person: Person) -> Mapping[str, Any]:
-        """`timeout_ms`: the time left, null when the person may write; `banned` when there is no end to it."""
-        muted = await self._chat.rooms.sanction_of(show, person.id)
+        """`timeout_ms`: the time left, null when the person may write; `banned` when there is no end to it; `warning`:
+        what they are to acknowledge first, else null.
+        """
+        rooms = self._chat.rooms
+        muted = await rooms.sanction_of(show, person.id)
+        is_warned = await rooms.sanction_of(show, warned(person.id)) is not None
         return {
             "timeout_ms": None if muted is None else muted.remaining_ms,
             "banned": bool(muted and muted.remaining_ms is None),
+            "warning": await next_warning(self._chat.pg, show, person.id) if is_warned else None,
         }
+
+    async def is_banned(self, show: str, person: Person) -> bool:
+        """Whether the person may not be in the show, by the room's copy."""
+        return await self._chat.rooms.sanction_of(show, person.id) == Muted(None)

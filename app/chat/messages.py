@@ -1,63 +1,140 @@
 """Posting and deleting messages: one action per thing that a person can do. Owns no SQL and no script."""
 
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from app import clock
-from app.chat import store
-from app.chat.events import Act, Author, Chat, ChatDeleted, ChatGone, Who, who
+from app.chat import held_store, store
+from app.chat.acts import Deed, tell_act
+from app.chat.events import Author, Chat, ChatDeleted, ChatGone, Who, who
+from app.chat.flood_rules import likeness
+from app.chat.held import keep
 from app.chat.message_rules import message_ids
+from app.chat.mode_rules import Hold, Rulebook, decide, pace_of
 from app.chat.moderation_rules import may_delete
+from app.chat.notices import unpin_gone
 from app.chat.parts import Chat as ChatParts
+from app.chat.targets import MessageId
 from app.chat.text_rules import clean_message
 from app.person import Person, Standing
 from app.refusal import Refusal
-from app.rooms.bus import Backlogged, Muted, Spoken, TooFast, staff_room
+from app.rooms.bus import Answer, Backlogged, Judged, Kept, Muted, Pace, Repeated, Spoken, Stale, TooFast, Warned
 
 BACKLOG_RETRY_MS: Final = 2000
+RULES_TRIES_MAX: Final = 4
+DELETED_MAX: Final = 50
+"""So many messages are deleted by one command."""
 
 
 class Post(msgspec.Struct, frozen=True):
-    """chat.post"""  # noqa: D400, D415 - the command's name
+    """chat.post. `re`: the message that it answers."""
 
     text: str
+    re: MessageId | None = None
 
 
 class Posted(msgspec.Struct, frozen=True):
-    """The message's id and its offset in the room."""
+    """The message's id and its offset in the room; no offset: it waits for a moderator. `wait_ms`: how long the person
+    now waits for their next.
+    """
 
     message: str
-    o: int
+    o: int | None
+    wait_ms: int | None = None
 
 
 class Delete(msgspec.Struct, frozen=True):
     """chat.delete"""  # noqa: D400, D415 - the command's name
 
-    message: str
+    message: MessageId
+
+
+class DeleteMany(msgspec.Struct, frozen=True):
+    """chat.delete_many"""  # noqa: D400, D415 - the command's name
+
+    messages: Annotated[list[MessageId], Meta(min_length=1, max_length=DELETED_MAX)]
 
 
 async def post(
-    chat: ChatParts, show: str, person: Person, standing: Standing, *, text: str, key: str, now_ms: int
+    chat: ChatParts,
+    show: str,
+    person: Person,
+    standing: Standing,
+    *,
+    text: str,
+    key: str,
+    now_ms: int,
+    re: str | None = None,
 ) -> Posted | Refusal:
-    """Says `text` in the show's room. `key` is the person's own for this message: a retry has no second effect."""
+    """Says `text` in the show's room, or has it wait. `key` is the person's own: a retry has no second effect."""
     clean = clean_message(text)
     if isinstance(clean, Refusal):
         return clean
     message, former = message_ids(show, person.id, key, now_ms)
-    event = Chat(message, Author(person.id, person.name, standing), clean, now_ms)
-    answer = await chat.rooms.speak(show, person.id, event, event_id=message, former_id=former, pace=chat.pace)
+    event = Chat(message, Author(person.id, person.name, standing), clean, now_ms, re)
+    for _ in range(RULES_TRIES_MAX):
+        rules = await chat.rulebooks.of(show)
+        verdict = await _judge(chat, show, event, rules)
+        if isinstance(verdict, Refusal):
+            # A retry of what was said is no new message, and the rules may have changed since this process read them.
+            answer: Answer = await chat.rooms.look(show, (message, former))
+            if isinstance(answer, Stale) and answer.room == rules.version:
+                return verdict
+        else:
+            answer = await _speak(chat, show, event, former, rules=rules, verdict=verdict)
+            if isinstance(answer, Kept) and verdict is not None:
+                await keep(chat, show, msgspec.structs.replace(event, id=answer.id), verdict)
+        if not isinstance(answer, Stale):
+            return _told(answer, pace_of(rules.modes, chat.pace, staff=standing is not Standing.VIEWER))
+        await chat.rulebooks.renew(show, answer.room)
+    return Refusal("overloaded", "The rules are changing; try again.", BACKLOG_RETRY_MS)
+
+
+async def _judge(chat: ChatParts, show: str, event: Chat, rules: Rulebook) -> Hold | Refusal | None:
+    staff = event.by.standing is not Standing.VIEWER
+    asked = rules.modes.newcomers or rules.modes.shield
+    newcomer = asked and not staff and await held_store.is_newcomer(chat.pg, show, event.by.id)
+    return decide(event.text, rules, staff=staff, newcomer=newcomer)
+
+
+async def _speak(
+    chat: ChatParts, show: str, event: Chat, former: str, *, rules: Rulebook, verdict: Hold | None
+) -> Answer:
+    staff = event.by.standing is not Standing.VIEWER
+    judged = Judged(rules.version, "" if staff else likeness(event.text), "" if verdict is None else "wait")
+    pace = pace_of(rules.modes, chat.pace, staff=staff)
+    return await chat.rooms.speak(
+        show, event.by.id, event, event_id=event.id, former_id=former, pace=pace, judged=judged
+    )
+
+
+def _told(answer: Answer, pace: Pace) -> Posted | Refusal:
+    """What the writer is told."""
+    wait_ms = pace.every_ms if pace.burst == 1 else None
     match answer:
         case Spoken():
-            return Posted(answer.id, answer.o)
+            return Posted(answer.id, answer.o, wait_ms)
+        case Kept():
+            return Posted(answer.id, None, wait_ms)
         case Muted(remaining_ms=None):
             return Refusal("banned", "You may not write in this show.")
         case Muted():
             return Refusal("timed_out", "You may not write for a while.", answer.remaining_ms)
+    return _told_to_wait(answer)
+
+
+def _told_to_wait(answer: Answer) -> Refusal:
+    match answer:
+        case Warned():
+            return Refusal("warned", "Read the moderator's warning first.")
         case TooFast():
             return Refusal("too_fast", "You are writing too fast.", answer.retry_after_ms)
-        case Backlogged():
-            return Refusal("overloaded", "The room takes no more messages just now.", BACKLOG_RETRY_MS)
+        case Repeated():
+            return Refusal("repeated", "You have just said that.", answer.retry_after_ms)
+    assert isinstance(answer, Backlogged), answer
+    return Refusal("overloaded", "The room takes no more messages just now.", BACKLOG_RETRY_MS)
 
 
 async def delete(chat: ChatParts, show: str, actor: Person, standing: Standing, message: str) -> Refusal | None:
@@ -67,18 +144,27 @@ async def delete(chat: ChatParts, show: str, actor: Person, standing: Standing, 
         return Refusal("not_found", "There is no such message.")
     if not may_delete(standing, found.chat.by.standing):
         return Refusal("forbidden", "A moderator cannot delete the host's messages.")
-    fresh = await store.delete_message(chat.pg, found, actor.id)
+    deed = Deed(show, who(actor), "message.delete", Who(found.chat.by.id, found.chat.by.name), message)
+    number = await store.delete_message(chat.pg, found, deed)
     # The room may have been lost and rebuilt since: only now it is certain that no later one has the text.
     in_room = await _find_in_room(chat, show, message)
-    if not fresh and in_room is None:
+    if number is None and in_room is None:
         return None
     now_ms = clock.now_ms()
     last = in_room or found
     at = Spoken(last.epoch, last.offset, message)
     await chat.rooms.replace(show, at, ChatGone(message), ChatDeleted(message, who(actor), now_ms))
-    author = Who(found.chat.by.id, found.chat.by.name)
-    await chat.rooms.append(staff_room(show), Act(who(actor), "message.delete", author, now_ms))
+    await unpin_gone(chat, show, message=message)
+    await tell_act(chat, deed, number or 0, now_ms)
     return None
+
+
+async def delete_many(
+    chat: ChatParts, show: str, actor: Person, standing: Standing, messages: list[str]
+) -> Refusal | None:
+    """Deletes each; says afterwards whether any of them could not be. Those that are gone already do not count."""
+    refusals = [await delete(chat, show, actor, standing, message) for message in dict.fromkeys(messages)]
+    return next((refusal for refusal in refusals if refusal and refusal.code != "not_found"), None)
 
 
 async def _find(chat: ChatParts, show: str, message: str) -> store.Copy | None:
@@ -94,3 +180,12 @@ async def _find_in_room(chat: ChatParts, show: str, message: str) -> store.Copy 
             if event.id == message:
                 return store.Copy(show, story.e, said.o, event)
     return None
+
+
+async def find_said(chat: ChatParts, show: str, message: str) -> Chat | None:
+    """The message as it was said, unless it was deleted."""
+    in_room = await _find_in_room(chat, show, message)
+    if in_room is not None:
+        return in_room.chat
+    copied = await store.find_message(chat.pg, show, message)
+    return copied.chat if copied is not None and copied.chat.text else None

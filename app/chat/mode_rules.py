@@ -12,9 +12,12 @@ from msgspec import Meta
 from app.chat.flood_rules import has_link, is_flood
 from app.chat.term_rules import Matcher
 from app.refusal import Refusal
+from app.rooms.bus import Pace
 
 SLOW_S_MAX: Final = 120
 SHIELD_SLOW_S: Final = 30
+SLOW: Final = ":slow"
+"""The name of slow mode's allowance: it is none of the usual pace's."""
 
 Slow = Annotated[int, Meta(ge=0, le=SLOW_S_MAX)]
 
@@ -73,3 +76,9 @@ def _refuse(text: str, modes: Modes) -> Refusal | None:
     if not modes.links and has_link(text):
         return Refusal("links_off", "Links are not allowed here just now.")
     return None
+
+
+def pace_of(modes: Modes, usual: Pace, *, staff: bool) -> Pace:
+    """How fast somebody may write: in slow mode one message at a time. Staff are never slowed."""
+    slow_s = in_force(modes).slow_s
+    return usual if staff or not slow_s else Pace(slow_s * 1000, 1, SLOW)

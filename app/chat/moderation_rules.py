@@ -4,6 +4,7 @@ from typing import Final
 
 from app.person import Standing
 
+TIMEOUT_S_MIN: Final = 10
 TIMEOUT_S_MAX: Final = 14 * 24 * 60 * 60
 REASON_LENGTH_MAX: Final = 200
 

@@ -1,18 +1,27 @@
 """What chat's actions need, put together once."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import asyncpg
 
 from app.chat.reactions import Reactions
+from app.chat.rulebooks import Rulebooks
 from app.rooms.bus import Pace, Rooms
 from app.rooms.copies import Copies
 from app.settings import Settings
 
 MODERATING_MAX: Final = 4
 """Sanctions at work at once: each holds a connection while the room, to be opened, may need another."""
+
+
+class BanListener(Protocol):
+    """Implemented by features that end what a banned person has of theirs. Harmless when told twice."""
+
+    async def person_banned(self, person: str, shows: Sequence[str]) -> None:
+        """The person was banned from these shows. Raises what is an outage, and is told again."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +32,15 @@ class Chat:
     rooms: Rooms
     copies: Copies
     pace: Pace
+    rulebooks: Rulebooks
     reactions: Reactions = field(default_factory=Reactions)
+    ban_listeners: tuple[BanListener, ...] = ()
     moderating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MODERATING_MAX))
 
 
-def build_chat(pg: asyncpg.Pool, rooms: Rooms, copies: Copies, settings: Settings) -> Chat:
+def build_chat(pg: asyncpg.Pool, rooms: Rooms, copies: Copies, settings: Settings, *ban_listeners: BanListener) -> Chat:
     """Chat over the given stores."""
-    return Chat(pg=pg, rooms=rooms, copies=copies, pace=Pace(10_000 // settings.chat_per_10_s, settings.chat_per_10_s))
+    pace = Pace(10_000 // settings.chat_per_10_s, settings.chat_per_10_s)
+    return Chat(
+        pg=pg, rooms=rooms, copies=copies, pace=pace, rulebooks=Rulebooks(pg, rooms), ban_listeners=ban_listeners
+    )

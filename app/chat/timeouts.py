@@ -6,24 +6,22 @@ import msgspec
 from msgspec import Meta
 
 from app import clock
-from app.accounts.standing import standing as standing_of
-from app.chat import store
-from app.chat.events import Act, Timeout, TimeoutEnded, TimeoutHint, Who, who
-from app.chat.moderation_rules import REASON_LENGTH_MAX, TIMEOUT_S_MAX, may_silence
+from app.chat import sanctions
+from app.chat.acts import Deed, tell_act, write_act
+from app.chat.events import Timeout, TimeoutEnded, TimeoutHint, who
+from app.chat.moderation_rules import TIMEOUT_S_MAX, TIMEOUT_S_MIN
 from app.chat.parts import Chat
+from app.chat.targets import Account, Reason, find_target
 from app.person import Person, Standing
 from app.refusal import Refusal
-from app.rooms.bus import staff_room
-
-Account = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class SetTimeout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """timeout.set, and the body of its HTTP twin."""
 
     account: Account
-    seconds: Annotated[int, Meta(ge=1, le=TIMEOUT_S_MAX)]
-    reason: Annotated[str, Meta(max_length=REASON_LENGTH_MAX)] = ""
+    seconds: Annotated[int, Meta(ge=TIMEOUT_S_MIN, le=TIMEOUT_S_MAX)]
+    reason: Reason = ""
 
 
 class EndTimeout(msgspec.Struct, frozen=True):
@@ -43,46 +41,43 @@ async def set_timeout(
     chat: Chat, show: str, actor: Person, standing: Standing, wanted: SetTimeout
 ) -> TimedOut | Refusal:
     """Silences a person for some seconds from now; a newer timeout takes the place of an older one."""
-    target = await _target(chat, show, standing, wanted.account)
+    target = await find_target(chat, show, standing, wanted.account)
     if isinstance(target, Refusal):
         return target
-    async with chat.moderating, store.one_at_a_time(chat.pg, show, target.id) as connection:
+    async with chat.moderating, sanctions.one_at_a_time(chat.pg, target.id) as connection:
         now_ms = clock.now_ms()
         until_ms = now_ms + wanted.seconds * 1000
-        await store.insert_timeout(
-            connection, clock.new_id(), show, target.id, until_ms=until_ms, reason=wanted.reason, actor=actor.id
-        )
-        await chat.rooms.sanction(show, target.id, until_ms, Timeout(target, wanted.seconds, now_ms))
+        detail = {"until_ms": until_ms, "seconds": wanted.seconds}
+        deed = Deed(show, who(actor), "timeout.set", target, reason=wanted.reason, detail=detail)
+        async with connection.transaction():
+            await sanctions.insert_timeout(
+                connection, clock.new_id(), show, target.id, until_ms=until_ms, reason=wanted.reason, actor=actor.id
+            )
+            number = await write_act(connection, deed)
+        in_force = (await sanctions.sanctions_of(connection, show)).get(target.id, until_ms)
+        await chat.rooms.sanction(show, target.id, in_force, Timeout(target, wanted.seconds, now_ms))
     await chat.rooms.tell(show, target.id, TimeoutHint(wanted.seconds * 1000, wanted.reason))
-    await chat.rooms.append(staff_room(show), Act(who(actor), "timeout.set", target, now_ms))
+    await tell_act(chat, deed, number, now_ms)
     return TimedOut(target.id, until_ms)
 
 
 async def end_timeout(chat: Chat, show: str, actor: Person, standing: Standing, account: str) -> Refusal | None:
     """Lets a person write again. Nothing happens when nothing silenced them."""
-    target = await _target(chat, show, standing, account)
+    target = await find_target(chat, show, standing, account)
     if isinstance(target, Refusal):
         return target
-    async with chat.moderating, store.one_at_a_time(chat.pg, show, target.id) as connection:
+    async with chat.moderating, sanctions.one_at_a_time(chat.pg, target.id) as connection:
         now_ms = clock.now_ms()
-        lifted = await store.lift_timeouts(connection, show, target.id, actor.id)
-        # A sanction of the whole shop stays; one that only the room's copy still has goes.
-        stays = target.id in await store.sanctions_of(connection, show)
+        deed = Deed(show, who(actor), "timeout.end", target)
+        async with connection.transaction():
+            lifted = await sanctions.lift_timeouts(connection, show, target.id, actor.id)
+            number = await write_act(connection, deed) if lifted else 0
+        # A ban stays; what only the room's copy still has goes.
+        stays = target.id in await sanctions.sanctions_of(connection, show)
         if not stays and (lifted or await chat.rooms.sanction_of(show, target.id)):
             await chat.rooms.absolve(show, target.id, TimeoutEnded(target, now_ms))
     if not lifted:
         return None
     await chat.rooms.tell(show, target.id, TimeoutHint(0, ""))
-    await chat.rooms.append(staff_room(show), Act(who(actor), "timeout.end", target, now_ms))
+    await tell_act(chat, deed, number, now_ms)
     return None
-
-
-async def _target(chat: Chat, show: str, actor: Standing, account: str) -> Who | Refusal:
-    """The person to act on, if this actor may."""
-    name = await store.name_of(chat.pg, account)
-    theirs = await standing_of(chat.pg, show, Person(account, name or ""))
-    if name is None or theirs is None:
-        return Refusal("not_found", "There is no such person.")
-    if not may_silence(actor, theirs):
-        return Refusal("forbidden", f"You cannot time out a {theirs.value} of this show.")
-    return Who(account, name)

@@ -92,6 +92,12 @@ STATUS_OF: Final[dict[str, int]] = {
     "links_off": 400,
     "flood": 400,
     "not_now": 403,
+    "warned": 403,
+    "repeated": 429,
+    "decided": 409,
+    "author_silenced": 409,
+    "term_invalid": 400,
+    "too_many_reports": 429,
     # Media.
     "sdp_malformed": 400,
     "sdp_unserved": 422,

@@ -5,13 +5,15 @@ app/rooms/valkey_bus.py implements it.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
 STAFF_SUFFIX: Final = ":staff"
 ONCE_TTL_MS: Final = 15 * 60 * 1000
 """How long it is known under which id words were said, so that they are not said twice."""
+RULES: Final = "chat"
+"""The state key whose version words are judged by."""
 HISTORY_MAX: Final = 1000
 """How many events a room remembers: in Valkey, and in each worker's ring."""
 
@@ -51,15 +53,56 @@ class TooFast(msgspec.Struct, frozen=True):
     retry_after_ms: int
 
 
+class Warned(msgspec.Struct, frozen=True):
+    """The room refused the words: the person has not yet acknowledged a warning."""
+
+
+class Repeated(msgspec.Struct, frozen=True):
+    """The room refused the words: the person said the same too often; again in `retry_after_ms`."""
+
+    retry_after_ms: int
+
+
+class Stale(msgspec.Struct, frozen=True):
+    """The room refused the words: they were judged by other rules than those of version `room`, which it has."""
+
+    room: int
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """The words passed, and are to wait under `id` (of the first try when retried) instead of being said."""
+
+    id: str
+
+
 class Backlogged(msgspec.Struct, frozen=True):
     """The room refused the words: too many before them are not yet copied to Postgres."""
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How fast one person may speak: `burst` at once, then one in `every_ms`."""
+    """How fast one person may speak: `burst` at once, then one in `every_ms`. Allowances of another name are counted
+    apart.
+    """
 
     every_ms: int
     burst: int
+    name: str = ""
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """What was decided on words before they are spoken. `rules`: the version of the state key RULES that they were
+    judged by, None when by none. `likeness`: the same for words that say the same, "" when that is not counted.
+    `then`: "wait" when they are not to be said now, "release" when they have waited, else "".
+    """
+
+    rules: int | None = None
+    likeness: str = ""
+    then: str = ""
+
+
+def warned(person: str) -> str:
+    """The name under which a warning of the person stands among the sanctions."""
+    return "w:" + person
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -77,6 +120,19 @@ class Story(msgspec.Struct, frozen=True):
     said: list[Said]
 
 
+class WordsForm(msgspec.Struct, frozen=True):
+    """How words are known among the events of a history: `pattern`, of Lua, catches their id and then their speaker;
+    `tombstone` becomes their place's, with the id for its %s.
+    """
+
+    pattern: str
+    tombstone: str
+
+
+Answer: TypeAlias = Spoken | Kept | Muted | Warned | TooFast | Repeated | Stale | Backlogged
+UNJUDGED: Final = Judged()
+
+
 class Rooms(Protocol):
     """The sending half of a room, as features see it.
 
@@ -88,22 +144,36 @@ class Rooms(Protocol):
         """Appends a sequenced event (the `m` of the wire) to the history and publishes it."""
 
     async def speak(
-        self, room: str, person: str, event: msgspec.Struct, *, event_id: str, former_id: str, pace: Pace
-    ) -> Spoken | Muted | TooFast | Backlogged:
-        """Like append, but only when `person` has no sanction and keeps the pace; one script decides and appends.
+        self,
+        room: str,
+        person: str,
+        event: msgspec.Struct,
+        *,
+        event_id: str,
+        former_id: str,
+        pace: Pace,
+        judged: Judged = UNJUDGED,
+    ) -> Answer:
+        """Like append, but only when `person` has no sanction and keeps the pace, and nothing that the words were
+        judged by has changed; one script decides and appends.
 
         The event's `event_id` is made from the command's: a retry has it again, or had it as `former_id`, and is
         answered with the first try's Spoken, also when the room was lost in between. The event is also kept to be
         copied to Postgres.
         """
 
-    async def sanction(self, room: str, person: str, until_ms: int | None, event: msgspec.Struct) -> Spoken:
-        """Silences `person` until `until_ms` (Unix time; None: for good) and appends `event`, in one script: no later
-        offset carries that person's words.
+    async def look(self, room: str, ids: Sequence[str]) -> Spoken | Kept | Stale:
+        """What `speak` would know before it judged words with one of these ids: the first try's answer, or the version
+        that the room has of RULES, 0 when none. Says nothing.
         """
 
-    async def absolve(self, room: str, person: str, event: msgspec.Struct) -> Spoken:
-        """Lifts the sanction and appends `event`, in one script."""
+    async def sanction(self, room: str, person: str, until_ms: int | None, event: msgspec.Struct | None) -> Spoken:
+        """Silences `person` until `until_ms` (Unix time; None: for good) and appends `event` (None: says nothing), in
+        one script: no later offset carries that person's words. `warned(person)` stands for their warning.
+        """
+
+    async def absolve(self, room: str, person: str, event: msgspec.Struct | None) -> Spoken:
+        """Lifts the sanction and appends `event` (None: says nothing), in one script."""
 
     async def sanction_of(self, room: str, person: str) -> Muted | None:
         """What the room knows against the person's speaking, None when nothing."""
@@ -116,6 +186,11 @@ class Rooms(Protocol):
     async def replace(self, room: str, at: Spoken, tombstone: msgspec.Struct, event: msgspec.Struct) -> Spoken:
         """Puts a tombstone in the history at `at`, or where the words with its `id` are now (if anywhere), and appends
         `event`, in one script. Whoever remembers these words cannot give them back any more.
+        """
+
+    async def bury(self, room: str, person: str | None, form: WordsForm, event: msgspec.Struct) -> Spoken:
+        """Puts a tombstone over all words of the history that are `person`'s (None: everybody's), takes them out of
+        the copies, and appends `event`, in one script.
         """
 
     async def story(self, room: str) -> Story:

@@ -60,9 +60,13 @@ class RoomKeys(msgspec.Struct, frozen=True):
         """Hash: the epoch and offset of words that were said lately."""
         return f"{self.prefix}:once:{event_id}"
 
-    def pace(self, person: str) -> str:
-        """When one person's allowance is full again."""
-        return f"{self.prefix}:pace:{person}"
+    def pace(self, person: str, name: str = "") -> str:
+        """When one person's allowance of that name is full again."""
+        return f"{self.prefix}:pace{name}:{person}"
+
+    def same(self, person: str) -> str:
+        """What one person said last, and how often."""
+        return f"{self.prefix}:same:{person}"
 
 
 def keys_of(room: str) -> RoomKeys:

@@ -2,6 +2,7 @@
 
     m <epoch> <offset> <event>                                     an event
     d <epoch> <offset> <buried> <length of event> <event><tombstone>   an event that buries another (0: none)
+    b <epoch> <offset> <length of event> <event><burials>          one that buries many: lines of <offset> <tombstone>
     k <epoch> <version> <key> <value>                              a state key
     o <epoch>                                                      the room was opened again
     r <sums>                                                       reactions by kind, kept by nobody
@@ -17,13 +18,12 @@ import msgspec
 
 
 class Told(msgspec.Struct, frozen=True):
-    """An event at `o`. `buried` > 0: the event there is now `tombstone`."""
+    """An event at `o`. `burials`: the offsets whose events are tombstones now, with these."""
 
     e: str
     o: int
     event: bytes
-    buried: int = 0
-    tombstone: bytes = b""
+    burials: tuple[tuple[int, bytes], ...] = ()
 
 
 class Set(msgspec.Struct, frozen=True):
@@ -73,7 +73,15 @@ def _told(payload: bytes) -> Told:
 
 def _told_burial(payload: bytes) -> Told:
     _, epoch, offset, buried, length, rest = payload.split(b" ", 5)
-    return Told(epoch.decode(), int(offset), rest[: int(length)], int(buried), rest[int(length) :])
+    burials = ((int(buried), rest[int(length) :]),) if buried != b"0" else ()
+    return Told(epoch.decode(), int(offset), rest[: int(length)], burials)
+
+
+def _told_burials(payload: bytes) -> Told:
+    _, epoch, offset, length, rest = payload.split(b" ", 4)
+    lines = (line.partition(b" ") for line in rest[int(length) :].split(b"\n") if line)
+    burials = tuple((int(buried), tombstone) for buried, _, tombstone in lines)
+    return Told(epoch.decode(), int(offset), rest[: int(length)], burials)
 
 
 def _set(payload: bytes) -> Set:
@@ -89,6 +97,7 @@ def _hinted(payload: bytes) -> Hinted:
 _READERS: Final[Mapping[bytes, Callable[[bytes], News]]] = {
     b"m ": _told,
     b"d ": _told_burial,
+    b"b ": _told_burials,
     b"k ": _set,
     b"o ": lambda payload: Opened(payload[2:].decode()),
     b"r ": lambda payload: Reacted(_read_sums(payload[2:])),

@@ -72,8 +72,8 @@ class LocalRoom:
             return True  # known from a reading of the room
         if news.o > self.ring.top + 1:
             return False
-        if news.buried:
-            self.ring.bury(news.buried, news.tombstone)
+        for buried, tombstone in news.burials:
+            self.ring.bury(buried, tombstone)
         if self.ring.top - self.flushed >= HISTORY_MAX:
             self.flush()  # before what nobody has been given falls out of the ring
         self.ring.append(news.o, news.event)

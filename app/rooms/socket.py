@@ -27,7 +27,7 @@ from app.rooms.frames import encode, hint_body, text_frame
 from app.rooms.hub import Hub
 from app.rooms.limits import JOIN_TIMEOUT_S
 from app.rooms.session import Phase
-from app.rooms.sources import Identity, MeSource
+from app.rooms.sources import BanSource, Identity, MeSource
 from app.rooms.stay import Stay, text_of
 from app.rooms.viewer import Viewer
 from app.rooms.wire import EXTENSION, TaskWire, Wire
@@ -36,6 +36,10 @@ ME_TRIES_MAX: Final = 5
 """How often `me` is asked for one join, while the person is told one thing after the other."""
 
 _log = structlog.get_logger("hawker.rooms")
+
+
+BANNED: Final = "banned"
+"""The reason with which a banned person's sockets are closed."""
 
 
 class StandingHint(msgspec.Struct, frozen=True, tag="standing", tag_field="t"):
@@ -56,12 +60,14 @@ class RoomSocket:
         commands: Mapping[str, Command],
         me_sources: Sequence[MeSource] = (),
         crowd: Crowd | None = None,
+        bans: BanSource | None = None,
     ) -> None:
         self.hub = hub
         self.identity = identity
         self.commands = commands
         self.me_sources = me_sources
         self.crowd = crowd or Crowd()
+        self.bans = bans
         self.admission = Admission(identity, surroundings, self.crowd)
         hub.standings = self
 
@@ -168,6 +174,8 @@ class RoomSocket:
         """
         if viewer.person is not None and self.hub.has_signed_out(viewer.person):
             raise Refused(closes.SIGN_IN, "signed out")
+        if await self._is_banned(viewer):
+            raise Refused(closes.FORBIDDEN, BANNED)
         if viewer.standing is not Standing.VIEWER:
             await self.ask_again([viewer])
 
@@ -179,6 +187,13 @@ class RoomSocket:
             if not viewer.missed_hint:
                 break
         return me
+
+    async def _is_banned(self, viewer: Viewer) -> bool:
+        return (
+            viewer.person is not None
+            and self.bans is not None
+            and await self.bans.is_banned(viewer.show, viewer.person)
+        )
 
     async def _me(self, viewer: Viewer) -> Mapping[str, Any]:
         person = viewer.person
@@ -210,8 +225,11 @@ class RoomSocket:
             return
         first = viewers[0]
         standing = await self.identity.standing(first.show, first.person)
+        is_banned = await self._is_banned(first)
         for viewer in viewers:
-            if standing is None:
+            if is_banned:
+                viewer.wire.close(closes.FORBIDDEN, BANNED)
+            elif standing is None:
                 viewer.wire.close(closes.UNKNOWN_SHOW, "no such show")
             elif is_staff(viewer.room.name) and standing is Standing.VIEWER:
                 viewer.wire.close(closes.FORBIDDEN, "this room is for the show's staff")

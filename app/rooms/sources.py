@@ -68,6 +68,13 @@ class SanctionSource(Protocol):
         """Each silenced person with the Unix time in ms when it ends, None for never."""
 
 
+class BanSource(Protocol):
+    """Implemented by chat: who may not be in a show."""
+
+    async def is_banned(self, show: str, person: Person) -> bool:
+        """Whether the person's sockets of this show are to be closed."""
+
+
 class Sources(msgspec.Struct, frozen=True):
     """All that a lost room is rebuilt from."""
 

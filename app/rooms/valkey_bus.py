@@ -17,13 +17,22 @@ from app.rooms import opening
 from app.rooms.bus import (
     HISTORY_MAX,
     ONCE_TTL_MS,
+    RULES,
+    UNJUDGED,
+    Answer,
     Backlogged,
+    Judged,
+    Kept,
     Muted,
     Pace,
+    Repeated,
     Said,
     Spoken,
+    Stale,
     Story,
     TooFast,
+    Warned,
+    WordsForm,
     show_of,
     staff_room,
 )
@@ -32,6 +41,9 @@ from app.rooms.opening import Memory, Remembered, give_back, open_room
 from app.rooms.sources import Sources
 from app.storage.valkey import Argument, server_of
 
+SAME_MAX: Final = 2
+"""So often may one person say the same in a row."""
+SAME_TTL_MS: Final = 30_000
 COPIES_MAX: Final = 50_000
 """Words of one room that may wait for Postgres; beyond that the room takes no more."""
 VERSION_MAX: Final = 2**53 - 1
@@ -46,6 +58,7 @@ _append = room_script("append.lua")
 _speak = room_script("speak.lua")
 _sanction = room_script("sanction.lua")
 _replace = room_script("replace.lua")
+_bury = room_script("bury.lua")
 _set_state = room_script("set_state.lua")
 _read = room_script("read.lua")
 _publish = room_script("publish.lua")
@@ -90,31 +103,50 @@ class ValkeyRooms:
         return _spoken(await self._in_open_room(room, lambda: _append(self.valkey, (keys.head, keys.log), args)))
 
     async def speak(
-        self, room: str, person: str, event: msgspec.Struct, *, event_id: str, former_id: str, pace: Pace
-    ) -> Spoken | Muted | TooFast | Backlogged:
-        """Appends a person's words, unless a sanction, the pace or the backlog is against it."""
+        self,
+        room: str,
+        person: str,
+        event: msgspec.Struct,
+        *,
+        event_id: str,
+        former_id: str,
+        pace: Pace,
+        judged: Judged = UNJUDGED,
+    ) -> Answer:
+        """Appends a person's words, unless a sanction, the pace, other rules or the backlog is against it."""
         keys, words = keys_of(room), encode(event)
         retries = (keys.once(event_id), keys.once(former_id))
-        script_keys = (keys.head, keys.log, keys.mutes, *retries, keys.pace(person), keys.copies)
+        own = (keys.pace(person, pace.name), keys.copies, keys.state, keys.same(person))
+        script_keys = (keys.head, keys.log, keys.mutes, *retries, *own)
         args: tuple[Argument, ...] = (channel_of(room), person, words, event_id, former_id, HISTORY_MAX)
         args += (ONCE_TTL_MS, pace.every_ms, pace.burst, COPIES_MAX)
-        answer = await self._in_open_room(room, lambda: _speak(self.valkey, script_keys, (*args, "")))
+        version = "" if judged.rules is None else judged.rules
+        judgement: tuple[Argument, ...] = (RULES, version, judged.likeness, SAME_MAX, SAME_TTL_MS, judged.then)
+        answer = await self._in_open_room(room, lambda: _speak(self.valkey, script_keys, (*args, "", *judgement)))
         if answer[0] == b"unsure":
             first = await self._said_before(room, (event_id, former_id))
             if first is not None:
                 return first
-            answer = await self._in_open_room(room, lambda: _speak(self.valkey, script_keys, (*args, "sure")))
-        match answer[0]:
-            case b"said":
-                said = Spoken(answer[1].decode(), answer[2], answer[3].decode())
-                self._spoken.append((room, Remembered(said.e, said.o, words)))
-                return said
-            case b"muted":
-                return Muted(None if answer[1] < 0 else answer[1])
-            case b"fast":
-                return TooFast(answer[1])
-        assert answer[0] == b"backlog", answer
-        return Backlogged()
+            answer = await self._in_open_room(
+                room, lambda: _speak(self.valkey, script_keys, (*args, "sure", *judgement))
+            )
+        told = ANSWERS[answer[0]](answer)
+        if isinstance(told, Spoken):
+            self._spoken.append((room, Remembered(told.e, told.o, words)))
+        return told
+
+    async def look(self, room: str, ids: Sequence[str]) -> Spoken | Kept | Stale:
+        """The first try's answer, or the version of the rules."""
+        keys = keys_of(room)
+        async with self.valkey.pipeline(transaction=False) as pipeline:
+            for event_id in ids:
+                pipeline.hmget(keys.once(event_id), "epoch", "offset")
+            pipeline.hget(keys.state, RULES)
+            *tries, rules = await pipeline.execute()
+        for event_id, (epoch, offset) in zip(ids, tries, strict=True):
+            if epoch is not None:
+                return Kept(event_id) if epoch == b"kept" else Spoken(epoch.decode(), int(offset), event_id)
+        return Stale(0 if rules is None else int(rules.partition(b" ")[0]))
 
     async def _said_before(self, room: str, ids: Sequence[str]) -> Spoken | None:
         assert self.sources is not None
@@ -124,23 +156,32 @@ class ValkeyRooms:
                 return first
         return None
 
-    async def sanction(self, room: str, person: str, until_ms: int | None, event: msgspec.Struct) -> Spoken:
+    async def sanction(self, room: str, person: str, until_ms: int | None, event: msgspec.Struct | None) -> Spoken:
         """Silences a person and says so."""
         return await self._sanction(room, person, "ban" if until_ms is None else str(until_ms), event)
 
-    async def absolve(self, room: str, person: str, event: msgspec.Struct) -> Spoken:
+    async def absolve(self, room: str, person: str, event: msgspec.Struct | None) -> Spoken:
         """Lifts a person's sanction and says so."""
         return await self._sanction(room, person, "", event)
 
-    async def _sanction(self, room: str, person: str, until: str, event: msgspec.Struct) -> Spoken:
+    async def _sanction(self, room: str, person: str, until: str, event: msgspec.Struct | None) -> Spoken:
         keys = keys_of(room)
         script_keys = (keys.head, keys.log, keys.mutes)
-        args = (channel_of(room), person, until, encode(event), HISTORY_MAX)
+        args = (channel_of(room), person, until, b"" if event is None else encode(event), HISTORY_MAX)
         return _spoken(await self._in_open_room(room, lambda: _sanction(self.valkey, script_keys, args)))
 
     async def sanction_of(self, room: str, person: str) -> Muted | None:
-        """The sanction that the room's copy has on the person."""
-        until = await self.valkey.hget(keys_of(room).mutes, person)
+        """The sanction that the room's copy has on the person. A lost room is opened first: it would know of none."""
+        keys = keys_of(room)
+
+        async def attempt() -> list[bytes | None]:
+            async with self.valkey.pipeline(transaction=False) as pipeline:
+                pipeline.hexists(keys.head, "epoch")
+                pipeline.hget(keys.mutes, person)
+                is_open, found = await pipeline.execute()
+            return [found] if is_open else []
+
+        (until,) = await self._in_open_room(room, attempt)
         if until is None:
             return None
         if until == b"ban":
@@ -168,6 +209,13 @@ class ValkeyRooms:
         script_keys = (keys.head, keys.log, keys.copies, keys.once(at.id))
         args = (channel_of(room), at.e, at.o, encode(tombstone), encode(event), HISTORY_MAX, ONCE_TTL_MS)
         return _spoken(await self._in_open_room(room, lambda: _replace(self.valkey, script_keys, args)))
+
+    async def bury(self, room: str, person: str | None, form: WordsForm, event: msgspec.Struct) -> Spoken:
+        """Buries all of one person's words, or everybody's, and says so."""
+        keys = keys_of(room)
+        script_keys = (keys.head, keys.log, keys.copies)
+        args = (channel_of(room), person or "", form.pattern, form.tombstone, encode(event), HISTORY_MAX)
+        return _spoken(await self._in_open_room(room, lambda: _bury(self.valkey, script_keys, args)))
 
     async def story(self, room: str) -> Story:
         """The room's history."""
@@ -280,6 +328,19 @@ class ValkeyRooms:
     async def _open(self, room: str, lost_epoch: str, lost_top: int) -> None:
         assert self.sources is not None, "set ValkeyRooms.sources before the first call"
         await open_room(self.valkey, self.sources, room, lost_epoch, lost_top)
+
+
+ANSWERS: Final[Mapping[bytes, Callable[[Sequence[Any]], Answer]]] = {
+    b"said": lambda answer: Spoken(answer[1].decode(), answer[2], answer[3].decode()),
+    b"kept": lambda answer: Kept(answer[1].decode()),
+    b"muted": lambda answer: Muted(None if answer[1] < 0 else answer[1]),
+    b"warned": lambda _: Warned(),
+    b"stale": lambda answer: Stale(answer[1]),
+    b"same": lambda answer: Repeated(answer[1]),
+    b"fast": lambda answer: TooFast(answer[1]),
+    b"backlog": lambda _: Backlogged(),
+}
+"""What speak.lua answers, as values."""
 
 
 def _read_state(stored: Mapping[bytes, bytes]) -> dict[str, tuple[int, bytes]]:

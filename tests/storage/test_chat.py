@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from app.chat import store
+from app.chat.acts import acts_of
 from app.chat.copy import copy_all
 from app.chat.edge import commands as commands_of
 from app.chat.memory import ChatMemory
@@ -117,7 +117,7 @@ async def test_deleting_twice_tells_once(place):
     for _ in range(2):
         assert await delete(place.chat, place.show, place.moderator, Standing.MODERATOR, posted.message) is None
     assert [event["t"] for event in await place.story()] == ["chat.gone", "chat.deleted"]
-    acts = await store.acts_of(place.pg, place.show, 10)
+    acts = await acts_of(place.pg, place.show, 10)
     assert [(act["act"], act["target_account_id"]) for act in acts] == [("message.delete", place.viewer.id)]
 
 

@@ -90,7 +90,7 @@ async def test_a_tombstone_takes_the_place_and_the_copy_and_travels_with_its_eve
         await rooms.replace("s", spoken[1], Said(-1), Said(9))
         while (message := await pubsub.get_message(timeout=5))["type"] != "smessage":
             pass
-    assert read_news(message["data"]) == Told(spoken[0].e, 4, b'{"n":9}', 2, b'{"n":-1}')
+    assert read_news(message["data"]) == Told(spoken[0].e, 4, b'{"n":9}', ((2, b'{"n":-1}'),))
     assert [said.event for said in (await rooms.story("s")).said] == [b'{"n":0}', b'{"n":-1}', b'{"n":2}', b'{"n":9}']
     assert set(await valkey.hkeys(keys_of("s").copies)) == {f"{spoken[0].e}:{o}".encode() for o in (1, 3)}
 

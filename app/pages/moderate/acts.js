@@ -9,9 +9,27 @@ const WORDS = {
   "message.delete": "deleted a message of",
   "timeout.set": "timed out",
   "timeout.end": "ended the timeout of",
+  "message.delete_all": "deleted everything of",
+  "chat.clear": "cleared the chat",
+  "held.approve": "let through a message of",
+  "held.deny": "turned down a message of",
+  "ban.set": "banned",
+  "ban.end": "let back in",
+  "warning.give": "warned",
+  "modes.set": "changed the room's modes",
+  "shield.up": "raised the shield",
+  "shield.down": "lowered the shield",
+  "terms.set": "changed the terms",
+  "notice.set": "pinned something to the chat",
+  "notice.clear": "took down what was pinned",
+  appoint: "appointed",
+  dismiss: "dismissed",
   "moderator.appoint": "appointed",
   "moderator.dismiss": "dismissed",
 };
+
+/** An act as a verb. */
+export const wordsOf = (act) => WORDS[act] ?? act;
 
 const keyOf = (act) => [act.at, act.act, act.actor.id, act.target?.id].join();
 
@@ -28,7 +46,7 @@ export class Acts {
   /** Loads the log; `recall` is given all acts, oldest first. */
   async load(recall) {
     const { acts } = await get(`/api/shows/${segment(this.showId)}/moderation/acts`);
-    const loaded = acts.map((act) => ({ ...act, at: act.at_ms })).reverse();
+    const loaded = acts.map((act) => ({ ...act, at: act.at_ms, reason: act.detail.reason })).reverse();
     this.loadedUntil = loaded.at(-1)?.at ?? 0;
     const heard = this.acts;
     this.acts = loaded;
@@ -51,7 +69,8 @@ export class Acts {
   row(act) {
     return el("li", { class: "act-row" },
       el("time", { class: "faint numbers", datetime: new Date(act.at).toISOString() }, timeOfDay(act.at)),
-      el("span", {}, el("strong", {}, act.actor.name), ` ${WORDS[act.act] ?? act.act} `,
-        act.target ? el("strong", {}, act.target.name) : null));
+      el("span", {}, el("strong", {}, act.actor.name), ` ${wordsOf(act.act)} `,
+        act.target ? el("strong", {}, act.target.name) : null,
+        act.reason ? el("span", { class: "soft" }, ` (${act.reason})`) : null));
   }
 }

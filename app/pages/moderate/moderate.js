@@ -9,7 +9,12 @@ import { openSession, signInUrl } from "../shared/session.js";
 import { ShowRoom, statusText } from "../shared/show-room.js";
 import { StaffChat } from "../shared/staff-chat.js";
 import { Stage } from "../shared/stage.js";
+import { toast } from "../shared/toast.js";
 import { Acts } from "./acts.js";
+import { listenToKeys } from "./keys.js";
+import { Modes } from "./modes.js";
+import { openPerson } from "./person.js";
+import { Queue } from "./queue.js";
 import { TimedOut } from "./timed-out.js";
 
 const showId = decodeURIComponent(location.pathname.split("/")[2]);
@@ -19,16 +24,18 @@ class ModerationPage {
     const places = {
       chat: el("section", { class: "panel chat", id: "chat", "aria-label": "Chat" }),
       stage: el("div", { id: "stage" }),
+      modes: el("section", { class: "panel", id: "modes", "aria-label": "The room" }),
+      queue: el("section", { class: "panel", id: "queue", "aria-label": "Waiting" }),
       out: el("section", { class: "panel", id: "timed-out", "aria-label": "Timed out" }),
       acts: el("section", { class: "panel", id: "acts", "aria-label": "Acts" }),
     };
     this.title = el("h1", {}, found.title);
     fill(host, places.chat, el("aside", { class: "side" }, places.stage,
       el("div", { class: "row between" }, this.title, el("a", { class: "button small", href: `/watch/${segment(found.id)}`, target: "_blank" }, "Open watch page")),
-      places.out, places.acts));
+      places.modes, places.queue, places.out, places.acts));
     this.room = new ShowRoom(found.id, {
       on: {
-        state: (key, value) => this.stage.hear(key, value),
+        state: (key, value) => this.hearState(key, value),
         events: (events) => this.hear(events),
         reset: () => this.chat.feed.clear(),
         me: (me) => this.chat.composer.timeOut(me.timeout_ms),
@@ -38,11 +45,14 @@ class ModerationPage {
     });
     this.staff = new ShowRoom(found.id, {
       staff: true,
-      on: { events: (events) => this.acts.hear(events.filter((event) => event.t === "act")) },
+      on: { events: (events) => this.hearStaff(events), reset: () => this.refresh() },
     });
     this.stage = new Stage(places.stage, { showId: found.id, compact: true });
-    this.chat = new StaffChat(places.chat, { room: this.room, me: session.person, open: true, title: "Chat" });
-    this.out = new TimedOut(places.out, this.room);
+    this.chat = new StaffChat(places.chat, { room: this.room, me: session.person, open: true, title: "Chat", person: (account) => this.showPerson(account) });
+    const send = (op, body) => this.chat.send(op, body);
+    this.modes = new Modes(places.modes, { send, fresh: () => this.refresh() });
+    this.queue = new Queue(places.queue, { send, wordsOf: (message) => this.chat.feed.lineOf(message)?.querySelector(".chat-words")?.textContent });
+    this.out = new TimedOut(places.out, this.room, (account) => this.showPerson(account));
     this.acts = new Acts(places.acts, found.id);
   }
 
@@ -51,7 +61,50 @@ class ModerationPage {
     this.staff.open();
     this.stage.start();
     everyTick((now) => this.out.update(now));
-    await this.acts.load((acts) => this.out.recall(acts));
+    listenToKeys({
+      lists: { c: this.chat.feed.list, q: this.queue.list },
+      press: {
+        s: () => byId("mode-shield").click(),
+        "/": () => this.chat.composer.input.focus(),
+        i: (row) => row?.dataset.by && this.showPerson(row.dataset.by),
+        x: (row) => this.choose(row),
+        D: () => this.deleteChosen(),
+      },
+    });
+    await Promise.all([this.acts.load((acts) => this.out.recall(acts)), this.refresh()]);
+  }
+
+  /** Modes, terms and what waits, as the server has them now. */
+  async refresh() {
+    const desk = await get(`/api/shows/${segment(showId)}/moderation`);
+    this.modes.draw(desk);
+    this.queue.load(desk);
+  }
+
+  hearState(key, value) {
+    this.stage.hear(key, value);
+    this.chat.hearState(key, value);
+  }
+
+  hearStaff(events) {
+    this.queue.hear(events);
+    const acts = events.filter((event) => event.t === "act");
+    this.acts.hear(acts);
+    // Somebody else may have moved a switch.
+    if (acts.some((act) => /^(modes|shield|terms)[.]/.test(act.act))) this.refresh();
+  }
+
+  showPerson(account) {
+    openPerson(showId, account, (op, body) => this.chat.send(op, body)).catch((error) => toast(error.message, "bad"));
+  }
+
+  choose(row) {
+    if (row?.dataset.message && !row.classList.contains("gone")) row.classList.toggle("chosen");
+  }
+
+  async deleteChosen() {
+    const chosen = [...this.chat.feed.list.querySelectorAll(".chosen")].map((line) => line.dataset.message);
+    if (chosen.length) await this.chat.send("chat.delete_many", { messages: chosen.slice(0, 50) });
   }
 
   hear(events) {

@@ -5,20 +5,23 @@ import { busy, el, fill, say } from "../shared/dom.js";
 import { toast } from "../shared/toast.js";
 
 export class TimedOut {
-  constructor(host, room) {
+  /** `open(account)` opens somebody's card, where a ban can be ended. */
+  constructor(host, room, open) {
     this.room = room;
+    this.open = open;
     this.people = new Map();
     this.clocks = new Map();
     this.list = el("ul", { class: "out-rows", id: "out-rows" });
-    fill(host, el("h2", {}, "Timed out"), this.list);
+    fill(host, el("h2", {}, "Timed out or banned"), this.list);
     this.draw();
   }
 
   /** Events of the public room, in order. */
   hear(events) {
     for (const event of events) {
-      if (event.t === "timeout") this.people.set(event.person.id, { person: event.person, until: event.at + event.seconds * 1000 });
-      if (event.t === "timeout.ended") this.people.delete(event.person.id);
+      if (event.t === "timeout" && this.people.get(event.person?.id)?.until !== Infinity) this.people.set(event.person.id, { person: event.person, until: event.at + event.seconds * 1000 });
+      if (event.t === "ban") this.people.set(event.person.id, { person: event.person, until: Infinity });
+      if (event.t === "ban.ended" || (event.t === "timeout.ended" && this.people.get(event.person.id)?.until !== Infinity)) this.people.delete(event.person.id);
     }
     this.draw();
   }
@@ -29,8 +32,9 @@ export class TimedOut {
     this.people = new Map();
     for (const act of acts) {
       if (!act.target) continue;
-      if (act.act === "timeout.set") this.people.set(act.target.id, { person: act.target, until: act.detail.until_ms });
-      if (act.act === "timeout.end") this.people.delete(act.target.id);
+      if (act.act === "timeout.set" && this.people.get(act.target.id)?.until !== Infinity) this.people.set(act.target.id, { person: act.target, until: act.detail.until_ms });
+      if (act.act === "ban.set") this.people.set(act.target.id, { person: act.target, until: Infinity, everywhere: act.detail.everywhere });
+      if (act.act === "ban.end" || (act.act === "timeout.end" && this.people.get(act.target.id)?.until !== Infinity)) this.people.delete(act.target.id);
     }
     for (const [id, one] of heard) this.people.set(id, one);
     this.draw();
@@ -50,7 +54,8 @@ export class TimedOut {
     const end = el("button", { type: "button", class: "button small", "aria-label": `Let ${person.name} talk again` }, "End");
     end.addEventListener("click", () => busy(end, async () => {
       try {
-        await this.room.command("timeout.end", { account: person.id });
+        if (this.people.get(person.id)?.until === Infinity) this.open(person.id);
+        else await this.room.command("timeout.end", { account: person.id });
       } catch (error) {
         toast(error.message, "bad");
         if (!error.code) throw error;
@@ -63,7 +68,7 @@ export class TimedOut {
     for (const [id, clock] of this.clocks) {
       const one = this.people.get(id);
       if (!one || one.until <= now) return this.draw();
-      say(clock, countdown(one.until - now));
+      say(clock, one.until === Infinity ? "banned" : countdown(one.until - now));
     }
     return undefined;
   }

@@ -2,7 +2,7 @@
 // Owns the list element; never sends anything (composer.js does) and never decides who may delete.
 
 import { duration, timeOfDay } from "./clock.js";
-import { el, fill, show } from "./dom.js";
+import { el, fill, say, show } from "./dom.js";
 import { icon } from "./icons.js";
 
 const LINES_MAX = 300;
@@ -37,10 +37,11 @@ export class ChatFeed {
     this.actionsOf = actionsOf;
     this.me = me;
     this.sales = new Map(); // what was said of each sale last
-    this.list = el("ol", { class: "chat-lines", role: "log", "aria-label": "Chat", tabindex: "0" });
+    this.list = el("ol", { class: "chat-lines", role: "log", "aria-label": "Chat", tabindex: "0", "data-rows": "" });
     this.more = el("button", { type: "button", class: "chat-more", hidden: true }, icon("arrowDown"), "New messages");
     this.more.addEventListener("click", () => this.toEnd());
     this.follow = true;
+    this.muted = new Set();
     this.list.addEventListener("scroll", () => this.scrolled(), { passive: true });
     fill(host, this.list, this.more);
     new ResizeObserver(() => {
@@ -73,6 +74,12 @@ export class ChatFeed {
     show(this.more, false);
   }
 
+  /** Hides what these people say, for this reader alone. */
+  mute(accounts) {
+    this.muted = new Set(accounts);
+    for (const line of this.list.querySelectorAll(".chat-line[data-by]")) show(line, !this.muted.has(line.dataset.by));
+  }
+
   /** Forgets everything: the room sends a snapshot next. */
   clear() {
     fill(this.list);
@@ -95,10 +102,16 @@ export class ChatFeed {
         return this.append(this.goneLine(event.id, null));
       case "chat.deleted":
         return this.strike(event);
+      case "chat.purged":
+        return this.strikeAll(event);
       case "timeout":
         return this.note("shield", `${event.person.name} is timed out for ${duration(event.seconds * 1000)}`, "mod");
       case "timeout.ended":
         return this.note("shield", `${event.person.name} may talk again`, "mod");
+      case "ban":
+        return this.note("shield", `${event.person.name} is banned`, "mod");
+      case "ban.ended":
+        return this.note("shield", `${event.person.name} may come back`, "mod");
       case "pin":
         return event.product ? this.note("pin", `Now showing: ${event.product.title}`, "pin") : undefined;
       case "sale":
@@ -128,24 +141,54 @@ export class ChatFeed {
   messageLine(event) {
     const badge = BADGES[event.by.standing];
     const mine = this.me()?.id === event.by.id;
-    const line = el("li", { class: `chat-line ${event.by.standing}${mine ? " mine" : ""}`, data: { message: event.id, by: event.by.id } },
-      el("div", { class: "chat-text" },
+    const line = el("li", { class: `chat-line ${event.by.standing}${mine ? " mine" : ""}`, tabindex: "-1", data: { message: event.id, by: event.by.id } },
+      el("div", { class: "chat-text" }, event.re ? this.quote(event.re) : null,
         el("span", { class: `chat-name hue-${hueOf(event.by.id)}` }, event.by.name),
         badge ? el("span", { class: `badge standing ${event.by.standing}` }, badge) : null,
         el("time", { class: "chat-time", datetime: new Date(event.at).toISOString() }, timeOfDay(event.at)),
         el("span", { class: "chat-words" }, event.text)));
     const actions = this.actionsOf(event);
+    show(line, !this.muted.has(event.by.id));
     if (actions) line.append(el("div", { class: "chat-actions" }, actions));
     return line;
   }
 
   goneLine(id, by) {
-    return el("li", { class: "chat-line gone", data: { message: id } }, by ? `Message deleted by ${by.name}` : "Message deleted");
+    return el("li", { class: "chat-line gone", tabindex: "-1", data: { message: id } }, by ? `Message deleted by ${by.name}` : "Message deleted");
+  }
+
+  lineOf(message) {
+    return [...this.list.querySelectorAll("[data-message]")].find((one) => one.dataset.message === message);
+  }
+
+  // What is answered is read from the feed itself: a deleted text is in no answer either.
+  quote(message) {
+    const line = this.lineOf(message);
+    const words = line?.querySelector(".chat-words")?.textContent;
+    const name = line?.querySelector(".chat-name")?.textContent;
+    return el("span", { class: "chat-quote", data: { quotes: message } }, icon("reply"), el("span", {}, words && !line.hidden ? `${name}: ${words}` : "a message that is not here"));
   }
 
   strike(event) {
-    const line = [...this.list.querySelectorAll("[data-message]")].find((one) => one.dataset.message === event.id);
-    if (line) line.replaceWith(this.goneLine(event.id, event.by));
+    this.bury(this.lineOf(event.id), event.by);
+  }
+
+  strikeAll({ person, by }) {
+    for (const line of this.list.querySelectorAll(".chat-line[data-by]")) {
+      if (person === null || line.dataset.by === person.id) this.bury(line, by);
+    }
+    this.note("shield", person ? `Messages of ${person.name} were deleted` : `${by.name} cleared the chat`, "mod");
+  }
+
+  bury(line, by) {
+    if (!line) return;
+    for (const quote of this.list.querySelectorAll(".chat-quote")) {
+      if (quote.dataset.quotes === line.dataset.message) say(quote.lastChild, "a deleted message");
+    }
+    const held = line.contains(document.activeElement);
+    const gone = this.goneLine(line.dataset.message, by);
+    line.replaceWith(gone);
+    if (held) gone.focus();
   }
 
   note(symbol, text, kind) {

@@ -6,6 +6,9 @@ import { el, fill, say, show } from "./dom.js";
 import { icon } from "./icons.js";
 import { Draft } from "./room-client.js";
 import { signInUrl } from "./session.js";
+import { toast } from "./toast.js";
+
+const HELD_WORDS = "A moderator looks at your message before others see it.";
 
 export class Composer {
   /** `host` is filled with the box for this room, or with a sign-in prompt when `signedIn` is false. */
@@ -25,7 +28,35 @@ export class Composer {
     this.form = el("form", { class: "composer" }, this.input, this.button);
     this.form.addEventListener("submit", (event) => this.send(event));
     this.draft.on = (view) => this.redraw(view);
-    fill(host, this.wait, this.form);
+    this.answering = el("p", { class: "composer-answering", hidden: true });
+    this.modes = el("p", { class: "composer-modes faint", id: "message-modes", hidden: true });
+    this.input.addEventListener("keydown", (event) => event.key === "Escape" && this.answer(null));
+    fill(host, this.modes, this.answering, this.wait, this.form);
+  }
+
+  /** The next message answers this one; null: none. */
+  answer(event) {
+    if (!this.input) return;
+    this.draft.more = event ? { re: event.id } : {};
+    if (event) {
+      const stop = el("button", { type: "button", class: "icon-button", "aria-label": "Do not answer", onclick: () => this.answer(null) }, icon("close"));
+      fill(this.answering, icon("reply"), el("span", { class: "grow" }, `To ${event.by.name}: ${event.text}`), stop);
+      this.input.focus();
+    }
+    show(this.answering, event !== null);
+  }
+
+  /** The room's modes, as the state key `chat` has them; `staff` are bound by none. */
+  setModes(modes, staff = false) {
+    if (!this.input) return;
+    const words = modes === null || staff ? [] : [
+      modes.open ? "" : "The chat is closed for now",
+      modes.slow_s && modes.open ? `Slow mode: one message every ${duration(modes.slow_s * 1000)}` : "",
+      modes.newcomers && modes.open ? "First messages are looked at first" : "",
+      modes.links || !modes.open ? "" : "No links",
+    ].filter(Boolean);
+    say(this.modes, words.join(" · "));
+    show(this.modes, words.length > 0);
   }
 
   /** The person may not talk for `ms` more, by a moderator's word; null lifts it. */
@@ -41,8 +72,11 @@ export class Composer {
     if (!text || this.button.disabled) return;
     this.draft.text = text;
     const taken = await this.draft.send();
+    if (!taken) return;
     // What was typed meanwhile stays.
-    if (taken && this.input.value.trim() === text) this.input.value = "";
+    if (this.input.value.trim() === text) this.input.value = "";
+    if (this.draft.reply.o === null) toast(HELD_WORDS);
+    this.answer(null);
   }
 
   redraw({ sending, error, retry_in_ms: wait }) {

@@ -331,7 +331,7 @@ export class RoomClient {
  *   draft.on = (view) => …;   // {text, sending, error: {code, message}|null, retry_in_ms: number|null}, at every change
  *                             // and each second while a countdown runs
  *   draft.text = input.value;
- *   await draft.send();       // true when taken (text is then empty), false when refused (text is kept)
+ *   await draft.send();       // true when taken (text is then empty, `reply` the answer), false when refused (kept)
  */
 export class Draft {
   #room;
@@ -339,8 +339,10 @@ export class Draft {
   #retryAt = null;
   #ticking = null;
   text = "";
+  more = {}; // what else the command says, e.g. {re: message}
   sending = false;
   error = null;
+  reply = null;
   on = () => {};
 
   constructor(room, op) {
@@ -359,8 +361,9 @@ export class Draft {
     this.error = null;
     this.wait(null);
     try {
-      await this.#room.command(this.#op, { text });
+      this.reply = await this.#room.command(this.#op, { text, ...this.more });
       if (this.text === text) this.text = "";
+      if (this.reply.wait_ms) this.wait(this.reply.wait_ms);
       return true;
     } catch (error) {
       if (!(error instanceof RoomRefusal)) throw error;

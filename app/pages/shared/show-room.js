@@ -53,6 +53,6 @@ export class ShowRoom {
 /** What a connection's status is called on the page; empty while all is well. */
 export function statusText({ status, code }) {
   if (code === 4004) return "There is no such show";
-  if (code === 4003) return "This room is for the show's staff";
+  if (code === 4003) return "You may not be in this room";
   return STATUS_WORDS[status] ?? "";
 }

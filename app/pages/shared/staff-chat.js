@@ -5,6 +5,7 @@ import { ChatFeed } from "./chat-feed.js";
 import { Composer } from "./composer.js";
 import { busy, el, fill, show } from "./dom.js";
 import { icon } from "./icons.js";
+import { NoticeBar } from "./notice-bar.js";
 import { toast } from "./toast.js";
 
 export const TIMEOUTS = [[10, "10 s"], [60, "1 min"], [600, "10 min"], [3600, "1 h"]];
@@ -21,8 +22,9 @@ async function act(button, work) {
 }
 
 export class StaffChat {
-  /** `open` shows the timeouts of each message at once instead of behind a button. */
-  constructor(host, { room, me, open = false, title = "Chat" }) {
+  /** `person(account)`, when given, opens somebody's card. `open` shows the timeouts of each message at once instead of behind a button. */
+  constructor(host, { room, me, open = false, title = "Chat", person = null }) {
+    this.person = person;
     this.room = room;
     this.me = me;
     this.open = open;
@@ -30,27 +32,48 @@ export class StaffChat {
     const feed = el("div", { class: "chat-feed" });
     const box = el("div", { class: "composer-host" });
     fill(host, el("header", { class: "chat-head" }, el("h2", {}, title), this.status), feed, box);
+    this.notice = new NoticeBar(feed, () => this.send("notice.clear", {}));
     this.feed = new ChatFeed(feed, { actionsOf: (event) => this.actionsOf(event), me: () => me });
     this.composer = new Composer(box, { signedIn: true, room });
   }
 
+  /** A state key of the public room. */
+  hearState(key, value) {
+    if (key === "notice") this.notice.hear(value);
+    if (key === "chat") this.composer.setModes(value, true);
+  }
+
+  /** Sends a command of the staff; says why when it is refused. */
+  async send(op, body) {
+    try {
+      return await this.room.command(op, body);
+    } catch (error) {
+      toast(error.message, "bad");
+      if (!error.code) throw error;
+      return null;
+    }
+  }
+
   actionsOf(event) {
-    const remove = el("button", { type: "button", class: "icon-button delete", "aria-label": `Delete the message of ${event.by.name}` }, icon("trash"));
+    const remove = el("button", { type: "button", class: "icon-button delete", data: { key: "d" }, "aria-label": `Delete the message of ${event.by.name}` }, icon("trash"));
     remove.addEventListener("click", () => act(remove, () => this.room.command("chat.delete", { message: event.id })));
-    if (event.by.id === this.me.id || event.by.standing === "host") return [remove];
+    const pin = el("button", { type: "button", class: "icon-button pin", data: { key: "p" }, "aria-label": `Pin the message of ${event.by.name}` }, icon("pin"));
+    pin.addEventListener("click", () => act(pin, () => this.room.command("notice.set", { message: event.id })));
+    if (event.by.id === this.me.id || event.by.standing === "host") return [pin, remove];
     const times = el("span", { class: "timeouts", hidden: !this.open, role: "group", "aria-label": `Time out ${event.by.name}` },
       TIMEOUTS.map(([seconds, word]) => this.timeoutButton(event.by, seconds, word)));
-    if (this.open) return [times, remove];
+    const card = this.person && el("button", { type: "button", class: "icon-button card", data: { key: "i" }, "aria-label": `About ${event.by.name}`, onclick: () => this.person(event.by.id) }, icon("user"));
+    if (this.open) return [times, card, pin, remove].filter(Boolean);
     const toggle = el("button", { type: "button", class: "icon-button", "aria-label": `Time out ${event.by.name}`, "aria-expanded": "false" }, icon("clock"));
     toggle.addEventListener("click", () => {
       show(times, times.hidden);
       toggle.setAttribute("aria-expanded", String(!times.hidden));
     });
-    return [times, toggle, remove];
+    return [times, toggle, pin, remove];
   }
 
   timeoutButton(person, seconds, word) {
-    const button = el("button", { type: "button", class: "time", data: { seconds }, "aria-label": `Time out ${person.name} for ${word}` }, word);
+    const button = el("button", { type: "button", class: "time", data: seconds === 600 ? { seconds, key: "t" } : { seconds }, "aria-label": `Time out ${person.name} for ${word}` }, word);
     button.addEventListener("click", () => act(button, () => this.room.command("timeout.set", { account: person.id, seconds })));
     return button;
   }

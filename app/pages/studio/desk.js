@@ -34,7 +34,10 @@ class Desk {
       el("div", { class: "desk-column side" }, places.chat, places.moderators)));
     this.room = new ShowRoom(show.id, {
       on: {
-        state: (key, value) => this.hearState(key, value),
+        state: (key, value) => {
+          this.hearState(key, value);
+          this.chat.hearState(key, value);
+        },
         events: (events) => this.chat.feed.addAll(events),
         reset: () => this.chat.feed.clear(),
         me: (me) => this.chat.composer.timeOut(me.timeout_ms),

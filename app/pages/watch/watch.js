@@ -12,16 +12,19 @@ import { OfferCard } from "../shared/offer-card.js";
 import { fullTitle } from "../shared/offers.js";
 import { openSession, signInUrl } from "../shared/session.js";
 import { ShowRoom, statusText } from "../shared/show-room.js";
+import { NoticeBar } from "../shared/notice-bar.js";
 import { Stage } from "../shared/stage.js";
-import { toast } from "../shared/toast.js";
+import { toast, toastProblem } from "../shared/toast.js";
 import { BuySheet } from "./buy-sheet.js";
 import { Holds } from "./holds.js";
 import { LineUp } from "./line-up.js";
 import { Lines } from "./lines.js";
+import { Talk } from "./talk.js";
 
 const RELOAD_SPREAD_MS = 2000;
 const PICTURE_FIRST_MS = 400;
-const SIGNED_OUT = 4001; // the socket's close code
+const SIGNED_OUT = 4001; // the socket's close codes
+const OUT = 4003;
 const showId = decodeURIComponent(location.pathname.split("/")[2]);
 
 class WatchPage {
@@ -38,7 +41,9 @@ class WatchPage {
         status: (status) => this.hearStatus(status),
       },
     });
-    this.feed = new ChatFeed(byId("feed"), { me: () => this.me });
+    this.talk = new Talk(this.room, { me: () => this.me, answer: (event) => this.composer.answer(event) });
+    this.feed = new ChatFeed(byId("feed"), { me: () => this.me, actionsOf: (event) => this.talk.actionsOf(event) });
+    this.notice = new NoticeBar(byId("feed"));
     this.composer = new Composer(byId("composer"), { signedIn: this.me !== null, room: this.room });
     this.holds = new Holds(showId, this.me, () => this.drawHolds());
     this.sheet = new BuySheet({ holds: this.holds, state: this.room.state, signedIn: this.me !== null });
@@ -66,6 +71,7 @@ class WatchPage {
       throw error;
     }
     everyTick((now) => this.tick(now));
+    if (this.me) this.talk.loadBlocks(byId("blocks"), (accounts) => this.feed.mute(accounts)).catch(toastProblem);
   }
 
   async load() {
@@ -105,6 +111,8 @@ class WatchPage {
       this.drawNothing();
     }
     if (key === "pin") this.drawPinned(value);
+    if (key === "notice") this.notice.hear(value);
+    if (key === "chat") this.composer.setModes(value);
     if (key === "pin" || /^(pool|sale|line):/.test(key)) this.redrawSoon();
     if (key.startsWith("sale:") && value && !this.lineUp.has(value.product.id)) this.reloadSoon();
   }
@@ -144,6 +152,7 @@ class WatchPage {
     this.lines.replaceAll(me.lines ?? []);
     this.holds.replaceAll(me.holds ?? []);
     this.composer.timeOut(me.timeout_ms);
+    if (me.warning) this.talk.warn(me.warning);
   }
 
   // Signed out in another window: the show goes on without a name.
@@ -165,13 +174,24 @@ class WatchPage {
     }
     this.holds.hear(hint);
     if (hint.t === "standing" && hint.standing !== "viewer") toast(`You are a ${hint.standing} of this show now.`, "good");
+    if (hint.t === "warning") this.talk.warn(hint);
+    if (hint.t === "held.decided") toast(hint.approved ? "Your message was let through." : "Your message was not let through.");
     if (hint.t === "timeout") this.composer.timeOut(hint.remaining_ms);
     if (hint.t === "hold.expired" && !this.sheet.isOpen) toast("A hold of yours has ended; the item is back on the shelf.");
     if (hint.t === "order.cancelled") toast("An order of yours was cancelled. What was paid goes back to you.", "bad");
     if (hint.t === "order.refunded") toast("A refund of yours is on its way.", "good");
   }
 
+  // Everything of the person's here has ended: the socket, the picture, what was held.
+  showOut() {
+    this.room.client.close();
+    this.stage.player.stop();
+    fill(byId("main"), el("div", { class: "page stack", id: "banned" }, el("h1", {}, "You are banned from this show"),
+      el("p", { class: "soft" }, "Its moderators have decided that. Other shows may still welcome you."), el("p", {}, el("a", { class: "button", href: "/" }, "To all shows"))));
+  }
+
   hearStatus(status) {
+    if (status.code === OUT) return this.showOut();
     if (status.code === SIGNED_OUT && this.me !== null) {
       this.becomeNobody();
       this.room.open();

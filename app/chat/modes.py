@@ -1,0 +1,77 @@
+"""Changing the modes and the terms of a show's chat. Every change is written with what was before it."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from app import clock
+from app.chat.acts import Deed, tell_act, write_act
+from app.chat.events import who
+from app.chat.mode_rules import Modes, Slow
+from app.chat.parts import Chat
+from app.chat.term_rules import TERM_LENGTH_MAX, TERMS_MAX, Terms, clean_term
+from app.person import Person
+from app.refusal import Refusal
+
+Term = Annotated[str, Meta(max_length=TERM_LENGTH_MAX * 2)]
+TermList = Annotated[list[Term], Meta(max_length=TERMS_MAX)]
+
+
+class SetModes(msgspec.Struct, frozen=True):
+    """modes.set: those that are to change."""
+
+    slow_s: Slow | UnsetType = UNSET
+    links: bool | UnsetType = UNSET
+    open: bool | UnsetType = UNSET
+    newcomers: bool | UnsetType = UNSET
+    shield: bool | UnsetType = UNSET
+
+
+class SetTerms(msgspec.Struct, frozen=True):
+    """terms.set: both lists, as they are to be."""
+
+    blocked: TermList
+    permitted: TermList = []
+
+
+async def set_modes(chat: Chat, show: str, actor: Person, wanted: SetModes) -> Modes:
+    """Changes the modes; what is already so is no change."""
+    changes = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not UNSET}
+    async with chat.moderating, chat.rulebooks.changing(show) as change:
+        before = change.before.modes
+        after = msgspec.structs.replace(before, **changes)
+        if after == before:
+            return after
+        detail = {"before": msgspec.to_builtins(before), "after": msgspec.to_builtins(after)}
+        deed = Deed(show, who(actor), _act(before, after), detail=detail)
+        await change.write(modes=after)
+        number = await write_act(change.connection, deed)
+    await tell_act(chat, deed, number, clock.now_ms())
+    return after
+
+
+def _act(before: Modes, after: Modes) -> str:
+    """The shield is an act of its own."""
+    if before.shield == after.shield:
+        return "modes.set"
+    return "shield.up" if after.shield else "shield.down"
+
+
+async def set_terms(chat: Chat, show: str, actor: Person, wanted: SetTerms) -> Terms | Refusal:
+    """Replaces the lists of terms. A term that names nothing is refused, so that nobody believes it works."""
+    lists = [[clean_term(term) for term in terms] for terms in (wanted.blocked, wanted.permitted)]
+    if any(None in terms for terms in lists):
+        return Refusal("term_invalid", f"A term has 2 to {TERM_LENGTH_MAX} letters beside its stars.")
+    blocked, permitted = (tuple(dict.fromkeys(term for term in terms if term)) for terms in lists)
+    after = Terms(blocked, permitted)
+    async with chat.moderating, chat.rulebooks.changing(show) as change:
+        before = change.before.terms
+        if after == before:
+            return after
+        detail = {"before": msgspec.to_builtins(before)}
+        deed = Deed(show, who(actor), "terms.set", detail=detail)
+        await change.write(terms=after)
+        number = await write_act(change.connection, deed)
+    await tell_act(chat, deed, number, clock.now_ms())
+    return after

@@ -1,0 +1,54 @@
+"""What everybody can do in a room: write, answer, report, react. Commands of the room's socket."""
+
+from typing import Any
+
+from app.chat.messages import Post, find_said, post
+from app.chat.parts import Chat
+from app.chat.reactions import React
+from app.chat.reports import MakeReport, report
+from app.chat.warnings import AcceptWarning, accept_warning
+from app.person import Person, Right
+from app.refusal import Refusal
+from app.rooms.command import Command, Order
+
+
+def commands(parts: Chat) -> list[Command]:
+    """The commands of those who are signed in."""
+
+    async def chat_post(order: Order) -> Any:
+        body = order.body
+        return await post(
+            parts,
+            order.show,
+            signed_in(order),
+            order.standing,
+            text=body.text,
+            key=order.id,
+            now_ms=order.now_ms,
+            re=body.re,
+        )
+
+    async def chat_report(order: Order) -> Any:
+        message = await find_said(parts, order.show, order.body.message)
+        if message is None:
+            return Refusal("not_found", "There is no such message.")
+        return await report(parts, order.show, signed_in(order), message, order.body.reason)
+
+    async def warning_accept(order: Order) -> Any:
+        return {"next": await accept_warning(parts, order.show, signed_in(order), order.body.warning)}
+
+    async def reaction_add(order: Order) -> None:
+        parts.reactions.add(order.show, order.body.kind)
+
+    return [
+        Command(op="chat.post", right=Right.SIGNED_IN, body=Post, action=chat_post),
+        Command(op="chat.report", right=Right.SIGNED_IN, body=MakeReport, action=chat_report),
+        Command(op="warning.accept", right=Right.SIGNED_IN, body=AcceptWarning, action=warning_accept),
+        Command(op="reaction.add", right=Right.SIGNED_IN, body=React, action=reaction_add),
+    ]
+
+
+def signed_in(order: Order) -> Person:
+    """The person of a command whose right is SIGNED_IN or more."""
+    assert order.person is not None, order.id
+    return order.person

@@ -1,0 +1,58 @@
+// The switches of the room: the shield, slow mode, links, newcomers, the chat itself, the terms, and clearing it all.
+// Shows what the server says; a switch moves when the server has moved it.
+
+import { confirmDialog } from "../shared/dialog.js";
+import { el, fill } from "../shared/dom.js";
+import { askText, editTerms } from "./terms.js";
+
+const SLOW = [0, 1, 5, 10, 30, 60, 120];
+
+export class Modes {
+  /** `send(op, body)` sends a command; `fresh()` loads the desk anew. */
+  constructor(host, { send, fresh }) {
+    this.send = send;
+    this.fresh = fresh;
+    this.shield = this.toggle("shield", "Shield", "Shield: the strictest of everything, until it is lowered");
+    this.slow = el("select", { class: "input small", id: "mode-slow", "aria-label": "Slow mode" },
+      SLOW.map((s) => el("option", { value: String(s) }, s ? `One message every ${s} s` : "No slow mode")));
+    this.slow.addEventListener("change", () => this.set({ slow_s: Number(this.slow.value) }));
+    this.links = this.toggle("links", "Links");
+    this.newcomers = this.toggle("newcomers", "Hold newcomers");
+    this.open = this.toggle("open", "Chat open");
+    fill(host, el("h2", {}, "The room"), el("div", { class: "row" }, this.shield, this.slow),
+      el("div", { class: "row" }, this.open, this.links, this.newcomers),
+      el("div", { class: "row" },
+        el("button", { type: "button", class: "button small", id: "edit-terms", onclick: () => editTerms(this.terms, this.send).then(this.fresh) }, "Terms…"),
+        el("button", { type: "button", class: "button small", id: "new-notice", onclick: () => this.writeNotice() }, "Notice…"),
+        el("button", { type: "button", class: "button small danger", id: "clear-chat", onclick: () => this.clear() }, "Clear the chat…")));
+    this.terms = { blocked: [], permitted: [] };
+  }
+
+  toggle(name, word, label = word) {
+    const button = el("button", { type: "button", class: "button small toggle", id: `mode-${name}`, "aria-pressed": "false", "aria-label": label }, word);
+    button.addEventListener("click", () => this.set({ [name]: button.getAttribute("aria-pressed") !== "true" }));
+    return button;
+  }
+
+  async set(change) {
+    await this.send("modes.set", change);
+    await this.fresh();
+  }
+
+  draw({ modes, terms }) {
+    this.terms = terms;
+    for (const name of ["shield", "links", "newcomers", "open"]) this[name].setAttribute("aria-pressed", String(modes[name]));
+    if (!SLOW.includes(modes.slow_s)) this.slow.append(el("option", { value: String(modes.slow_s) }, `One message every ${modes.slow_s} s`));
+    this.slow.value = String(modes.slow_s);
+  }
+
+  async writeNotice() {
+    const text = await askText({ title: "Pin a notice to the chat", label: "Everybody sees it above the chat", yes: "Pin it" });
+    if (text) await this.send("notice.set", { text });
+  }
+
+  async clear() {
+    const sure = await confirmDialog({ title: "Clear the chat?", text: "Every message so far is deleted, for everybody and for good.", yes: "Delete everything", danger: true });
+    if (sure) await this.send("chat.clear", {});
+  }
+}

@@ -1,0 +1,80 @@
+// What waits for a decision: held messages and reports, oldest first. `a` lets the chosen one through, `d` turns it down.
+
+import { timeOfDay } from "../shared/clock.js";
+import { busy, el, fill } from "../shared/dom.js";
+
+const WHY = { term: "a blocked term", newcomer: "a first message" };
+
+export class Queue {
+  /** `send(op, body)` sends a command; `wordsOf(id)` are a message's words when the chat shows it. */
+  constructor(host, { send, wordsOf }) {
+    this.send = send;
+    this.wordsOf = wordsOf;
+    this.held = new Map();
+    this.reports = new Map();
+    this.count = el("span", { class: "badge numbers" });
+    this.list = el("ol", { class: "queue-rows", id: "queue-rows", "data-rows": "", "aria-label": "Waiting" });
+    fill(host, el("div", { class: "row" }, el("h2", {}, "Waiting"), this.count), this.list);
+    this.draw();
+  }
+
+  load({ held, reports }) {
+    this.held = new Map(held.map((one) => [one.id, one]));
+    this.reports.clear();
+    reports.forEach((one) => this.report(one));
+    this.draw();
+  }
+
+  /** Events of the staff room. */
+  hear(events) {
+    for (const event of events) {
+      if (event.t === "held") this.held.set(event.id, event);
+      else if (event.t === "held.decided") this.held.delete(event.id);
+      else if (event.t === "report") this.report(event);
+      else if (event.t === "report.closed") this.reports.delete(event.message);
+    }
+    this.draw();
+  }
+
+  report(one) {
+    const known = this.reports.get(one.message) ?? { ...one, all: new Map() };
+    known.all.set(one.id, one);
+    this.reports.set(one.message, known);
+  }
+
+  draw() {
+    const focused = this.list.contains(document.activeElement) ? [...this.list.children].indexOf(document.activeElement.closest("li")) : -1;
+    const rows = [...[...this.held.values()].sort((a, b) => a.at - b.at).map((one) => this.heldRow(one)), ...[...this.reports.values()].map((one) => this.reportRow(one))];
+    fill(this.count, String(rows.length));
+    fill(this.list, rows.length ? rows : el("li", { class: "faint" }, "Nothing."));
+    if (focused >= 0) this.list.children[Math.min(focused, this.list.children.length - 1)].focus();
+  }
+
+  row({ kind, data, words, buttons, about }) {
+    return el("li", { class: `queue-row ${kind}`, tabindex: "-1", data }, el("p", {}, words), el("p", { class: "faint" }, about), el("div", { class: "row" }, buttons));
+  }
+
+  button(word, key, op, body, danger = false) {
+    const button = el("button", { type: "button", class: `button small${danger ? " danger" : ""}`, data: { key } }, word);
+    button.addEventListener("click", () => busy(button, () => this.send(op, body)));
+    return button;
+  }
+
+  heldRow(one) {
+    const found = one.found ? ` (${one.found})` : "";
+    return this.row({
+      kind: "held", data: { held: one.id, by: one.by.id }, words: [el("strong", {}, one.by.name), " ", one.text],
+      about: `${timeOfDay(one.at)}, held for ${WHY[one.why] ?? one.why}${found}`,
+      buttons: [this.button("Approve", "a", "held.approve", { message: one.id }), this.button("Deny", "d", "held.deny", { message: one.id }, true)],
+    });
+  }
+
+  reportRow(one) {
+    const said = [...one.all.values()].map((report) => `${report.by.name}: ${report.reason}`).join(", ");
+    return this.row({
+      kind: "report", data: { report: one.message, by: one.author.id }, words: [el("strong", {}, one.author.name), " ", this.wordsOf(one.message) ?? "(no longer in the chat)"],
+      about: `Reported by ${said}`,
+      buttons: [this.button("Nothing wrong", "a", "report.close", { message: one.message }), this.button("Delete it", "d", "chat.delete", { message: one.message }, true)],
+    });
+  }
+}
