@@ -118,5 +118,26 @@ def verify_draw(
     typer.echo(_run(verify(source, commitment)))
 
 
+audit = typer.Typer(no_args_is_help=True, help="The log of moderation.")
+cli.add_typer(audit, name="audit")
+
+
+@audit.command("verify")
+def audit_verify(
+    end: Annotated[str, typer.Option(help="A hash that an earlier run printed: the log must still contain it.")] = "",
+) -> None:
+    """Compute the log's chain of hashes again; fail where somebody rewrote it."""
+    from app.shell import verify_audit
+
+    chain = _run(verify_audit(_settings(), end))
+    if chain.broken is not None:
+        typer.echo(f"The log is broken at act {chain.broken.n}: {chain.broken.why}.", err=True)
+        sys.exit(1)
+    if end and not chain.has_seen:
+        typer.echo(f"The log has lost its tail: no act has the hash {end}.", err=True)
+        sys.exit(1)
+    typer.echo(f"{chain.length} acts, unbroken. The last hash: {chain.end.hex() or 'none'}")
+
+
 if __name__ == "__main__":
     cli(prog_name="python -m app")

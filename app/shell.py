@@ -19,6 +19,8 @@ from app.accounts.name_rules import clean_email
 from app.accounts.passwords import hash_now, weak
 from app.accounts.register import create_account as register_account
 from app.accounts.register import create_shop as register_shop
+from app.chat.audit import verify
+from app.chat.audit_rules import Chain
 from app.embedded.child import end
 from app.embedded.folder import DataFolder, FolderBusyError, sockets_folder
 from app.embedded.postgres import EmbeddedPostgres
@@ -52,6 +54,12 @@ async def create_account(settings: Settings, name: str, email: str, password: st
     async with _pool(settings) as pool:
         account = await register_account(pool, name=name, email=email, password_hash=digest, may_be_reserved=True)
     return _accepted(account)
+
+
+async def verify_audit(settings: Settings, known_hash: str = "") -> Chain:
+    """The log of moderation, its chain computed again, on the look-out for a hash in hexadecimal."""
+    async with _pool(settings) as pool:
+        return await verify(pool, known_hash)
 
 
 async def create_shop(settings: Settings, name: str, host: str, currency: str) -> str:

@@ -21,7 +21,7 @@ CAPITALS_MIN: Final = 60
 _STRETCHED: Final = re.compile(rf"(\S)\1{{{SAME_SIGN_MAX}}}")
 _PICTURES: Final = re.compile("[\u2600-\u27bf\U0001f000-\U0001faff]")
 _SPACES: Final = re.compile(r"\W+")
-_RUN: Final = re.compile(r"(.)\1+")
+_RUN: Final = re.compile(r"([^\W\d])\1+")
 # Addresses as people write them; which endings count is a choice of the common ones, and of any after "www.".
 _ENDINGS: Final = (
     "com|net|org|info|biz|shop|store|online|site|live|club|xyz|top|link|click|app|dev|io|co|tv|gg|ly|cc|ws|de|ch|uk|eu|"

@@ -264,7 +264,9 @@ static void turn(int wait_ms) {
 
 static void publish(int burst, int size) {
   static char out[1 << 17], body[20000], pad[16384];
-  if (!*pad) memset(pad, 'x', sizeof pad - 1);
+  /* Words, as the whole service takes a long run of one letter for a flood. */
+  static const char words[] = "and then we looked at bowls cups plates lamps rugs chairs while somebody asked about glaze ";
+  if (!*pad) for (size_t i = 0; i < sizeof pad - 1; i++) pad[i] = words[i % (sizeof words - 1)];
   size_t length = 0;
   for (int i = 0; i < burst; i++) {
     uint32_t number = next_number++;

@@ -150,6 +150,7 @@ def test_the_same_said_otherwise_is_the_same():
     same = ["Buy now!", "buy   NOW", "b\u00fcy n\u043ew...", "buuuuy now"]
     assert len({likeness(text) for text in same}) == 1
     assert likeness("buy two") != likeness("buy now")
+    assert likeness("I take 10") != likeness("I take 100")
     assert likeness("!!!") != likeness("???")
 
 

@@ -16,15 +16,17 @@ function help() {
   openDialog({ title: "Keys", className: "small", body: el("dl", { class: "keys" }, HELP.map(([key, word]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, word)])) });
 }
 
-/** Moves the focus within a list; from outside to its newest or first row. */
+const rowsOf = (list) => [...list.children].filter((row) => row.getAttribute("tabindex") === "-1" && !row.hidden);
+
+/** Moves the focus within a list; from outside to its first or last row. */
 function step(list, by) {
-  const rows = [...list.children].filter((row) => row.tabIndex === -1 && !row.hidden);
+  const rows = rowsOf(list);
   const at = rows.indexOf(document.activeElement?.closest("li"));
   const next = at < 0 ? rows.at(by > 0 ? 0 : -1) : rows[Math.min(rows.length - 1, Math.max(0, at + by))];
   next?.focus();
 }
 
-/** `lists` maps a key to the list that it leads to; `press` maps further keys to what they do anywhere. */
+/** `lists` maps a key to where it leads: a list, and at which row of it (0 the first, -1 the last); `press` maps further keys to what they do anywhere. */
 export function listenToKeys({ lists, press }) {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && typing(event.target) && !event.target.closest("dialog")) event.target.blur();
@@ -33,7 +35,7 @@ export function listenToKeys({ lists, press }) {
     const row = event.target.closest("[data-rows] > li");
     const moves = { ArrowDown: 1, ArrowUp: -1 };
     if (list && event.key in moves) step(list, moves[event.key]);
-    else if (event.key in lists) step(lists[event.key], -1);
+    else if (event.key in lists) rowsOf(lists[event.key].list).at(lists[event.key].at)?.focus();
     else if (event.key === "?") help();
     else if (row?.querySelector(`[data-key="${CSS.escape(event.key)}"]`)) row.querySelector(`[data-key="${CSS.escape(event.key)}"]`).click();
     else if (event.key in press) press[event.key](row);

@@ -62,7 +62,7 @@ class ModerationPage {
     this.stage.start();
     everyTick((now) => this.out.update(now));
     listenToKeys({
-      lists: { c: this.chat.feed.list, q: this.queue.list },
+      lists: { c: { list: this.chat.feed.list, at: -1 }, q: { list: this.queue.list, at: 0 } },
       press: {
         s: () => byId("mode-shield").click(),
         "/": () => this.chat.composer.input.focus(),
