@@ -59,6 +59,11 @@ bench-relay:
 	@bin/setup test
 	@CHROMIUM="$$(bin/chromium)" ROUNDS="$(ROUNDS)" $(PYTHON) -m bench.relay
 
+# Some three minutes; needs cc and Chromium.
+bench-chat:
+	@bin/setup test
+	@CHROMIUM="$$(bin/chromium)" $(PYTHON) -m bench.chat
+
 # After a change of pyproject.toml. Needs uv.
 lock:
 	uv pip compile pyproject.toml $(LOCK) -o requirements.lock
@@ -66,4 +71,4 @@ lock:
 LOCK = -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: run run-lan test test-long lint bench-main bench-rooms bench-flash-sales bench-checkout lock
+.PHONY: run run-lan test test-long lint bench-main bench-chat bench-rooms bench-flash-sales bench-checkout lock

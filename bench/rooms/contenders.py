@@ -21,12 +21,17 @@ POSTERS: Final = 50
 NUMBERS_PER_ROUND: Final = 1_000_000
 
 
-def build() -> None:
-    """Compiles what is in C and installs the peers, where that was not done before."""
+def build_own() -> None:
+    """Compiles what is in C."""
     OUT.mkdir(exist_ok=True)
     for name in ("load", "floor"):
         source = Path(__file__).parent / f"{name}.c"
         subprocess.run([os.environ.get("CC", "cc"), "-O2", "-o", OUT / name, source], check=True)
+
+
+def build() -> None:
+    """Compiles what is in C and installs the peers, where that was not done before."""
+    build_own()
     INSTALLED.mkdir(exist_ok=True)
     if not (INSTALLED / "node_modules/ws").exists():
         subprocess.run(["npm", "install", "--silent", "--no-audit", "--prefix", INSTALLED, "ws"], check=True)
@@ -63,7 +68,7 @@ class Contender:
             generator.do(f"server 127.0.0.1 {port} {self.path} {self.joins}")
             if self.feed == "post":
                 generator.do(f"number {round_number * NUMBERS_PER_ROUND + 1}")
-                generator.do(f"feed post {port} {self.path} {POSTERS}", *_cookies())
+                generator.do(f"feed post {port} {self.path} {POSTERS}", *cookies())
             else:
                 generator.do(f"feed {self.feed} {port + (self.feed in ('raw', 'nats'))} /publish 1")
         except BaseException:
@@ -133,5 +138,6 @@ def _cookie_file() -> Path:
     return WHOLE_DATA / "posters"
 
 
-def _cookies() -> list[str]:
+def cookies() -> list[str]:
+    """The posters' cookies, `name=value`."""
     return _cookie_file().read_text().splitlines()
