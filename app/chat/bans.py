@@ -149,11 +149,10 @@ async def _enforce(
     for show in shows:
         if first or await chat.rooms.sanction_of(show, target.id) != Muted(None):
             await chat.rooms.sanction(show, target.id, None, Ban(target, clock.now_ms()))
-    for listener in chat.ban_listeners:
-        await listener.person_banned(target.id, shows)
-    for show in shows:
         await chat.rooms.tell(show, target.id, Banned(reason))
         await chat.rooms.standing_changed(show, target.id)
+    for listener in chat.ban_listeners:
+        await listener.person_banned(target.id, shows)
     await connection.execute(_ENFORCED, ban)
 
 
