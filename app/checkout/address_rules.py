@@ -1,8 +1,9 @@
 """Where an order is sent: what an address must have, and when two of them are the same door.
 
-Pure. The mark of a door is for limits only: it is kept as a keyed hash and never shown or printed on a label.
+Pure. The mark of a door is for limits only; a label gets the lines as they were written.
 """
 
+import hashlib
 import re
 import unicodedata
 from typing import Annotated, Final
@@ -68,6 +69,11 @@ def door_of(address: ShipTo) -> str:
     """
     place = "".join(_words(address.postal_code)) or " ".join(_words(address.city))
     return " ".join([address.country, place, *sorted(_words(f"{address.street} {address.extra}"))])
+
+
+def mark_of(what: str) -> bytes:
+    """What is kept to find the same card or door again: 16 bytes."""
+    return hashlib.blake2b(what.encode(), digest_size=16).digest()
 
 
 def _words(line: str) -> list[str]:

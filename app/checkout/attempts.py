@@ -14,6 +14,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from app.checkout.address_rules import ShipTo, door_of, mark_of
 from app.checkout.order_rules import (
     ATTEMPT_TRANSITIONS,
     NO_ORDER,
@@ -44,6 +45,15 @@ _INSERT: Final = """
       JOIN pool p ON p.id = t.pool_id AND p.epoch = t.epoch
      ORDER BY t.hold_id
     ON CONFLICT DO NOTHING RETURNING id"""
+
+_ADDRESS: Final = """
+    INSERT INTO payment_addresses (attempt_id, name, street, extra, postal_code, city, country)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)"""
+
+_MARK: Final = """
+    INSERT INTO payment_marks (attempt_id, kind, mark) VALUES ($1, $2, $3) ON CONFLICT (attempt_id, kind) DO NOTHING"""
+
+_OF_SALE: Final = "SELECT EXISTS (SELECT FROM pools WHERE id = ANY($1) AND flash_sale_id IS NOT NULL)"
 
 # Of an attempt that could not be written whole.
 _TAKE_BACK: Final = "DELETE FROM payment_attempts WHERE id = ANY($1)"
@@ -84,12 +94,12 @@ _FIND_OPEN: Final = """
            AND updated_at < now() - make_interval(secs => $1) AND id > $4
          ORDER BY id LIMIT $3
     )
-    SELECT a.id, a.line, a.hold_id, a.pool_id, a.account_id, a.show_id, a.quantity, a.unit_price_minor,
+    SELECT a.id, a.line, a.hold_id, a.pool_id, a.account_id, a.show_id, a.method, a.quantity, a.unit_price_minor,
            a.created_at < now() - make_interval(secs => $2) AS hopeless
       FROM found JOIN payment_attempts a ON a.id = found.id ORDER BY a.id, a.line"""
 
 _READ_OPEN: Final = """
-    SELECT id, line, hold_id, pool_id, account_id, show_id, quantity, unit_price_minor,
+    SELECT id, line, hold_id, pool_id, account_id, show_id, method, quantity, unit_price_minor,
            created_at < now() - make_interval(secs => $2) AS hopeless
       FROM payment_attempts WHERE id = $1 AND state IN ('started', 'authorised') ORDER BY line"""
 
@@ -139,6 +149,7 @@ class NewAttempt(msgspec.Struct, frozen=True):
     key: str
     body_hash: bytes
     lines: tuple[Line, ...]
+    ship_to: ShipTo | None = None
 
     @property
     def amount_minor(self) -> int:
@@ -161,6 +172,7 @@ class OpenAttempt(msgspec.Struct, frozen=True):
     id: str
     person: str
     show: str
+    method: str
     lines: tuple[OpenLine, ...]
     hopeless: bool = False  # too old to wait for a provider that is silent
 
@@ -198,15 +210,36 @@ async def _refuse(_connection: Any, _attempt: NewAttempt) -> Written:
 
 async def _write(connection: Any, attempts: list[NewAttempt]) -> list[Written]:
     # A single statement needs no transaction around it; the round trips of one are saved.
-    single = all(len(one.lines) == 1 for one in attempts)
+    single = all(len(one.lines) == 1 and one.ship_to is None for one in attempts)
     async with nullcontext() if single else connection.transaction():
         rows = [row["id"] for row in await connection.fetch(_INSERT, *_columns(attempts))]
+        await _write_addresses(connection, [one for one in attempts if rows.count(one.id) == len(one.lines)])
         if len(rows) == sum(len(one.lines) for one in attempts):
             return [Written.STARTED] * len(attempts)
         failed = [one for one in attempts if rows.count(one.id) < len(one.lines)]
         if not single:
             await connection.execute(_TAKE_BACK, [one.id for one in failed if one.id in rows])
         return await _tell_why(connection, attempts, failed)
+
+
+async def _write_addresses(connection: Any, attempts: list[NewAttempt]) -> None:
+    for one in attempts:
+        if one.ship_to is not None:
+            to = one.ship_to
+            await connection.execute(
+                _ADDRESS, one.id, to.name, to.street, to.extra, to.postal_code, to.city, to.country
+            )
+            await connection.execute(_MARK, one.id, "address", mark_of(door_of(to)))
+
+
+async def is_of_sale(pg: asyncpg.Pool, attempt: OpenAttempt) -> bool:
+    """Whether any of it is bought in a flash sale."""
+    return bool(await pg.fetchval(_OF_SALE, [line.pool for line in attempt.lines]))
+
+
+async def note_card(pg: asyncpg.Pool, attempt: str, card: str) -> None:
+    """Notes the card that pays, as the provider tells one from another. Idempotent."""
+    await pg.execute(_MARK, attempt, "card", mark_of(card))
 
 
 async def _tell_why(connection: Any, attempts: list[NewAttempt], failed: list[NewAttempt]) -> list[Written]:
@@ -314,6 +347,7 @@ def _open(rows: list[Any]) -> OpenAttempt:
         id=rows[0]["id"],
         person=rows[0]["account_id"],
         show=rows[0]["show_id"] or "",
+        method=rows[0]["method"],
         hopeless=rows[0]["hopeless"],
         lines=tuple(OpenLine(row["hold_id"], row["pool_id"], row["quantity"], row["unit_price_minor"]) for row in rows),
     )

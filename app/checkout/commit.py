@@ -23,7 +23,7 @@ from app.refusal import Refusal
 from app.storage.own_connection import OwnConnection, halving, insisting
 
 _COMMIT: Final = "SELECT attempt_id, outcome FROM commit_orders($1, $2, $3)"
-_REFUSED: Final = frozenset({"ended", "sold_out", "over_limit"})
+_REFUSED: Final = frozenset({"ended", "sold_out", "over_limit", "over_card_limit", "over_address_limit"})
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from app.checkout.address_rules import ShipTo, clean_address
 from app.checkout.buy_now import Purchase, buy_now
 from app.checkout.meters import read_meters
 from app.checkout.orders import orders_in, orders_of, read_order
@@ -47,6 +48,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     hold: HoldId
     method: MethodName
+    ship_to: ShipTo | None = None
     more: Annotated[list[HoldId], msgspec.Meta(max_length=LINES_MAX - 1)] = []  # holds that go into the same order
 
 
@@ -189,8 +191,12 @@ def loops(parts: Checkout) -> list[Loop]:
 async def _place(parts: Checkout, call: Call) -> Reply | Refusal:
     assert call.idempotency_key is not None
     holds = tuple(dict.fromkeys([call.body.hold, *call.body.more]))
-    hashed = body_hash("order", call.body.method, *sorted(holds))
-    wanted = Wanted(call.signed_in.id, holds, call.body.method, call.idempotency_key, hashed)
+    ship_to = None if call.body.ship_to is None else clean_address(call.body.ship_to)
+    if isinstance(ship_to, Refusal):
+        return ship_to
+    sent = () if ship_to is None else msgspec.structs.astuple(ship_to)
+    hashed = body_hash("order", call.body.method, *sorted(holds), *sent)
+    wanted = Wanted(call.signed_in.id, holds, call.body.method, call.idempotency_key, hashed, ship_to=ship_to)
     answer = await place_order(parts, wanted)
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
 

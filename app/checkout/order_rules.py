@@ -107,6 +107,8 @@ NO_ORDER: Final = {
         Refusal("payment_declined", "The payment was declined. Nothing was charged, and what you held is free again."),
         Refusal("sold_out", "All units were sold before the payment came through; it is given back."),
         Refusal("over_limit", "This would be more than one person may buy; the payment is given back."),
+        Refusal("over_card_limit", "This would be more than one card may buy in this sale; the payment is given back."),
+        Refusal("over_address_limit", "This would be more than one address may get of this sale; it is given back."),
         Refusal("ended", "The sale was called off; the payment is given back."),
         Refusal("hold_ended", "The hold ended before the payment came through; it is given back."),
         Refusal("order_invalid", "This order cannot be written down; the payment is given back."),

@@ -6,6 +6,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from app.checkout.address_rules import ShipTo
 from app.checkout.views import HostOrderView, OrderLine, OrderView
 
 ORDERS_MAX: Final = 200
@@ -16,7 +17,8 @@ _ORDER: Final = """
            (SELECT coalesce(sum(r.amount_minor), 0)::bigint FROM refunds r
              WHERE r.order_id = o.id AND r.state <> 'refused') AS refunded_minor,
            (SELECT jsonb_agg(jsonb_build_array(l.title, l.quantity, l.unit_price_minor, l.returned) ORDER BY l.line)
-              FROM order_lines l WHERE l.order_id = o.id) AS lines
+              FROM order_lines l WHERE l.order_id = o.id) AS lines,
+           (SELECT to_jsonb(t) - 'attempt_id' FROM payment_addresses t WHERE t.attempt_id = o.id) AS ship_to
       FROM orders o JOIN accounts a ON a.id = o.account_id"""
 
 _BY_IDS: Final = _ORDER + " WHERE o.id = ANY($1) ORDER BY o.id"
@@ -60,7 +62,10 @@ async def orders_of(pg: asyncpg.Pool, buyer: str) -> list[OrderView]:
 
 async def orders_in(pg: asyncpg.Pool, show: str) -> list[HostOrderView]:
     """The show's newest orders, with who bought."""
-    return [host_view(_found(row)) for row in await pg.fetch(_BY_SHOW, show, ORDERS_MAX)]
+    return [
+        msgspec.structs.replace(host_view(_found(row)), ship_to=_address(row["ship_to"]))
+        for row in await pg.fetch(_BY_SHOW, show, ORDERS_MAX)
+    ]
 
 
 async def order_of_hold(pg: asyncpg.Pool, hold: str, person: str) -> str | None:
@@ -77,6 +82,10 @@ async def payment_open_on(pg: asyncpg.Pool, hold: str, person: str) -> bool:
 def host_view(found: FoundOrder) -> HostOrderView:
     """The order as the show's host sees it."""
     return HostOrderView(**msgspec.structs.asdict(found.view), buyer=found.buyer_name)
+
+
+def _address(found: dict[str, str] | None) -> ShipTo | None:
+    return None if found is None else ShipTo(**found)
 
 
 def _found(row: Any) -> FoundOrder:

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from app import clock
+from app.checkout.address_rules import ShipTo
 from app.checkout.attempts import (
     KnownAnswer,
     Line,
@@ -21,7 +22,9 @@ from app.checkout.attempts import (
     Written,
     decline,
     give_up,
+    is_of_sale,
     known_answer,
+    note_card,
     replace_hold,
 )
 from app.checkout.challenge import ask_buyer, open_challenge
@@ -61,6 +64,7 @@ class Wanted(msgspec.Struct, frozen=True):
     key: str
     body_hash: bytes
     passing: bool = False
+    ship_to: ShipTo | None = None
 
 
 def body_hash(*words: str) -> bytes:
@@ -166,6 +170,7 @@ def _new_attempt(checkout: Checkout, wanted: Wanted, attempt: str, held: list[De
         key=wanted.key,
         body_hash=wanted.body_hash,
         lines=tuple(_line_of(hold, one) for hold, one in zip(wanted.holds, held, strict=True)),
+        ship_to=wanted.ship_to,
     )
     return new if _payable(checkout, new) else UNPAYABLE
 
@@ -234,7 +239,7 @@ async def _pay(checkout: Checkout, new: NewAttempt, alive_until_s: float) -> Ord
     if answer is Answer.CHALLENGE:
         return await ask_buyer(checkout, new.id, [line.hold for line in new.lines], new.person)
     lines = tuple(OpenLine(one.hold, one.pool, one.quantity, one.unit_price_minor) for one in new.lines)
-    attempt = OpenAttempt(new.id, new.person, new.show, lines)
+    attempt = OpenAttempt(new.id, new.person, new.show, new.method, lines)
     outcome = await finish(checkout, attempt, answer, alive_until_s=alive_until_s)
     if isinstance(outcome, Refusal):
         return outcome
@@ -269,12 +274,9 @@ async def finish(
         return PENDING  # the settler asks again
     if answer not in RESERVED:
         return await _give_up(checkout, attempt)
-    holds = [line.hold for line in attempt.lines]
-    if clock.monotonic_s() + COMMIT_MARGIN_S >= alive_until_s:
-        found = await _hold_all_again(checkout, attempt)
-        if isinstance(found, Refusal):
-            return found
-        holds = found
+    holds = await _prepare(checkout, attempt, alive_until_s)
+    if isinstance(holds, Refusal):
+        return holds
     outcome = await checkout.commits.submit(attempt.id)
     checkout.outbox.kick()
     if outcome.refusal is not None:
@@ -283,6 +285,18 @@ async def finish(
     for hold in holds:
         await checkout.gate.confirm(hold)
     return outcome
+
+
+async def _prepare(checkout: Checkout, attempt: OpenAttempt, alive_until_s: float) -> list[str] | Refusal:
+    """The holds that the order stands on, alive, once it is known which card pays in a sale."""
+    if checkout.provider.has_card(attempt.method) and await is_of_sale(checkout.pg, attempt):
+        card = await checkout.provider.card(attempt.id)
+        if card is None:
+            return PENDING
+        await note_card(checkout.pg, attempt.id, card)
+    if clock.monotonic_s() + COMMIT_MARGIN_S >= alive_until_s:
+        return await _hold_all_again(checkout, attempt)
+    return [line.hold for line in attempt.lines]
 
 
 async def _give_up(checkout: Checkout, attempt: OpenAttempt) -> Refusal:

@@ -66,6 +66,12 @@ class Provider(Protocol):
     def takes(self, amount_minor: int, currency: str) -> bool:
         """Whether the provider can be asked for exactly this amount."""
 
+    def has_card(self, method: str) -> bool:
+        """Whether a payment by this method is made with something that other accounts may use too."""
+
+    async def card(self, attempt: str) -> str | None:
+        """What tells its card from every other, the same for every account; None while the provider is silent."""
+
     async def authorise(self, payment: Payment) -> Answer:
         """AUTHORISED, CHALLENGE, DECLINED or VOIDED."""
 
@@ -98,10 +104,15 @@ class Patience:
         self._timeout_s = timeout_s
         self.knows = provider.knows
         self.takes = provider.takes
+        self.has_card = provider.has_card
 
     async def authorise(self, payment: Payment) -> Answer:
         """As the provider's; also SILENT."""
         return await self._wait("authorise", self._provider.authorise(payment), Answer.SILENT)
+
+    async def card(self, attempt: str) -> str | None:
+        """As the provider's."""
+        return await self._wait("card", self._provider.card(attempt), None)
 
     async def look(self, attempt: str) -> Answer:
         """As the provider's."""

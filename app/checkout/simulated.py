@@ -22,6 +22,7 @@ class Method(StrEnum):
     HANGS = "hangs"  # never decides
     LATE = "late"  # decides only after Hawker has stopped waiting
     TWICE = "twice"  # authorises, and says so twice more by itself
+    LENT = "lent"  # works, with a card that everybody who chooses it has in common
 
 
 _STATE_OF: Final = {Method.DECLINES: Answer.DECLINED, Method.CHALLENGES: Answer.CHALLENGE}
@@ -83,6 +84,15 @@ class SimulatedProvider:
         """Everything."""
         del amount_minor, currency
         return True
+
+    def has_card(self, method: str) -> bool:
+        """The other methods have no card: whoever tries the demo is somebody else each time."""
+        return method == Method.LENT
+
+    async def card(self, attempt: str) -> str | None:
+        """The one card that is lent."""
+        del attempt
+        return "simulated: lent"
 
     async def authorise(self, payment: Payment) -> Answer:
         """Decides by the method, once per attempt."""

@@ -62,6 +62,19 @@ class StripeProvider:
         """Whether the amount is one in Stripe's units."""
         return to_units(amount_minor, currency) is not None
 
+    def has_card(self, method: str) -> bool:
+        """Every method here is a card."""
+        del method
+        return True
+
+    async def card(self, attempt: str) -> str | None:
+        """Stripe's fingerprint of the card; its method's id where the card has none."""
+        row = await self._pg.fetchrow(_READ, attempt)
+        found = await _ask(self._intents.retrieve_async(row["intent"], {"expand": ["payment_method"]}))
+        method: Any = found.payment_method
+        card = getattr(method, "card", None)
+        return f"stripe: {getattr(card, 'fingerprint', None) or getattr(method, 'id', method)}"
+
     async def authorise(self, payment: Payment) -> Answer:
         """Makes the intent, notes it, confirms it."""
         try:

@@ -4,6 +4,8 @@ from datetime import datetime
 
 import msgspec
 
+from app.checkout.address_rules import ShipTo
+
 
 class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line as it was called and priced when it was bought. `returned` of its units came back."""
@@ -30,9 +32,10 @@ class OrderView(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class HostOrderView(OrderView, frozen=True, omit_defaults=True, kw_only=True):
-    """The host's view: with who bought."""
+    """The host's view: with who bought. Where it is to be sent is told to the host alone, not in the staff's room."""
 
     buyer: str
+    ship_to: ShipTo | None = None
 
 
 class Sold(msgspec.Struct, frozen=True, tag="sold", tag_field="t"):

@@ -10,6 +10,7 @@ const METHODS = {
   declines: ["Card that declines", "The bank says no"],
   challenges: ["Card whose bank asks", "You confirm that it is you"],
   late: ["Card that is slow", "The provider does not answer for a while"],
+  lent: ["Borrowed card", "One card for everybody who presses this; a sale's limit counts it once"],
   twice: ["Card that answers twice", "The provider repeats itself; you pay once"],
   hangs: ["Card that hangs", "The provider never answers; you get everything back"],
 };
