@@ -106,6 +106,7 @@ class Crowd:
         count = self._persons[person]
         if count <= self.caps.per_person:
             return Room.INSIDE
+        self.shed += 1
         return Room.DOORSTEP if count <= self.caps.per_person * PERSON_HARD_FACTOR else Room.NONE
 
     def forget(self, group: str | None, show: str, person: str | None, *, doorstep: bool) -> None:

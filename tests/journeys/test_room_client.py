@@ -202,6 +202,24 @@ async def test_a_refused_text_is_kept_and_counts_down_until_it_may_be_sent(valke
         await tab.has(["first", "second"])
 
 
+async def test_what_was_pasted_is_refused_or_mended_and_never_costs_the_room(valkey, chromium_page):
+    """The server closes for good on a frame over 16 KiB, and on JSON with half of a surrogate pair."""
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        await tab.is_open()
+        long = await tab.page.evaluate(
+            """async () => {
+              const draft = new Draft(room, "say");
+              draft.text = "\u20ac".repeat(6000);  // few characters, many bytes
+              const taken = await draft.send();
+              return { taken, kept: draft.text.length, code: draft.error.code, retry: draft.retry_in_ms };
+            }"""
+        )
+        assert long == {"taken": False, "kept": 6000, "code": "too_long", "retry": None}
+        await tab.page.evaluate("room.command('say', {text: 'half \\ud83d, whole \\ud83d\\ude00'})")
+        await tab.has(["half \ufffd, whole \U0001f600"])
+        assert [one["status"] for one in (await tab.log())["status"]] == ["connecting", "open"]
+
+
 async def test_a_close_for_good_ends_the_room_and_every_waiting_command(valkey, chromium_page):
     async with room_server(valkey) as server, chromium_page(server) as tab:
         await tab.is_open()

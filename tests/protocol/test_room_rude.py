@@ -143,6 +143,7 @@ async def test_one_person_has_so_many_sockets_and_those_inside_keep_them(valkey,
     ):
         assert await close_of(third) == 1013
         assert 1000 <= int(third.close_reason) <= 5000
+        assert server.door.crowd.shed == 1
         await first.send({"op": "echo", "id": "1", "text": "in"})
         assert (await first.frame())["text"] == "in"
 

@@ -33,6 +33,7 @@ const UNANSWERED_MAX = 64;
 const RESENDS_MAX = 5;
 const CONNECT_TIMEOUT_MS = 10_000;
 const ANSWER_TIMEOUT_MS = 15_000;
+const FRAME_BYTES_MAX = 16 * 1024;
 
 /** An expected no: `code` is stable, `retry_after_ms` null when trying again is pointless. */
 export class RoomRefusal extends Error {
@@ -58,6 +59,10 @@ export function afterClose(code, reason) {
 export function backoff(failures, random = Math.random) {
   return random() * Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** Math.min(failures, 10));
 }
+
+const refused = (refusal) => Promise.reject(new RoomRefusal(refusal));
+// Without lone surrogates, such as an emoji that was cut in half: no JSON can carry them.
+const wellFormed = (_, value) => (typeof value === "string" ? value.replace(/\p{Surrogate}/gu, "\ufffd") : value);
 
 export class RoomClient {
   #show;
@@ -134,17 +139,18 @@ export class RoomClient {
   }
 
   command(op, body = {}) {
-    if (!this.#wanted) return Promise.reject(new RoomRefusal({ code: "disconnected", message: "The room is closed." }));
+    if (!this.#wanted) return refused({ code: "disconnected", message: "The room is closed." });
     if (this.#unanswered.size >= UNANSWERED_MAX) {
-      return Promise.reject(
-        new RoomRefusal({ code: "too_fast", message: "Too much is still unanswered.", retry_after_ms: 1000 }),
-      );
+      return refused({ code: "too_fast", message: "Too much is still unanswered.", retry_after_ms: 1000 });
     }
     const id = `${this.#idPrefix}-${++this.#ids}`;
+    const frame = JSON.stringify({ op, id, ...body }, wellFormed);
+    if (new TextEncoder().encode(frame).length > FRAME_BYTES_MAX) {
+      return refused({ code: "too_long", message: "This is far too long to send." }); // and would end the room for good
+    }
     return new Promise((resolve, reject) => {
-      const waiting = { frame: JSON.stringify({ op, id, ...body }), resolve, reject, sends: 0, patience: null };
-      this.#unanswered.set(id, waiting);
-      if (this.#joined) this.#send(waiting);
+      this.#unanswered.set(id, { frame, resolve, reject, sends: 0, patience: null });
+      if (this.#joined) this.#send(this.#unanswered.get(id));
     });
   }
 
