@@ -38,5 +38,6 @@ def is_outage(failure: BaseException) -> bool:
     if isinstance(failure, asyncpg.InternalClientError):
         return "another operation" in str(failure)
     if isinstance(failure, asyncpg.InterfaceError):
-        return "clos" in str(failure)
+        # A connection that was lost while nobody used it has been given back by the pool itself.
+        return "clos" in str(failure) or "released back to the pool" in str(failure)
     return isinstance(failure, _AWAY)
