@@ -57,5 +57,5 @@ function draw(body, card, act) {
       line.text === null ? el("em", { class: "faint" }, "deleted") : line.text)) : el("li", { class: "faint" }, "Nothing yet.")),
     el("h3", {}, "What was done"),
     el("ol", { class: "person-lines" }, card.acts.length ? card.acts.map((one) => el("li", {}, el("time", { class: "faint numbers" }, timeOfDay(one.at_ms)), " ",
-      el("strong", {}, one.actor.name), ` ${wordsOf(one.act)}`, one.detail.reason ? ` (${one.detail.reason})` : "")) : el("li", { class: "faint" }, "Nothing yet.")));
+      el("strong", {}, one.actor.name), ` ${wordsOf(one.act).replace(/ of$/, " of theirs")}`, one.detail.reason ? ` (${one.detail.reason})` : "")) : el("li", { class: "faint" }, "Nothing yet.")));
 }
