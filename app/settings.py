@@ -58,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     settle_after_s: int = 30
     chat_per_10_s: int = 10
     stripe: StripeSettings | None = None  # without: payments are simulated
+    webhooks_private: bool = False  # shops' webhooks may also go to private addresses, and over plain http
+    webhook_timeout_s: int = 15
 
     @property
     def secure(self) -> bool:
@@ -111,6 +113,8 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
         settle_after_s=_number(env, "SETTLE_AFTER_S", 30, 1, 3600),
         chat_per_10_s=_number(env, "CHAT_PER_10_S", 10, 1, 1000),
         stripe=_stripe(env),
+        webhooks_private=env.get("WEBHOOKS_PRIVATE", "") in {"1", "true", "yes"},
+        webhook_timeout_s=_number(env, "WEBHOOK_TIMEOUT_S", 15, 1, 30),
     )
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise SettingError("TLS_CERT and TLS_KEY go together: set both or none")

@@ -58,6 +58,8 @@ from app.streams.banned import BannedSessions
 from app.streams.media_control import MediaControl, StreamSource
 from app.streams.media_parts import Media
 from app.streams.parts import Streams
+from app.webhooks import edge as webhooks_edge
+from app.webhooks.parts import Webhooks, open_webhooks
 
 CLOSE_GUARD_S: Final = 5
 
@@ -118,6 +120,7 @@ class Features:
     chat: Chat
     sales: FlashSales
     checkout: Checkout
+    webhooks: Webhooks
     me_sources: tuple[MeSource, ...]
     bans: BanSource
 
@@ -142,6 +145,8 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
         memory = ChatMemory(chat)
         checkout = open_checkout(pg, sales.gate, bus, settings)
         stack.push_async_callback(checkout.close)
+        webhooks = open_webhooks(pg, settings)
+        stack.push_async_callback(webhooks.target.aclose)
         bus.sources = Sources(
             states=(ShowKeys(streams), StreamSource(media), sale_source, memory), stories=(memory,), sanctions=(memory,)
         )
@@ -154,6 +159,7 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
             chat=chat,
             sales=sales,
             checkout=checkout,
+            webhooks=webhooks,
             me_sources=(memory, sale_source),
             bans=memory,
         )
@@ -173,7 +179,12 @@ def endpoints_of(
         *media_edge.endpoints(media),
         *chat_edge.endpoints(features.chat),
         *flash_sales_edge.endpoints(features.sales),
+<<<<<<< HEAD
         *checkout_edge.endpoints(features.checkout, features.sales),
+=======
+        *checkout_edge.endpoints(features.checkout),
+        *webhooks_edge.endpoints(features.webhooks),
+>>>>>>> 3928837 (Webhooks: shops' servers are told of orders, shows and sales, signed and until it arrives)
     ]
 
 
@@ -191,6 +202,7 @@ def loops_of(features: Features, rooms: RoomParts, where: str) -> list[Loop]:
         *chat_edge.loops(features.chat),
         *flash_sales_edge.loops(features.sales),
         *checkout_edge.loops(features.checkout),
+        *webhooks_edge.loops(features.webhooks),
     ]
     return [loop for loop in loops if loop.where == where]
 

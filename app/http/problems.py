@@ -53,6 +53,9 @@ STATUS_OF: Final[dict[str, int]] = {
     "unknown_product": 400,
     "is_host": 409,
     "unknown_person": 404,
+    # Webhooks.
+    "url_invalid": 400,
+    "unknown_event": 400,
     # Stock and sales.
     "all_held": 409,
     "sold_out": 409,

@@ -1,0 +1,1 @@
+"""What happened in a shop, told to the shop's own servers."""
