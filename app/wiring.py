@@ -179,12 +179,8 @@ def endpoints_of(
         *media_edge.endpoints(media),
         *chat_edge.endpoints(features.chat),
         *flash_sales_edge.endpoints(features.sales),
-<<<<<<< HEAD
         *checkout_edge.endpoints(features.checkout, features.sales),
-=======
-        *checkout_edge.endpoints(features.checkout),
         *webhooks_edge.endpoints(features.webhooks),
->>>>>>> 3928837 (Webhooks: shops' servers are told of orders, shows and sales, signed and until it arrives)
     ]
 
 

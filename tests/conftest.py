@@ -120,7 +120,7 @@ async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture(scope="session")
 def hawker(short_folder: Path) -> Iterator[RunningHawker]:
     """A whole Hawker with its demo, shared by the session. Tests that kill or wipe use `own_hawker`."""
-    running = RunningHawker(short_folder / "h").start()
+    running = RunningHawker(short_folder / "h", WEBHOOKS_PRIVATE="1").start()
     yield running
     running.stop()
 

@@ -41,7 +41,7 @@ async def add_webhook(webhooks: Webhooks, call: Call) -> Reply | Refusal:
 
 async def list_webhooks(webhooks: Webhooks, call: Call) -> Reply:
     """All of the shop."""
-    return Reply(WebhookList(await store.list_endpoints(webhooks.pg, call.path["shop"])))
+    return Reply(WebhookList(await store.list_endpoints(webhooks.pg, call.path["shop"]), sorted(EVENT_TYPES)))
 
 
 async def remove_webhook(webhooks: Webhooks, call: Call) -> Reply | Refusal:

@@ -34,9 +34,10 @@ class WebhookWithSecret(Struct, frozen=True):
 
 
 class Webhooks(Struct, frozen=True):
-    """A shop's endpoints, the oldest first."""
+    """A shop's endpoints, the oldest first, and all events that one may ask for."""
 
     webhooks: list[Webhook]
+    event_types: list[str]
 
 
 class Delivery(Struct, frozen=True):

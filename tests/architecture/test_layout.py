@@ -20,7 +20,7 @@ SCRIPTS = sorted(APP.rglob("*.lua"))
 # What a rule may not know of: clock, dice, environment, I/O, and the event loop that leads to them.
 IMPURE = {
     *("time", "random", "secrets", "uuid", "os", "sys", "io", "pathlib", "tempfile", "shutil", "subprocess"),
-    *("socket", "ssl", "asyncio", "threading", "concurrent", "urllib", "http", "logging"),
+    *("socket", "ssl", "asyncio", "threading", "concurrent", "urllib.request", "http", "logging"),
     *("asyncpg", "redis", "httpx", "starlette", "uvicorn", "uvloop", "structlog", "prometheus_client"),
     *("app.clock", "app.settings", "app.storage", "app.embedded"),
 }

@@ -1,8 +1,6 @@
 """Webhooks out: what happens in a shop reaches its servers, signed, again until it arrives, and nobody else's."""
 
 import asyncio
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -18,45 +16,8 @@ from app.webhooks.parts import open_webhooks
 from app.webhooks.store import ENDPOINTS_MAX, PAGE_MAX
 from app.webhooks.target import Target
 from tests.protocol.callers import accounts_over, problem, somebody
+from tests.receiver import receiver, says
 from tests.waiting import eventually_true
-
-
-@dataclass
-class Receiver:
-    """A shop's server: answers each request with the next of `answers`, or 200; None hangs up without a word."""
-
-    port: int = 0
-    answers: list[bytes | None] = field(default_factory=list)
-    got: list[tuple[dict[str, str], str]] = field(default_factory=list)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/hooks"
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if line)
-        body = await reader.readexactly(int(headers["content-length"]))
-        # Values of headers are compared as they came.
-        raw = {line.split(": ", 1)[0].lower(): line.split(": ", 1)[1] for line in head.split("\r\n")[1:] if line}
-        self.got.append((raw, body.decode()))
-        answer = self.answers.pop(0) if self.answers else b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
-        if answer is not None:
-            writer.write(answer)
-        writer.close()
-
-
-def says(status: int, *lines: str) -> bytes:
-    return "\r\n".join([f"HTTP/1.1 {status} X", "content-length: 0", *lines, "", ""]).encode()
-
-
-@asynccontextmanager
-async def receiver():
-    made = Receiver()
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
-    async with server:
-        yield made
 
 
 class Shop:
@@ -89,8 +50,8 @@ class Shop:
     async def order(self, state="authorised"):
         order = clock.new_id()
         await self.pg.execute(
-            "INSERT INTO orders (id, account_id, shop_id, hold_id, state, total_minor, currency)"
-            " VALUES ($1, $2, $3, $1, $4, 500, 'EUR')",
+            "INSERT INTO orders (id, account_id, shop_id, state, total_minor, currency)"
+            " VALUES ($1, $2, $3, $4, 500, 'EUR')",
             order, self.host.account, self.id, state,
         )  # fmt: skip
         return order

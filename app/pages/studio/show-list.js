@@ -4,6 +4,7 @@ import { get, post, segment } from "../shared/api.js";
 import { busy, el, fill } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { toastProblem } from "../shared/toast.js";
+import { Webhooks } from "./webhooks.js";
 
 const STATE_ORDER = ["live", "paused", "rehearsal", "scheduled", "ended"];
 
@@ -56,8 +57,10 @@ export async function drawShowList(host, session) {
   const own = new Set(shops.map((shop) => shop.id));
   const mine = shows.filter((one) => own.has(one.shop.id))
     .sort((a, b) => STATE_ORDER.indexOf(a.state) - STATE_ORDER.indexOf(b.state));
+  const webhooks = shops.map((shop) => new Webhooks(shop));
   fill(host, el("div", { class: "page show-list" },
     el("section", {}, el("h1", {}, "Your shows"),
       el("ul", { class: "stack", id: "shows" }, mine.length ? mine.map(row) : el("li", { class: "empty panel" }, "No show yet. Make the first one."))),
-    createForm(shops)));
+    el("div", { class: "stack side-panels" }, createForm(shops), webhooks.map((one) => one.panel))));
+  await Promise.all(webhooks.map((one) => one.load()));
 }
