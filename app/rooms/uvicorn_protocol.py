@@ -32,7 +32,7 @@ forty thousand frames.
 """
 FRAGMENTS_MAX: Final = 64
 LETTERS_MAX: Final = 256
-"""Messages of one peer that wait for their turn. A page that comes back repeats 64 at most."""
+"""Messages of one peer that wait for their turn. A page that comes back repeats 32 at most."""
 PINGS_PER_S: Final = 2
 PINGS_BURST: Final = 60
 """Pings, and pongs that nobody asked for. Browsers send none; other clients one every few seconds."""

@@ -1,12 +1,17 @@
 """room-client.js in a real browser against a real room: cut lines, a restarted server, a wiped Valkey, limits."""
 
+import re
 from collections import Counter
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Page
 
+from app import pages
+from app.person import Person
 from app.rooms.bus import Pace
+from app.rooms.limits import COMMANDS_BURST
 from tests.journeys.browser import open_chromium
 from tests.journeys.network import network
 from tests.protocol.room_server import Number, Words, room_server
@@ -331,3 +336,53 @@ async def test_which_closes_are_for_good(valkey, chromium_page):
         )
     assert [one["again"] for one in told] == [False] * 4 + [True] * 8
     assert [one["delay_ms"] for one in told] == [0] * 8 + [1999, 5000, 0, 0]
+
+
+@pytest.mark.parametrize("moment", ["connecting", "open", "waiting"])
+async def test_a_room_that_is_closed_by_who_hears_of_its_state_stays_closed(valkey, chromium_page, moment):
+    """The client went on where it had been: to the next try, or to sending through a socket that it had let go."""
+    async with room_server(valkey) as server, chromium_page(server, own_clock=True) as tab:
+        await tab.is_open()
+        await tab.page.evaluate(
+            "(moment) => { room.on('status', ({status}) => { if (status === moment) room.close(); }); }", moment
+        )
+        server.stage.cut_lines()
+
+        async def closed():
+            return (await tab.log())["status"][-1]["status"] == "closed"
+
+        await eventually(closed)
+        assert await tab.page.evaluate("room.isOpen") is False
+        await eventually_true(lambda: server.hub.sockets_of("ann") == 0)
+        before = await tab.log()
+        await tab.page.clock.run_for(20_000)  # longer than any try waits
+        assert (await tab.log())["status"] == before["status"]
+
+
+async def test_a_room_closed_and_opened_while_its_ticket_is_fetched_has_one_socket(valkey, chromium_page):
+    """Both tries got a socket, and one of them stayed with nobody to hear it."""
+    async with room_server(valkey) as server, chromium_page(server) as tab:
+        await tab.is_open()
+        server.people.tickets = {f"{name}@show1": Person(name, name, name) for name in "ab"}
+        await tab.page.evaluate("""async () => {
+            room.close();
+            const { RoomClient } = await import("/shared/room-client.js");
+            const waiting = [];
+            const ticket = () => new Promise((resolve) => waiting.push(resolve));
+            const second = new RoomClient({ show: "show1", ticket });
+            const open = new Promise((done) => second.on("status", ({ status }) => status === "open" && done()));
+            for (const act of ["open", "close", "open"]) second[act]();
+            waiting[1]("b");
+            await new Promise((done) => setTimeout(done));
+            waiting[0]("a");
+            await open;
+        }""")
+        await eventually_true(lambda: server.hub.sockets_of("ann") == 0)
+        assert (server.hub.sockets_of("a"), server.hub.sockets_of("b")) == (0, 1)
+
+
+def test_what_a_client_repeats_after_a_reconnect_is_never_too_fast_for_the_server():
+    source = (Path(pages.__file__).parent / "shared" / "room-client.js").read_text()
+    found = re.search(r"const UNANSWERED_MAX = (\d+);", source)
+    assert found is not None
+    assert int(found[1]) < COMMANDS_BURST

@@ -29,7 +29,7 @@ const CLOSE_FOR_GOOD = new Set([1009]);
 const BACKOFF_MIN_MS = 250;
 const BACKOFF_MAX_MS = 15_000;
 const STABLE_AFTER_MS = 5_000;
-const UNANSWERED_MAX = 64;
+const UNANSWERED_MAX = 32; // all at once after a reconnect: the server must not find that too fast
 const RESENDS_MAX = 5;
 const CONNECT_TIMEOUT_MS = 10_000;
 const ANSWER_TIMEOUT_MS = 15_000;
@@ -81,6 +81,7 @@ export class RoomClient {
   #states = new Map();
   #unanswered = new Map();
   #clockSkewMs = 0;
+  #tries = 0;
   #ids = 0;
   #idPrefix = Array.from(crypto.getRandomValues(new Uint8Array(9)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
@@ -181,17 +182,18 @@ export class RoomClient {
 
   async #connect() {
     this.#timer = null;
+    const number = ++this.#tries; // a listener, or whoever waits for a ticket, may find that all is over
     this.#emit("status", { status: "connecting" });
     const url = new URL(this.#url);
     if (this.#ticket) {
       try {
         url.searchParams.set("ticket", await this.#ticket());
       } catch (error) {
-        if (this.#wanted) this.#retry(error?.retry_after_ms ?? 0);
+        if (this.#wanted && number === this.#tries) this.#retry(error?.retry_after_ms ?? 0);
         return;
       }
-      if (!this.#wanted) return;
     }
+    if (!this.#wanted || number !== this.#tries) return;
     const socket = new WebSocket(url);
     this.#socket = socket;
     const patience = setTimeout(() => socket.close(), CONNECT_TIMEOUT_MS);
@@ -221,8 +223,8 @@ export class RoomClient {
 
   #retry(delay_ms, code, reason) {
     const wait_ms = delay_ms + backoff(this.#failures++);
-    this.#emit("status", { status: "waiting", retry_in_ms: Math.round(wait_ms), code, reason });
     this.#timer = setTimeout(() => this.#connect(), wait_ms);
+    this.#emit("status", { status: "waiting", retry_in_ms: Math.round(wait_ms), code, reason });
   }
 
   // The network is back. A socket from before may be dead without knowing it: to resume costs little.
@@ -264,6 +266,7 @@ export class RoomClient {
 
   // Also comes in the middle of a connection, without `me`, when the room lost its history or we fell too far behind.
   #receiveJoined(joined) {
+    const socket = this.#socket;
     this.#clockSkewMs = joined.server_now_ms - Date.now();
     if (!joined.recovered) {
       if (joined.e !== this.#epoch) this.#forgetStates(joined.k);
@@ -275,11 +278,11 @@ export class RoomClient {
     this.#receiveStates(joined.k);
     this.#receiveEvents(joined.first, joined.m, false);
     this.#offset = joined.o;
-    if (this.#joined) return;
+    if (this.#joined || socket !== this.#socket) return;
     this.#joined = true;
     this.#stableTimer = setTimeout(() => (this.#failures = 0), STABLE_AFTER_MS);
     this.#emit("status", { status: "open" });
-    this.#resend();
+    if (socket === this.#socket) this.#resend();
   }
 
   #resend() {
