@@ -53,8 +53,9 @@ async def look(chromium: str, port: int, generator: Generator) -> list[float]:
     async with open_chromium(chromium) as browser:
         window = await open_window(browser, "viewer", f"http://127.0.0.1:{port}")
         name, _, value = cookies()[0].partition("=")
-        url = f"http://127.0.0.1:{port}"
-        await window.context.add_cookies([{"name": name, "value": value, "url": url}])
+        # A cookie of this name is a secure one; Chromium sends it to this machine without TLS too.
+        url = f"https://127.0.0.1:{port}/"
+        await window.context.add_cookies([{"name": name, "value": value, "url": url, "secure": True}])
         await window.page.goto("/watch/demo")
         await window.page.locator("#message").wait_for()
         load = asyncio.create_task(asyncio.to_thread(generator.do, f"pace {RATE} {LOAD_S} {SIZE}"))
