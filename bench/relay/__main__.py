@@ -171,7 +171,7 @@ def main() -> int:
     print(f"\n{time.monotonic() - began_s:.0f} s\n")
     for key, (target, sign) in TARGETS.items():
         value = result[key]
-        missed = value is None or (value < target if sign == ">=" else value > target)
+        missed = value is not None and (value < target if sign == ">=" else value > target)
         print(f"{key:24}{'-' if value is None else round(value, 3):>10}   {sign} {target:<8}{'MISSED' * missed}")
     print(json.dumps({key: None if value is None else round(value, 3) for key, value in result.items()}))
     return 0
