@@ -72,6 +72,8 @@ def exponent(currency: str) -> int:
 
 
 def percent_off(list_minor: int, percent: int) -> int:
-    """The price after a discount of `percent` (1..99), rounded half up to a minor unit, never below 1."""
+    """The price after a discount of `percent` (1..99), rounded down to a minor unit (in the buyer's
+    favour), never below 1.
+    """
     assert 1 <= percent <= 99, percent
-    return max(1, (list_minor * (100 - percent) + 50) // 100)
+    return max(1, list_minor * (100 - percent) // 100)

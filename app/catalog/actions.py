@@ -10,6 +10,7 @@ from app.catalog.products import find_product, insert_product, products_of_shop,
 from app.catalog.text_rules import clean_description, clean_title
 from app.catalog.views import (
     DESCRIPTION_LENGTH_MAX,
+    Discount,
     NewProduct,
     PhotoKept,
     Product,
@@ -23,6 +24,9 @@ from app.storage.away import unless_away
 Written = TypeVar("Written", NewProduct, ProductEdit)
 
 _NO_PRODUCT: Final = Refusal("not_found", "There is no such product.")
+_DISCOUNT: Final = Refusal(
+    "price_invalid", "A discount is a percentage, or an amount below each variant's price, and ends after it starts."
+)
 _IMMUTABLE: Final = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 _SHOP_EXISTS: Final = "SELECT 1 FROM shops WHERE id = $1"
@@ -98,7 +102,18 @@ def _clean(written: Written) -> Written | Refusal:
     for text in (title, description):
         if isinstance(text, Refusal):
             return text
+    if not discount_fits(written.discount, min(variant.price_minor for variant in written.variants)):
+        return _DISCOUNT
     return msgspec.structs.replace(written, title=title, description=description, variants=variants)
+
+
+def discount_fits(off: Discount | None, cheapest_minor: int) -> bool:
+    """Percent or amount, not both; less off than the cheapest variant costs; an end after the start."""
+    if off is None:
+        return True
+    if (off.percent is None) == (off.amount_minor is None) or (off.amount_minor or 0) >= cheapest_minor:
+        return False
+    return off.starts_at_ms is None or off.ends_at_ms is None or off.starts_at_ms < off.ends_at_ms
 
 
 async def _announce(catalog: Catalog, product: Product) -> None:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from app.catalog import actions
+from app.catalog import actions, campaign_edge
 from app.catalog.parts import Catalog
 from app.catalog.photos import UPLOAD_BYTES_MAX, UPLOAD_TYPES
 from app.catalog.views import PRODUCT_BYTES_MAX, NewProduct, PhotoKept, Product, ProductEdit, Products
@@ -69,4 +69,5 @@ def endpoints(parts: Catalog) -> list[Endpoint]:
             action=partial(actions.show_photo, parts),
             summary="A photo",
         ),
+        *campaign_edge.endpoints(parts),
     ]

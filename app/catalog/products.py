@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from app import clock
-from app.catalog.views import NewProduct, NewVariant, Product, ProductEdit, VariantEdit
+from app.catalog.views import Discount, NewProduct, NewVariant, Product, ProductEdit, VariantEdit
 from app.refusal import Refusal
 
 PRODUCTS_PER_SHOP_MAX: Final = 1000
@@ -20,6 +20,10 @@ POOL_UNITS_MAX: Final = 100_000_000
 # Products with their variants as JSON, each with its ordinary pool.
 _PRODUCTS: Final = """
 SELECT p.id, p.shop_id AS shop, p.title, p.description, '/photos/' || p.photo_id AS photo, p.version,
+       CASE WHEN coalesce(p.discount_percent, p.discount_minor) IS NOT NULL THEN json_build_object(
+                   'percent', p.discount_percent, 'amount_minor', p.discount_minor,
+                   'starts_at_ms', floor(extract(epoch FROM p.discount_starts_at) * 1000)::bigint,
+                   'ends_at_ms', floor(extract(epoch FROM p.discount_ends_at) * 1000)::bigint) END AS discount,
        (SELECT coalesce(json_agg(json_build_object(
                    'id', v.id, 'title', v.title, 'price_minor', v.price_minor, 'currency', s.currency,
                    'on_hand', o.allotment - o.sold, 'pool', o.id) ORDER BY v.position), '[]')
@@ -42,6 +46,12 @@ _PHOTO_OF_SHOP: Final = "SELECT 1 FROM photos WHERE id = $1 AND shop_id = $2"
 _INSERT_PRODUCT: Final = "INSERT INTO products (id, shop_id, title, description, photo_id) VALUES ($1, $2, $3, $4, $5)"
 _UPDATE_PRODUCT: Final = """
 UPDATE products SET title = $2, description = $3, photo_id = $4, version = version + 1 WHERE id = $1
+"""
+_SET_DISCOUNT: Final = """
+UPDATE products SET discount_percent = $2, discount_minor = $3,
+       discount_starts_at = 'epoch'::timestamptz + $4::bigint * interval '1 millisecond',
+       discount_ends_at = 'epoch'::timestamptz + $5::bigint * interval '1 millisecond'
+WHERE id = $1
 """
 _INSERT_VARIANT: Final = """
 INSERT INTO variants (id, product_id, title, position, price_minor, received) VALUES ($1, $2, $3, $4, $5, $6)
@@ -91,6 +101,8 @@ async def insert_product(pg: asyncpg.Pool, new: NewProduct) -> Product | Refusal
         if not await _photo_fits(connection, photo, new.shop):
             return _UNKNOWN_PHOTO
         await connection.execute(_INSERT_PRODUCT, product, new.shop, new.title, new.description, photo)
+        if new.discount is not None:
+            await _set_discount(connection, product, new.discount)
         for position, variant in enumerate(new.variants):
             await _insert_variant(connection, product, position, variant)
     made = await find_product(pg, product)
@@ -112,6 +124,7 @@ async def update_product(pg: asyncpg.Pool, product: str, edit: ProductEdit) -> P
         if refused is not None:
             return refused
         await connection.execute(_UPDATE_PRODUCT, product, edit.title, edit.description, photo)
+        await _set_discount(connection, product, edit.discount or Discount())
         for position, variant in enumerate(edit.variants):
             if variant.id is None:
                 new = NewVariant(price_minor=variant.price_minor, stock=variant.stock_add, title=variant.title)
@@ -136,6 +149,10 @@ def _photo_id(path: str | None) -> str | None:
 
 async def _photo_fits(connection: Any, photo: str | None, shop: str) -> bool:
     return photo is None or await connection.fetchval(_PHOTO_OF_SHOP, photo, shop) is not None
+
+
+async def _set_discount(connection: Any, product: str, off: Discount) -> None:
+    await connection.execute(_SET_DISCOUNT, product, off.percent, off.amount_minor, off.starts_at_ms, off.ends_at_ms)
 
 
 async def _insert_variant(connection: Any, product: str, position: int, new: NewVariant) -> None:

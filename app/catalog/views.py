@@ -17,11 +17,25 @@ VariantTitle = Annotated[str, Meta(max_length=80)]
 Description = Annotated[str, Meta(max_length=DESCRIPTION_LENGTH_MAX)]
 PriceMinor = Annotated[int, Meta(ge=1, le=AMOUNT_MINOR_MAX)]
 Units = Annotated[int, Meta(ge=0, le=STOCK_ADD_MAX)]
+UnixMs = Annotated[int, Meta(ge=0, le=253_402_300_799_000)]  # until the year 9999
 PhotoPath = Annotated[str, Meta(pattern="^/photos/[A-Za-z0-9_-]{1,64}$")]
 
 
+class Discount(Struct, frozen=True, forbid_unknown_fields=True):
+    """Percent or amount off every variant of a product: exactly one of the two. Unix times of the server's clock; null:
+    from now on, until it is taken away.
+    """
+
+    percent: Annotated[int, Meta(ge=1, le=99)] | None = None
+    amount_minor: PriceMinor | None = None
+    starts_at_ms: UnixMs | None = None
+    ends_at_ms: UnixMs | None = None
+
+
 class Variant(Struct, frozen=True):
-    """One thing that can be bought. `on_hand` counts its ordinary pool; `pool` is what a hold names."""
+    """One thing that can be bought. `price_minor` is its list price. `on_hand` counts its ordinary pool; `pool` is
+    what a hold names.
+    """
 
     id: str
     title: str
@@ -41,6 +55,7 @@ class Product(Struct, frozen=True):
     photo: str | None
     version: int
     variants: list[Variant]
+    discount: Discount | None = None
 
 
 class Products(Struct, frozen=True):
@@ -65,6 +80,7 @@ class NewProduct(Struct, frozen=True, forbid_unknown_fields=True):
     variants: Annotated[list[NewVariant], Meta(min_length=1, max_length=VARIANTS_MAX)]
     description: Description = ""
     photo: PhotoPath | None = None
+    discount: Discount | None = None
 
 
 class VariantEdit(Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +99,7 @@ class ProductEdit(Struct, frozen=True, forbid_unknown_fields=True):
     variants: Annotated[list[VariantEdit], Meta(min_length=1, max_length=VARIANTS_MAX)]
     description: Description = ""
     photo: PhotoPath | None = None
+    discount: Discount | None = None
 
 
 class PhotoKept(Struct, frozen=True):

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from app.flash_sales import line_edge, rounds, sale_edge
+from app.flash_sales import line_edge, price_rounds, rounds, sale_edge
 from app.flash_sales.holds import Hold, Name, Quantity, holds_of, release_hold, take_hold
 from app.flash_sales.line_rounds import serve_lines
 from app.flash_sales.parts import FlashSales
@@ -20,6 +20,7 @@ SALES_PERIOD_S: Final = 0.2
 EXPIRY_PERIOD_S: Final = 0.2
 LINES_PERIOD_S: Final = 0.2
 FOLLOW_PERIOD_S: Final = 2.0
+PRICES_PERIOD_S: Final = 0.25
 RETIRE_PERIOD_S: Final = 5.0
 RECONCILE_PERIOD_S: Final = 3.0
 
@@ -105,6 +106,7 @@ def loops(parts: FlashSales) -> list[Loop]:
         Loop("flash_sales.serve_lines", LINES_PERIOD_S, partial(serve_lines, parts)),
         Loop("flash_sales.end_overdue_holds", EXPIRY_PERIOD_S, partial(rounds.end_overdue_holds, parts)),
         Loop("flash_sales.follow_postgres", FOLLOW_PERIOD_S, partial(rounds.follow_postgres, parts)),
+        Loop("flash_sales.move_prices", PRICES_PERIOD_S, partial(price_rounds.move_prices, parts)),
         Loop("flash_sales.reconcile", RECONCILE_PERIOD_S, reconciler.run),
         Loop("flash_sales.retire_sales", RETIRE_PERIOD_S, partial(rounds.retire_sales, parts)),
     ]

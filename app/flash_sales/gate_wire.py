@@ -81,7 +81,10 @@ class GateResult(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PoolLabel(msgspec.Struct, frozen=True):
-    """What a hold's view says beside the gate's own numbers. `show` and `sale` are "" for ordinary stock."""
+    """What a hold's view and the room say beside the gate's own numbers. `show` and `sale` are "" for ordinary stock.
+
+    `price_minor` is what the next grant costs, `campaign` the name of the campaign behind it, else "".
+    """
 
     shop: str
     show: str
@@ -91,6 +94,8 @@ class PoolLabel(msgspec.Struct, frozen=True):
     title: str
     currency: str
     list_minor: int
+    price_minor: int = 0
+    campaign: str = ""
 
 
 class PoolConfig(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@
 -- of "set" are absolute, so saying them twice changes nothing; its callers hold the pool's row in Postgres.
 
 local key, what, epoch = KEYS[1], ARGV[1], ARGV[2]
-local config = redis.call('HMGET', key, 'epoch', 'left', 'held', 'allotment', 'n')
+local config = redis.call('HMGET', key, 'epoch', 'left', 'held', 'allotment', 'n', 'price', 'label')
 if config[1] ~= epoch then
     return 'stale'
 end
@@ -22,7 +22,8 @@ if what == 'set' then
     local change = tonumber(ARGV[9]) - allotment
     redis.call('HSET', key, 'price', ARGV[3], 'limit', ARGV[4], 'starts', ARGV[5], 'ends', ARGV[6], 'state', ARGV[7],
         'label', ARGV[8])
-    if change ~= 0 then
+    if change ~= 0 or config[6] ~= ARGV[3] or config[7] ~= ARGV[8] then
+        -- n counts a new price too: the room takes a state only when its version is newer.
         redis.call('HSET', key, 'allotment', ARGV[9], 'left', left + change, 'n', n + 1)
     end
     return 'done'

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
+
 from app.flash_sales.gate_wire import HoldRecord, PoolConfig, PoolLabel
 from app.flash_sales.moment import to_ms
-from app.flash_sales.sale_rules import OPEN_STATES, PriceSources, price_to_pay
+from app.flash_sales.price_rules import Cut, PriceSources, ordinary_sources, price_to_pay
+from app.flash_sales.sale_rules import OPEN_STATES
 
 _LOCK_POOL: Final = "SELECT epoch FROM pools WHERE id = $1 FOR UPDATE"
 
@@ -17,7 +20,18 @@ _READ_POOL: Final = """
            coalesce(v.archived_at, d.archived_at) AS archived_at,
            d.id AS product, d.title AS product_title, d.shop_id, h.currency,
            s.id AS sale, s.show_id, s.state, s.price_minor, s.compare_at_minor, s.per_buyer_limit,
-           s.starts_at, s.ends_at
+           s.starts_at, s.ends_at,
+           -- Not now(): that is when the transaction began, perhaps long before it had the pool's lock.
+           clock_timestamp() AS at,
+           d.discount_percent, d.discount_minor, d.discount_starts_at, d.discount_ends_at,
+           (SELECT coalesce(json_agg(json_build_object(
+                       'name', c.name, 'percent', c.percent_off,
+                       'starts_at_ms', floor(extract(epoch FROM c.starts_at) * 1000)::bigint,
+                       'ends_at_ms', floor(extract(epoch FROM c.ends_at) * 1000)::bigint) ORDER BY c.id), '[]')
+              FROM campaigns c
+             WHERE c.shop_id = d.shop_id AND c.ended_at IS NULL AND c.ends_at > now()
+               AND (c.all_products OR EXISTS (SELECT FROM campaign_products k
+                                               WHERE k.campaign_id = c.id AND k.product_id = d.id))) AS campaigns
       FROM pools p
       JOIN variants v ON v.id = p.variant_id
       JOIN products d ON d.id = v.product_id
@@ -76,11 +90,31 @@ def _gate_state(row: Any) -> str:
     return str(row["state"])
 
 
+def _sources(row: Any) -> tuple[PriceSources, str]:
+    """The prices of the pool by Postgres's clock, and the campaign's name. A sale's pool knows the sale's alone."""
+    if row["sale"] is not None:
+        return PriceSources(list_minor=row["list_minor"], flash_sale_minor=row["price_minor"]), ""
+    discount = None
+    if row["discount_percent"] is not None or row["discount_minor"] is not None:
+        starts_at, ends_at = row["discount_starts_at"], row["discount_ends_at"]
+        discount = Cut(
+            percent=row["discount_percent"],
+            amount_minor=row["discount_minor"],
+            starts_at_ms=None if starts_at is None else to_ms(starts_at),
+            ends_at_ms=None if ends_at is None else to_ms(ends_at),
+        )
+    return ordinary_sources(
+        list_minor=row["list_minor"],
+        discount=discount,
+        campaigns=msgspec.convert(row["campaigns"], list[Cut]),
+        now_ms=to_ms(row["at"]),
+    )
+
+
 def _to_config(row: Any) -> PoolConfig:
     on_sale = row["sale"] is not None
-    price_minor = price_to_pay(
-        PriceSources(list_minor=row["list_minor"], flash_sale_minor=row["price_minor"] if on_sale else None)
-    )
+    sources, campaign = _sources(row)
+    price_minor = price_to_pay(sources)
     return PoolConfig(
         pool=row["id"],
         epoch=row["epoch"],
@@ -100,6 +134,8 @@ def _to_config(row: Any) -> PoolConfig:
             title=pool_title(row["product_title"], row["variant_title"]),
             currency=row["currency"],
             list_minor=row["compare_at_minor"] if on_sale else row["list_minor"],
+            price_minor=price_minor,
+            campaign=campaign,
         ),
     )
 

@@ -1,9 +1,7 @@
-"""A flash sale's states, when the clock moves them, and which price counts. Values in, values out."""
+"""A flash sale's states, and when the clock moves them. Values in, values out."""
 
 from enum import StrEnum
 from typing import Final
-
-import msgspec
 
 
 class SaleState(StrEnum):
@@ -107,23 +105,6 @@ def end_after(*, starts_at_ms: int, ends_at_ms: int, by_ms: int) -> int | None:
     """When a sale ends that is made `by_ms` longer; None when its window would be longer than any may be."""
     later_ms = ends_at_ms + by_ms
     return later_ms if later_ms - starts_at_ms <= WINDOW_MAX_MS else None
-
-
-class PriceSources(msgspec.Struct, frozen=True, kw_only=True):
-    """Every price that could apply to one unit of a variant, in minor units; None where there is none."""
-
-    list_minor: int
-    flash_sale_minor: int | None = None
-    campaign_minor: int | None = None
-    discount_minor: int | None = None
-
-
-def price_to_pay(prices: PriceSources) -> int:
-    """The first that exists of flash sale, campaign, product discount, list. Lower ones never undercut it."""
-    for price in (prices.flash_sale_minor, prices.campaign_minor, prices.discount_minor):
-        if price is not None:
-            return price
-    return prices.list_minor
 
 
 def pool_status(*, left: int, held: int) -> str:

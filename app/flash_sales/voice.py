@@ -19,14 +19,19 @@ PACE_S: Final = 0.05
 POOLS_SPOKEN_MAX: Final = 10_000
 
 
-class PoolState(msgspec.Struct, frozen=True):
-    """The value of the room's key `pool:<id>`, in units."""
+class PoolState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The value of the room's key `pool:<id>`: units, what one costs now, the price to compare it with (in minor
+    units), and the name of the campaign behind it.
+    """
 
     pool: str
     left: int
     held: int
     sold: int
     status: str
+    price_minor: int
+    list_minor: int
+    campaign: str = ""
 
 
 class HoldExpired(msgspec.Struct, frozen=True, tag="hold.expired", tag_field="t"):
@@ -44,7 +49,17 @@ class HoldReleased(msgspec.Struct, frozen=True, tag="hold.released", tag_field="
 def pool_state(pool: str, result: GateResult) -> PoolState:
     """What everybody in the room may know of the pool. Negative numbers are the gate's own business."""
     left, held = max(0, result.left), max(0, result.held)
-    return PoolState(pool=pool, left=left, held=held, sold=result.sold, status=pool_status(left=left, held=held))
+    label = decode_label(result.label)
+    return PoolState(
+        pool=pool,
+        left=left,
+        held=held,
+        sold=result.sold,
+        status=pool_status(left=left, held=held),
+        price_minor=label.price_minor,
+        list_minor=label.list_minor,
+        campaign=label.campaign,
+    )
 
 
 class Voice:

@@ -44,6 +44,9 @@ ROUTES = {
     "GET /api/products/{product}": ANYONE,
     "PUT /api/products/{product}": HOST,
     "POST /api/photos": HOST,
+    "GET /api/campaigns": HOST,
+    "POST /api/campaigns": HOST,
+    "POST /api/campaigns/{campaign}/end": "401 403 403 gone 404",
     "GET /photos/{photo}": "gone gone gone gone gone",
     "GET /api/shows": ANYONE,
     "POST /api/shows": HOST,
@@ -121,6 +124,7 @@ ROUTES = {
     "DELETE /whep/{show}/{session}": ANYONE,
     "OPTIONS /whep/{show}/{session}": ANYONE,
 }
+ASKS_FOR_SHOP = {"/api/products", "/api/photos", "/api/campaigns", "/api/campaigns/{campaign}/end"}
 SOCKETS = {"/ws/shows/{show}", "/ws/shows/{show}/staff"}
 PAGES = {*PAGE_OF, "/static/{path:path}"}
 
@@ -186,7 +190,7 @@ class World:
 
     def path(self, template: str) -> str:
         """The path with the world's ids; what the world does not have is called "nothing"."""
-        query = f"?shop={self.things['shop']}" if template in {"/api/products", "/api/photos"} else ""
+        query = f"?shop={self.things['shop']}" if template in ASKS_FOR_SHOP else ""
         return "/".join(self._part(part) for part in template.split("/")) + query
 
     def _part(self, part: str) -> str:
@@ -205,6 +209,8 @@ class World:
         shop = self.things["shop"]
         if route == "POST /api/products":
             return {"shop": shop, "title": "Tea", "variants": [{"price_minor": 5, "stock": 1}]}
+        if route == "POST /api/campaigns":
+            return {"shop": shop, "name": "Tea week", "percent_off": 5, "ends_at_ms": 2**42}
         if route == "POST /api/shows":
             return {"shop": shop, "title": "Tea at five"}
         if route.endswith("/extend"):

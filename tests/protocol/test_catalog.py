@@ -275,3 +275,32 @@ async def test_another_shops_photo_cannot_be_used(market, pg):
     theirs = (await upload(market, picture("JPEG"))).json()["photo"]
     answer = await host.post("/api/products", {**market.product(photo=theirs), "shop": shop})
     assert problem(answer) == (400, "unknown_photo")
+
+
+async def test_a_discount_is_part_of_a_product_and_one_that_leaves_no_price_is_refused(market):
+    half = {"percent": 50, "amount_minor": None, "starts_at_ms": None, "ends_at_ms": None}
+    product = await market.added(discount={"percent": 50})
+    assert product["discount"] == half
+    path = f"/api/products/{product['id']}"
+    window = {"percent": None, "amount_minor": 1989, "starts_at_ms": 5, "ends_at_ms": 1_900_000_000_001}
+    edited = await market.host.ask("PUT", path, edit_of(product, discount=window))
+    assert edited.json()["discount"] == window
+    for wrong in ({**window, "amount_minor": 1990}, {"percent": 5, "amount_minor": 5}, {}):
+        assert problem(await market.host.ask("PUT", path, edit_of(product, discount=wrong)))[1] == "price_invalid"
+    for wrong in ({"percent": 0}, {"percent": 100}, {"percent": 1.5}, {"percent": True}, {"ends_at_ms": 2**60}):
+        assert (await market.host.ask("PUT", path, edit_of(product, discount=wrong))).status_code in {400, 422}
+    assert (await market.host.ask("PUT", path, edit_of(product))).json()["discount"] is None
+
+
+async def test_a_campaign_is_made_listed_and_ended_by_the_host_of_its_shop(market):
+    product = await market.added()
+    body = {"shop": market.shop, "name": "Tea week", "percent_off": 20, "ends_at_ms": clock.now_ms() + 60_000}
+    made = (await market.host.post("/api/campaigns", body | {"products": [product["id"]]})).json()
+    assert (made["state"], made["products"]) == ("running", [product["id"]])
+    assert problem(await market.host.post("/api/campaigns", body | {"products": ["nothing"]}))[1] == "unknown_product"
+    of_shop = f"/api/campaigns?shop={market.shop}"
+    assert (await market.host.get(of_shop)).json() == {"campaigns": [made]}
+    ended = await market.host.post(f"/api/campaigns/{made['id']}/end?shop={market.shop}")
+    assert (ended.status_code, ended.json()["state"]) == (200, "over")
+    stranger = await somebody(market.app, market.accounts, clock.new_id())
+    assert (await stranger.get(of_shop)).status_code == 403

@@ -299,7 +299,9 @@ async def test_the_room_of_a_show_hears_the_stock_of_products_that_join(stage, v
     await SaleSource(sales).products_joined(show, [stage.tea["id"]])
     pool = stage.tea["variants"][0]["pool"]
     _, keys = await stage.told(show)
-    assert keys[f"pool:{pool}"][1] == {"pool": pool, "left": 3, "held": 0, "sold": 0, "status": "open"}
+    stock = {"pool": pool, "left": 3, "held": 0, "sold": 0, "status": "open"}
+    price_minor = stage.tea["variants"][0]["price_minor"]
+    assert keys[f"pool:{pool}"][1] == stock | {"price_minor": price_minor, "list_minor": price_minor}
     await sales.close()
 
 

@@ -7,14 +7,12 @@ from app.flash_sales.sale_rules import (
     OPEN_STATES,
     TRANSITIONS,
     IllegalSaleChange,
-    PriceSources,
     SaleEvent,
     SaleState,
     change_sale,
     end_after,
     event_due,
     pool_status,
-    price_to_pay,
     state_at_birth,
     window_after,
 )
@@ -128,22 +126,6 @@ def test_a_sale_starts_now_after_a_countdown_or_at_a_time_within_a_week(wanted, 
     body = CreateSale(variant="v", allotment=1, per_buyer_limit=1, duration_s=30, price_minor=1, **wanted)
     found = sale_times(body, NOW)
     assert (found.code if isinstance(found, Refusal) else found) == times
-
-
-@pytest.mark.parametrize(
-    ("prices", "price"),
-    [
-        ({}, 1000),
-        ({"discount_minor": 900}, 900),
-        ({"campaign_minor": 950, "discount_minor": 900}, 950),
-        ({"flash_sale_minor": 960, "campaign_minor": 950, "discount_minor": 900}, 960),
-        ({"flash_sale_minor": 960, "discount_minor": 900}, 960),
-        ({"flash_sale_minor": 960}, 960),
-        ({"campaign_minor": 950}, 950),
-    ],
-)
-def test_the_first_price_that_exists_counts_even_when_a_later_one_is_lower(prices, price):
-    assert price_to_pay(PriceSources(list_minor=1000, **prices)) == price
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ export class OfferCard {
     this.lines = lines;
     this.chosen = null;
     this.badge = el("span", { class: "badge sale offer-sale", hidden: true });
+    this.campaign = el("span", { class: "badge offer-campaign", hidden: true });
     this.price = el("span", { class: "offer-price numbers" });
     this.list = el("s", { class: "offer-list numbers", hidden: true });
     this.stock = el("span", { class: "offer-stock numbers" });
@@ -41,7 +42,7 @@ export class OfferCard {
       el("div", { class: "offer-photo" }, photo(product)),
       el("div", { class: "offer-body" },
         el("div", { class: "offer-words" },
-          el("div", { class: "offer-head" }, el("h3", { class: "offer-title" }, product.title), this.badge),
+          el("div", { class: "offer-head" }, el("h3", { class: "offer-title" }, product.title), this.badge, this.campaign),
           kind === "hero" && product.description ? el("p", { class: "offer-description" }, product.description) : null),
         this.chips,
         el("div", { class: "offer-buy" },
@@ -77,6 +78,8 @@ export class OfferCard {
     say(this.price, money(offer.price, offer.currency));
     say(this.list, offer.listPrice === null ? "" : money(offer.listPrice, offer.currency));
     show(this.list, offer.listPrice !== null);
+    say(this.campaign, offer.campaign);
+    show(this.campaign, offer.campaign !== "");
     const stock = stockLine(offer);
     say(this.stock, stock.text);
     this.stock.dataset.tone = stock.tone;

@@ -25,8 +25,8 @@ function stockOf(state, poolId, fallback) {
 }
 
 /**
- * The offer for one variant: `{variant, pool, sale, price, listPrice, currency, left, status, limit, phase}`.
- * `listPrice` is null unless a sale makes it dearer than `price`; `status` is open, all_held, sold_out, or soon:
+ * The offer for one variant: `{variant, pool, sale, price, listPrice, campaign, currency, left, status, limit, phase}`.
+ * `listPrice` is null unless it is dearer than `price`; `campaign` is the name of the one that lowers it, or ""; `status` is open, all_held, sold_out, or soon:
  * all that there is goes into a sale that has not begun. A running sale is the offer until it is over, also while it
  * is sold out: stock may return.
  */
@@ -51,20 +51,28 @@ function saleOffer(sale, variant) {
     sale,
     price: sale.price_minor,
     listPrice: sale.list_minor > sale.price_minor ? sale.list_minor : null,
+    campaign: "",
     currency: sale.currency,
     limit: sale.per_buyer_limit,
   };
 }
 
-/** The offer of a variant at its ordinary price, whatever sale there is. */
+/**
+ * The offer of a variant from ordinary stock, whatever sale there is. What it costs is the room's word, which is the
+ * gate's: with the discount or campaign of this moment. Until the room has spoken it is the list price.
+ */
 export function ordinaryOffer(variant, state) {
+  const pool = state.get(`pool:${variant.pool}`);
+  const price = pool?.price_minor || variant.price_minor;
+  const list = pool?.list_minor || variant.price_minor;
   return {
     variant,
     pool: variant.pool,
     sale: null,
     phase: "ordinary",
-    price: variant.price_minor,
-    listPrice: null,
+    price,
+    listPrice: list > price ? list : null,
+    campaign: pool?.campaign ?? "",
     currency: variant.currency,
     limit: null,
     ...stockOf(state, variant.pool, variant.on_hand),

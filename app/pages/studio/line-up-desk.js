@@ -181,7 +181,8 @@ export class LineUpDesk {
       say(facts, offersOf(product, this.state, now).map((offer) => {
         const name = offer.variant.title ? `${offer.variant.title}: ` : "";
         const sale = offer.phase === "running" ? "⚡ " : "";
-        return `${name}${sale}${money(offer.price, offer.currency)}, ${offer.status === "open" ? `${offer.left} left` : offer.status === "all_held" ? "all held" : "sold out"}`;
+        const instead = offer.listPrice === null ? "" : ` instead of ${money(offer.listPrice, offer.currency)}`;
+        return `${name}${sale}${money(offer.price, offer.currency)}${instead}, ${offer.status === "open" ? `${offer.left} left` : offer.status === "all_held" ? "all held" : "sold out"}`;
       }).join("\n"));
     }
   }

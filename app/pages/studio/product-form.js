@@ -6,6 +6,7 @@ import { busy, el, fill, say, show } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { exponent, parseMinor, plainAmount } from "../shared/money.js";
 import { photo as picture } from "../shared/offer-card.js";
+import { DiscountFields } from "./discount-fields.js";
 
 const PHOTO_BYTES_MAX = 5 * 1024 * 1024;
 const PHOTO_TYPES = "image/jpeg,image/png,image/webp";
@@ -76,6 +77,7 @@ class ProductForm {
     this.frame = el("div", { class: "photo-frame" });
     this.variants = new VariantRows(shop.currency, product?.variants ?? []);
     this.variants.editing = product !== null;
+    this.discount = new DiscountFields(shop.currency, product?.discount ?? null);
     this.error = el("p", { class: "error", role: "alert", hidden: true });
     this.submit = el("button", { class: "button primary", id: "save-product" }, product ? "Save" : "Add product");
     const more = el("button", { type: "button", class: "button small ghost", onclick: () => this.variants.add(null) }, icon("plus"), "Variant");
@@ -88,7 +90,7 @@ class ProductForm {
       el("fieldset", { class: "stack" }, el("legend", {}, "Variants"),
         el("div", { class: "variant-row variant-head faint", "aria-hidden": "true" }, el("span", {}, "Name (may stay empty)"), el("span", {}, `Price, ${shop.currency}`), el("span", {}, product ? "Stock + add" : "Stock")),
         this.variants.node, el("div", {}, more)),
-      this.error, el("div", { class: "row end" }, this.submit));
+      this.discount.node, this.error, el("div", { class: "row end" }, this.submit));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       busy(this.submit, () => this.save());
@@ -130,7 +132,9 @@ class ProductForm {
     const variants = this.variants.read();
     if (!title) return this.complain("The product needs a title.");
     if (typeof variants === "string") return this.complain(variants);
-    const words = { title, description: this.description.value.trim(), photo: this.photo, variants };
+    const discount = this.discount.read();
+    if (typeof discount === "string") return this.complain(discount);
+    const words = { title, description: this.description.value.trim(), photo: this.photo, variants, discount };
     try {
       this.saved = this.product ? await put(`/api/products/${segment(this.product.id)}`, words)
         : await post("/api/products", { shop: this.shop.id, ...words });

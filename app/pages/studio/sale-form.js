@@ -8,6 +8,7 @@ import { icon } from "../shared/icons.js";
 import { money, parseMinor, plainAmount } from "../shared/money.js";
 import { ordinaryOffer } from "../shared/offers.js";
 import { toast } from "../shared/toast.js";
+import { choice, field, localTime } from "./fields.js";
 
 const DURATIONS = [[30, "30 s"], [60, "1 min"], [120, "2 min"], [300, "5 min"], [600, "10 min"], [1200, "20 min"]];
 const COUNTDOWNS = [[0, "At once"], [10, "In 10 s"], [30, "In 30 s"], [60, "In 1 min"], [300, "In 5 min"], ["at", "At a set time"]];
@@ -16,12 +17,6 @@ const AHEAD_MS = 600_000; // the time that is suggested
 const isPercent = (value) => Number.isInteger(value) && value >= 1 && value <= 99;
 const ALLOTMENT_FIRST = 10;
 
-const field = (label, ...controls) => el("label", { class: "field" }, el("span", {}, label), controls);
-const choice = (name, options, chosen) => el("select", { class: "input", name },
-  options.map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
-
-/** A Unix millisecond as the input for a date and time wants it, in this reader's zone. */
-const localTime = (ms) => new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 
 /** Opens the form for a product of the line-up. */
 export function openSaleForm(loaded, product, state) {
@@ -38,6 +33,7 @@ class SaleForm {
     this.allotment = el("input", { class: "input numbers", name: "allotment", type: "number", min: 1, required: true, value: "10" });
     this.stock = el("span", { class: "faint numbers" });
     this.limit = el("input", { class: "input numbers", name: "limit", type: "number", min: 1, max: 100, required: true, value: "2" });
+    this.network = el("input", { class: "input numbers", name: "per_address_limit", type: "number", min: 0, max: 1000000, placeholder: "automatic" });
     this.length = choice("duration", DURATIONS, 120);
     this.start = choice("countdown", COUNTDOWNS, 0);
     this.at = el("input", { class: "input", name: "starts_at", type: "datetime-local", value: localTime(serverNow() + AHEAD_MS) });
@@ -56,6 +52,7 @@ class SaleForm {
     const form = el("form", { class: "stack", novalidate: true }, what,
       el("div", { class: "pair" }, field("Kind", this.kind), field("Amount", this.amount, this.preview)),
       el("div", { class: "pair" }, field("Units in the sale", this.allotment, this.stock), field("Most per buyer", this.limit)),
+      field("Most per network (0: no limit)", this.network),
       el("div", { class: "pair" }, field("Lasts", this.length), field("Starts", this.start)), this.atField, this.roomField,
       this.error, el("div", { class: "row end" }, this.submit));
     form.addEventListener("submit", (event) => {
@@ -91,7 +88,7 @@ class SaleForm {
   redraw() {
     say(this.stock, `${this.left} on hand`);
     const percent = Number(this.amount.value);
-    const price = Math.round((this.chosen.price_minor * (100 - percent)) / 100);
+    const price = Math.max(1, Math.floor((this.chosen.price_minor * (100 - percent)) / 100));
     say(this.preview, this.byPercent && isPercent(percent) ? `about ${money(price, this.currency)}` : "");
   }
 
@@ -112,6 +109,11 @@ class SaleForm {
     else {
       body.starts_at_ms = new Date(this.at.value).getTime();
       if (!(body.starts_at_ms > serverNow())) return "The time to start at is in the past.";
+    }
+    const network = this.network.value.trim();
+    if (network !== "") {
+      body.per_address_limit = Number(network);
+      if (!(Number.isInteger(body.per_address_limit) && body.per_address_limit >= 0)) return "Most per network is a whole number, zero or more.";
     }
     if (this.room.checked && this.start.value !== "0") body.waiting_room = true;
     if (this.byPercent) {

@@ -97,7 +97,8 @@ export class BuySheet {
       say(title, fullTitle(product, chosen));
       say(price, money(offer.price, offer.currency));
       say(list, offer.listPrice === null ? "" : money(offer.listPrice, offer.currency));
-      say(facts, [stockLine(offer).text, offer.limit ? `max ${offer.limit} each` : ""].filter(Boolean).join(" · "));
+      show(list, offer.listPrice !== null);
+      say(facts, [offer.campaign, stockLine(offer).text, offer.limit ? `max ${offer.limit} each` : ""].filter(Boolean).join(" · "));
       say(count, String(quantity));
       less.disabled = quantity <= 1;
       moreOne.disabled = quantity >= most;
