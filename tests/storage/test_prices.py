@@ -36,7 +36,8 @@ async def price(world, pool: str) -> int:
 
 async def edge(world, column: str, table: str = "campaigns") -> None:
     """Makes the edge come now, which is as good as waiting; then the worker's round."""
-    await world.pg.execute(f"UPDATE {table} SET {column} = clock_timestamp() WHERE {column} IS NOT NULL")
+    now = f"UPDATE {table} SET {column} = clock_timestamp() WHERE shop_id = $1 AND {column} IS NOT NULL"
+    await world.pg.execute(now, world.shop)
     await move_prices(world.sales)
 
 
@@ -169,7 +170,7 @@ async def test_an_edge_that_passed_while_no_worker_ran_is_carried_to_the_gate_by
         await move_prices(world.sales)
         assert await price(world, pool) == 1000
         await campaign(world)
-        await pg.execute("UPDATE campaigns SET starts_at = starts_at - interval '1 hour'")
+        await pg.execute("UPDATE campaigns SET starts_at = starts_at - interval '1 hour' WHERE shop_id = $1", world.shop)
         await pg.execute("UPDATE price_rounds SET seen_until = seen_until - interval '2 hours'")
         await move_prices(world.sales)
         assert await price(world, pool) == 800
