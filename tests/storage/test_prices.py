@@ -170,7 +170,9 @@ async def test_an_edge_that_passed_while_no_worker_ran_is_carried_to_the_gate_by
         await move_prices(world.sales)
         assert await price(world, pool) == 1000
         await campaign(world)
-        await pg.execute("UPDATE campaigns SET starts_at = starts_at - interval '1 hour' WHERE shop_id = $1", world.shop)
+        await pg.execute(
+            "UPDATE campaigns SET starts_at = starts_at - interval '1 hour' WHERE shop_id = $1", world.shop
+        )
         await pg.execute("UPDATE price_rounds SET seen_until = seen_until - interval '2 hours'")
         await move_prices(world.sales)
         assert await price(world, pool) == 800
