@@ -1,4 +1,4 @@
-"""A host lowers prices in the studio, with a campaign and with a discount; a viewer sees them and buys."""
+"""A host lowers prices in the studio, with a campaign, a discount and a sale; a viewer sees them and buys."""
 
 import re
 
@@ -54,5 +54,13 @@ async def test_a_campaign_and_a_discount_lower_the_price_beside_the_one_struck_t
     await dialog.locator("#save-product").click()
     await expect(struck).to_have_text(usual)
     assert round(figure(usual) - figure(await price.inner_text()), 2) == 1
+
+    await host.row(TITLE).locator('[data-does="sale"]').click()
+    await dialog.locator('[name="allotment"]').fill("1")
+    await dialog.locator('[name="per_address_limit"]').fill("7")
+    async with host.page.expect_request("**/flash-sales") as asked:
+        await dialog.locator("#start-sale").click()
+    assert (await asked.value).post_data_json["per_address_limit"] == 7
+    await expect(ana.pinned).to_have_attribute("data-phase", "running")
     for one in (host, ana):
         one.window.check(BEFORE_THE_STREAM)
