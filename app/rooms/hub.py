@@ -222,7 +222,8 @@ class Hub:
     def _receive(self, tracked: _Tracked, news: News) -> None:
         if isinstance(news, Told | Set | Opened):
             if tracked.loading is not None:
-                tracked.backlog.append(news)
+                if len(tracked.backlog) <= BACKLOG_MAX:  # one more than that tells the reader that there was too much
+                    tracked.backlog.append(news)
             elif tracked.loaded and not self._fits(tracked.room, news):
                 self._load(tracked)
         elif isinstance(news, Reacted):
@@ -288,7 +289,7 @@ class Hub:
                 await self.bus.reopen(room.name, epoch, top)
                 continue
             if epoch and view.e != epoch and await self.bus.give_back(room.name, view.e, room.memory()):
-                continue
+                continue  # it has more now, or was lost once more
             room.adopt(view)
             tracked.behind = 0
             backlog, tracked.backlog = tracked.backlog, []

@@ -86,7 +86,8 @@ async def _left_over(valkey: Redis, room: str, lost_epoch: str) -> list[Remember
 
 
 async def give_back(valkey: Redis, sources: Sources, room: str, epoch: str, memory: Sequence[Remembered]) -> int:
-    """Appends to the room, open under `epoch`, what is remembered and Postgres does not know; how many that were.
+    """Appends to the room, open under `epoch`, what is remembered and Postgres does not know; how many that were,
+    -1 when the room is open under another epoch by now.
 
     Words that Postgres knows, also as deleted ones, are not given back.
     """
@@ -102,4 +103,4 @@ async def give_back(valkey: Redis, sources: Sources, room: str, epoch: str, memo
     if len(names) == 4:
         return 0
     answer: Any = await _give_back(valkey, names, args)
-    return max(0, answer)
+    return int(answer)

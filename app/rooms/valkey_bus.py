@@ -291,7 +291,7 @@ class ValkeyRooms:
 
     async def give_back(self, room: str, epoch: str, memory: Memory) -> int:
         """Gives the room, which is open under `epoch`, what this process remembers of it and Postgres does not; how
-        many events the room got by it.
+        many events the room got by it, -1 when it is open under another epoch by now.
         """
         assert self.sources is not None
         spoken = [one for name, one in self._spoken if name == room and one.epoch == memory.epoch]

@@ -363,3 +363,24 @@ async def test_a_viewer_whose_join_is_prepared_for_long_joins_a_room_that_is_sti
             assert "joined" in await viewer.frame()
             await server.bus.append("show1", Words("hello"))
             assert [event["text"] for _, event in await viewer.events(1)] == ["hello"]
+
+
+async def test_what_comes_while_a_room_is_being_read_is_kept_up_to_a_bound(valkey, monkeypatch):
+    """All of it was kept, for as long as Valkey took to answer."""
+    monkeypatch.setattr("app.rooms.hub.BACKLOG_MAX", 20)
+    async with room_server(valkey) as server, server.joined() as viewer:
+        tracked, read, may_read = server.hub._rooms["show1"], server.bus.read, asyncio.Event()
+
+        async def read_late(room):
+            view = await read(room)
+            await may_read.wait()
+            return view
+
+        monkeypatch.setattr(server.bus, "read", read_late)
+        server.hub._load(tracked)
+        await say(server, 100, "short")
+        await server.bus.react("show1", {"heart": 1})
+        await viewer.until("r")  # so all that was said before it is here
+        assert len(tracked.backlog) == 21
+        may_read.set()
+        assert [offset for offset, _ in await viewer.events(100)] == list(range(1, 101))
