@@ -39,6 +39,8 @@ PINGS_BURST: Final = 60
 PARTING_BYTES_MAX: Final = 64 * 1024
 """Read after our close, while the peer's is on its way; a flood is not read on."""
 RESTART_DELAY_MS_MAX: Final = 2000
+WRONG_TEXT: Final = 1007
+"""The protocol's own code for text that is no UTF-8."""
 CLOSE_TIMEOUT_S: Final = 5.0
 """For the peer to answer our close, and to read what is left."""
 PING_INTERVAL_S: Final = 20
@@ -226,6 +228,12 @@ class RoomProtocol(WebSocketsSansIOProtocol):
             self.frames = []
             self._hang_up(closes.BAD_REQUEST, "too many messages at once")
             return
+        if self.curr_msg_data_type == "text" and not self.close_sent and not _is_utf8(self.frames):
+            # As uvicorn does, but without a traceback in the log for whoever wants to fill it.
+            self.frames = []
+            self.conn.send_close(WRONG_TEXT)
+            self.handle_parser_exception()
+            return
         super().send_receive_event_to_app()
         self._set_to_work()
 
@@ -329,6 +337,14 @@ class RoomProtocol(WebSocketsSansIOProtocol):
             self.close(closes.RESTART, str(random.randrange(RESTART_DELAY_MS_MAX)))
         super().shutdown()
         self._hurry()
+
+
+def _is_utf8(fragments: list[bytes]) -> bool:
+    try:
+        b"".join(fragments).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _forget_traces(error: BaseException | None) -> None:

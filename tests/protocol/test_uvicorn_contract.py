@@ -36,6 +36,7 @@ ATTRIBUTES = [
     "close_timer",
     "app",
     "conn",
+    "curr_msg_data_type",
     "disconnected",
     "frames",
     "handshake_complete",

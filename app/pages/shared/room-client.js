@@ -95,17 +95,11 @@ export class RoomClient {
     this.#url = url;
   }
 
-  get show() {
-    return this.#show;
-  }
+  get show() { return this.#show; }
 
-  get staff() {
-    return this.#staff;
-  }
+  get staff() { return this.#staff; }
 
-  get isOpen() {
-    return this.#joined;
-  }
+  get isOpen() { return this.#joined; }
 
   on(name, listener) {
     if (!this.#listeners.has(name)) this.#listeners.set(name, new Set());
@@ -135,9 +129,7 @@ export class RoomClient {
     return found;
   }
 
-  serverNow() {
-    return Date.now() + this.#clockSkewMs;
-  }
+  serverNow() { return Date.now() + this.#clockSkewMs; }
 
   command(op, body = {}) {
     if (!this.#wanted) return refused({ code: "disconnected", message: "The room is closed." });
