@@ -20,7 +20,8 @@ from tests.waiting import eventually, eventually_true
 # A page's use of the client: everything it hears goes into `log`.
 LISTEN = """
 async (who) => {
-  const { RoomClient, Draft } = await import("/shared/room-client.js");
+  const { RoomClient } = await import("/shared/room-client.js");
+  const { Draft } = await import("/shared/draft.js");
   const room = new RoomClient({ show: "show1" });
   const log = { texts: [], offsets: [], resets: 0, status: [], me: null, states: {}, hints: [], reactions: [] };
   room.on("event", (event, { offset }) => { log.texts.push(event.text); log.offsets.push(offset); });

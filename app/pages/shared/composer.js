@@ -3,8 +3,8 @@
 
 import { duration } from "./clock.js";
 import { el, fill, say, show } from "./dom.js";
+import { Draft } from "./draft.js";
 import { icon } from "./icons.js";
-import { Draft } from "./room-client.js";
 import { signInUrl } from "./session.js";
 import { toast } from "./toast.js";
 
