@@ -90,6 +90,9 @@ async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal
     if refused is not None:
         await _let_go(checkout, wanted, held, attempt)
         return await _answer_before(checkout, wanted, _why_not(refused))
+    if any(_too_little_time(checkout, one.decided) for one in held):
+        await _let_go(checkout, wanted, held, attempt)
+        return await _answer_before(checkout, wanted, HOLD_ENDED)
     new = _new_attempt(checkout, wanted, attempt, [one.decided for one in held])
     if isinstance(new, Refusal):
         await _let_go(checkout, wanted, held, attempt)
@@ -123,6 +126,12 @@ def _payment_ms(checkout: Checkout) -> int:
     """How long a hold must live for its payment to be finished, if need be by the settler."""
     settings = checkout.settings
     return (settings.payment_timeout_s + settings.settle_after_s) * 1000 + AFTER_PAYMENT_MS
+
+
+def _too_little_time(checkout: Checkout, decided: Decided) -> bool:
+    """True of a hold that even extended may be over before its payment is decided: it was extended to its utmost."""
+    assert decided.hold is not None
+    return decided.hold.expires_at_ms - decided.now_ms < checkout.settings.payment_timeout_s * 1000
 
 
 async def _let_go(checkout: Checkout, wanted: Wanted, held: list[_Extended], attempt: str) -> None:

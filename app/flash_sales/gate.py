@@ -27,9 +27,9 @@ from app.flash_sales.gate_wire import (
 from app.flash_sales.rebuild import rebuild_gate, sync_gate
 from app.outage import EXTERNAL, is_outage
 from app.storage.group_commit import GroupCommit
-from app.storage.valkey import Script
+from app.storage.valkey import SERVER_LUA, Script
 
-_HOLD: Final = Script(Path(__file__).with_name("hold.lua"))
+HOLD_SCRIPT: Final = Script(Path(__file__).with_name("hold.lua"), before=(SERVER_LUA,))
 _POOLS_MAX: Final = 4096  # batches kept for pools that were touched lately
 _BATCH_MAX: Final = 128
 _CALLS_MAX: Final = 2  # Valkey decides one while the other's answers wake their callers: a core each is busy
@@ -164,7 +164,7 @@ class Gate:
         return [_to_decided(answer, result, label) for answer in result.answers]
 
     async def _run(self, pool: str, operations: list[tuple[Any, ...]]) -> GateResult:
-        return decode_result(await _HOLD(self._valkey, gate_keys(pool), [encode_operations(operations)]))
+        return decode_result(await HOLD_SCRIPT(self._valkey, gate_keys(pool), [encode_operations(operations)]))
 
 
 def _to_decided(answer: GateAnswer, result: GateResult, label: PoolLabel) -> Decided:

@@ -1,6 +1,7 @@
 -- Decides a batch of operations on the holds of one pool, in order, at one instant of this server's clock.
 --
 -- KEYS  1 config (hash)            epoch n left held sold allotment price limit starts ends state label
+--                                  server
 --       2 holds (hash)             hold id -> record
 --       3 live (sorted set)        hold id -> expires_ms, for holds that are held
 --       4 buyers (hash)            person -> units held or sold
@@ -21,7 +22,8 @@
 --       attempt}, where attempt is "" unless a payment is in flight.
 -- RESULT  MessagePack {now_ms, epoch, n, left, held, sold, allotment, state, label, ended, answers}: `ended` lists
 --         {hold, record} of holds that expired or were cleared, an answer is {code, wait_ms, hold, record or false}.
---         epoch is 0 when the pool has no configuration: nothing was decided, the gate must be rebuilt.
+--         epoch is 0 when the pool has no configuration, or one that was written under another server, whose tail may
+--         be missing here: nothing was decided, the gate must be rebuilt.
 --
 -- What a batch needs is read in a few commands before, what it changes is written in a few commands after: a command
 -- for many costs half of many commands. In between, everything is decided on Lua tables.
@@ -43,8 +45,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local config = redis.call('HMGET', config_key, 'epoch', 'n', 'left', 'held', 'sold', 'allotment', 'price', 'limit',
-    'starts', 'ends', 'state', 'label')
-if not config[1] then
+    'starts', 'ends', 'state', 'label', 'server')
+if not config[1] or config[13] ~= this_server() then
     return cmsgpack.pack({now, 0, 0, 0, 0, 0, 0, '', '', {}, {}})
 end
 local epoch, n = tonumber(config[1]), tonumber(config[2])

@@ -6,7 +6,7 @@
 -- RESULT  "done" or "stale": a gate of this or a later epoch is already in place.
 --
 -- The race it closes: two rebuilds whose transactions committed in one order and whose scripts arrive in the other.
--- The configuration is written last: a gate without one decides nothing.
+-- The configuration is written last, with the server that it was written under: a gate without one decides nothing.
 
 local config_key, holds_key, live_key, buyers_key, keys_key, over_key = unpack(KEYS)
 local epoch = tonumber(ARGV[1])
@@ -24,5 +24,6 @@ for _, entry in ipairs(cmsgpack.unpack(ARGV[4])) do
 end
 local c = cmsgpack.unpack(ARGV[2])
 redis.call('HSET', config_key, 'epoch', epoch, 'n', 0, 'left', c[1], 'held', c[2], 'sold', c[3], 'allotment', c[4],
-    'price', c[5], 'limit', c[6], 'starts', c[7], 'ends', c[8], 'state', c[9], 'label', c[10])
+    'price', c[5], 'limit', c[6], 'starts', c[7], 'ends', c[8], 'state', c[9], 'label', c[10],
+    'server', this_server())
 return 'done'

@@ -5,15 +5,16 @@
 --         "set"     3 price, 4 limit, 5 starts, 6 ends, 7 state, 8 label, 9 allotment
 --         "shrink"  3 units
 --         "close"   (nothing)
--- RESULT  "done" · "stale" (the gate is missing or of another epoch: rebuild it) · "short" (fewer than `units` are
---         free; with "close": a hold is open)
+--         "look"    (nothing) whether the gate is in place
+-- RESULT  "done" · "stale" (the gate is missing, of another epoch or of another server: rebuild it) · "short" (fewer
+--         than `units` are free; with "close": a hold is open)
 --
 -- The race it closes: a hold granted between the look at the free units and their move to another pool. All values
 -- of "set" are absolute, so saying them twice changes nothing; its callers hold the pool's row in Postgres.
 
 local key, what, epoch = KEYS[1], ARGV[1], ARGV[2]
-local config = redis.call('HMGET', key, 'epoch', 'left', 'held', 'allotment', 'n', 'price', 'label')
-if config[1] ~= epoch then
+local config = redis.call('HMGET', key, 'epoch', 'left', 'held', 'allotment', 'n', 'price', 'label', 'server')
+if config[1] ~= epoch or config[8] ~= this_server() then
     return 'stale'
 end
 local left, held, allotment, n = tonumber(config[2]), tonumber(config[3]), tonumber(config[4]), tonumber(config[5])
@@ -26,6 +27,10 @@ if what == 'set' then
         -- n counts a new price too: the room takes a state only when its version is newer.
         redis.call('HSET', key, 'allotment', ARGV[9], 'left', left + change, 'n', n + 1)
     end
+    return 'done'
+end
+
+if what == 'look' then
     return 'done'
 end
 

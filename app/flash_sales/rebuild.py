@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 
 from app.flash_sales import pool_store
 from app.flash_sales.gate_wire import PoolConfig, encode, encode_label, gate_keys
-from app.storage.valkey import Argument, Script
+from app.storage.valkey import SERVER_LUA, Argument, Script
 
-_INSTALL: Final = Script(Path(__file__).with_name("install.lua"))
-_POOL: Final = Script(Path(__file__).with_name("pool.lua"))
+INSTALL_SCRIPT: Final = Script(Path(__file__).with_name("install.lua"), before=(SERVER_LUA,))
+_POOL: Final = Script(Path(__file__).with_name("pool.lua"), before=(SERVER_LUA,))
 _LOCK_SPACE: Final = 0x706F6F6C  # advisory locks of this module, beside those of others
 
 # Whoever comes second waits here, and finds the gate in place. The lock outlives the transaction on purpose: until
@@ -39,8 +39,7 @@ async def _rebuild_alone(connection: asyncpg.pool.PoolConnectionProxy, valkey: R
     config = await pool_store.read_pool(connection, pool)
     if config is None:
         return False
-    there = await valkey.hget(gate_keys(pool)[0], "epoch")
-    if there is not None and int(there) == config.epoch:
+    if _text(await _POOL(valkey, gate_keys(pool)[:1], ["look", config.epoch])) == "done":
         return True
     async with connection.transaction():
         # FOR UPDATE waits for payment attempts being written and for commits; both look at the epoch again after.
@@ -67,7 +66,7 @@ async def _rebuild_alone(connection: asyncpg.pool.PoolConnectionProxy, valkey: R
         encode_label(config.label),
     )
     args: list[Argument] = [config.epoch, encode(values), encode(holds), encode(list(counts.items()))]
-    await _INSTALL(valkey, gate_keys(pool), args)
+    await INSTALL_SCRIPT(valkey, gate_keys(pool), args)
     return True
 
 

@@ -9,10 +9,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from bench.flash_sales import contenders
 from bench.flash_sales.contenders import POOL, Taken
-from bench.flash_sales.server import CLIENT_CORE, Server, pin
+from bench.flash_sales.server import CLIENT_CORE, Server, pin, prefer, waited_s
 
 ROUNDS = int(os.environ.get("ROUNDS") or 5)
 TURN_S = float(os.environ.get("TURN_S") or 2)
@@ -52,7 +53,10 @@ def one_round(servers: dict[str, Server]) -> dict[str, Taken]:
     for name, (appendfsync, turn) in turns(taken).items():
         server = servers[appendfsync]
         server.put_pool(POOL)
-        taken[name] = turn(server)
+        before_s = waited_s(server.pid) + waited_s(os.getpid())
+        done = turn(server)
+        waited = waited_s(server.pid) + waited_s(os.getpid()) - before_s
+        taken[name] = replace(done, waited_share=waited / done.seconds)
         books = server.books(POOL, taken[name].holds)
         if not books.balanced:
             raise SystemExit(f"{name}: the books do not balance: {books}")
@@ -73,12 +77,14 @@ def ratios(taken: dict[str, Taken]) -> dict[str, float]:
 
 def table(rounds: list[dict[str, Taken]]) -> list[str]:
     """Medians of every turn, with the smallest and the largest."""
-    lines = [f"{'':20}{'holds/s':>10}{'least':>10}{'most':>10}{'p99 ms':>10}"]
+    lines = [f"{'':20}{'holds/s':>10}{'least':>10}{'most':>10}{'waited':>10}{'p99 ms':>10}"]
     for name in rounds[0]:
         rates = [one[name].per_s for one in rounds]
         waits = statistics.median(one[name].p99_ms for one in rounds)
         shown = "" if waits != waits else f"{waits:10.2f}"
-        lines.append(f"{name:20}{statistics.median(rates):10.0f}{min(rates):10.0f}{max(rates):10.0f}{shown}")
+        waited = statistics.median(one[name].waited_share for one in rounds)
+        of_rates = f"{statistics.median(rates):10.0f}{min(rates):10.0f}{max(rates):10.0f}"
+        lines.append(f"{name:20}{of_rates}{waited:9.0%} {shown}")
     return lines
 
 
@@ -87,6 +93,7 @@ def main() -> int:
     began_s = time.monotonic()
     servers = {appendfsync: Server(appendfsync) for appendfsync in ("everysec", "always")}
     pin(0, CLIENT_CORE)
+    prefer(os.getpid())
     try:
         rounds = []
         for number in range(1, ROUNDS + 1):

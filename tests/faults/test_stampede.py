@@ -144,6 +144,11 @@ async def everyone_is_answered_and_exactly_the_units_sold(rushing, units: int, b
         await check_books(running, crowd, SETTLE_GUARD_S)
 
 
+async def test_a_worker_dies_and_valkey_is_emptied_and_falls_back_in_a_small_stampede(own_hawker):
+    faults = ["web-2", "wipe", "fall_back"]
+    await everyone_is_answered_and_exactly_the_units_sold(rush(own_hawker, 60, 12, faults, seed=13), 12, 60)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_workers_die_and_valkey_is_lost_in_a_stampede_and_exactly_the_units_are_sold(own_hawker):

@@ -1,4 +1,4 @@
-"""An external Valkey that fails over to a replica without its tail, or comes back from an old file: the rooms' part."""
+"""An external Valkey that fails over to a replica without its tail, or comes back from an old file: rooms, gates."""
 
 from contextlib import AsyncExitStack
 
@@ -9,7 +9,9 @@ from app.chat.copy import copy_all
 from app.outage import EXTERNAL, is_outage
 from app.rooms.presence import sum_up
 from tests.chat_place import chat_place
+from tests.protocol.callers import problem
 from tests.protocol.room_server import room_server
+from tests.storage.stock_world import open_world
 from tests.valkey_servers import client_of, own_valkeys, switch
 from tests.waiting import eventually
 
@@ -144,3 +146,28 @@ async def test_a_valkey_that_restarts_from_an_old_file_gives_rooms_a_new_epoch(p
         await say_at_last(place, "m3")
         assert [event["text"] for event in await place.story()] == ["m1", "m2", "m3"]
         assert (await place.rooms.story(place.show)).e != before
+
+
+async def test_after_a_failover_without_the_tail_no_hold_is_of_a_unit_that_was_sold(pair, pg):
+    """The replica's gate has the right epoch and lacks an order and a hold: it would grant their units again."""
+    async with client_of(pair.front.url) as valkey, open_world(pg, valkey) as world:
+        pool = (await world.sale(3, per_buyer_limit=1))["pool"]
+        buyer, holder, other, last = await world.buyers(4)
+        before = (await world.gate(pool)).epoch
+        await pair.hold()
+        assert (await world.order(buyer, await world.held(buyer, pool))).status_code == 201
+        await world.settle_all()
+        lost = await world.held(holder, pool)
+        await pair.fail_over()
+
+        async def taken():
+            answer = await world.take(other, pool)
+            return answer if answer.status_code != 503 else None
+
+        assert (await eventually(taken)).status_code == 201
+        assert problem(await world.take(buyer, pool)) == (409, "over_limit")
+        assert problem(await world.order(holder, lost)) == (404, "not_found")
+        assert (await world.take(holder, pool)).status_code == 201
+        assert problem(await world.take(last, pool)) == (409, "all_held")
+        gate = await world.gate(pool)
+        assert (gate.epoch, gate.left, gate.held, gate.sold) == (before + 1, 0, 2, 1)

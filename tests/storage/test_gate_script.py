@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import app.flash_sales
 from app.flash_sales.gate_wire import HoldRecord, decode_result, encode, gate_keys
+from app.storage.valkey import SERVER_LUA
 from tests.storage.gate_model import ModelPool
 
 FOLDER = Path(app.flash_sales.__file__).parent
@@ -80,9 +81,10 @@ class Scripts:
 
     def __init__(self, client: redis.Redis, hold: str = SOURCE) -> None:
         self.client = client
-        self.hold = client.register_script(hold)
-        self.install = client.register_script((FOLDER / "install.lua").read_text())
-        self.pool = client.register_script((FOLDER / "pool.lua").read_text())
+        before = SERVER_LUA.read_text() + "\n"
+        self.hold = client.register_script(before + hold)
+        self.install = client.register_script(before + (FOLDER / "install.lua").read_text())
+        self.pool = client.register_script(before + (FOLDER / "pool.lua").read_text())
 
     def now_ms(self) -> int:
         seconds, micros = self.client.time()
@@ -119,6 +121,7 @@ FAULTS = {
     "extended for ever": ("math.min(now + for_ms, hold[GRANTED] + total_max_ms)", "now + for_ms"),
     "another person gives it back": ("(person ~= '' and hold[PERSON] ~= person)", "false"),
     "sold twice": ("if hold[STATE] == 'confirmed' then", "if false then"),
+    "a hold outlives its payment": ("    hold[EXPIRES] = hold[FIRST_EXPIRES]\n", ""),
     "clearing forgets this batch": ("    write_holds()  -- those of this batch are meant too\n", ""),
     "a payment's hold is cleared": ("        if hold[ATTEMPT] == '' then\n", "        if true then\n"),
 }

@@ -371,3 +371,15 @@ async def test_connections_that_die_during_commits_lose_no_order(pg, valkey):
         await world.settle_all()
         await world.settle_all()
         await world.check(pool)
+
+
+async def test_no_payment_begins_on_a_hold_that_cannot_be_extended_for_as_long_as_it_may_take(pg, valkey):
+    async with open_world(pg, valkey, hold_ttl_s=4, hold_extended_max_s=4, payment_timeout_s=5) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        hold = await world.held(buyer, pool)
+        assert problem(await world.order(buyer, hold)) == (409, "hold_ended")
+        assert await pg.fetchval("SELECT count(*) FROM payment_attempts WHERE pool_id = $1", pool) == 0
+        kept = (await world.sales.gate.read(hold)).hold
+        assert (kept.state, kept.attempt, kept.expires_at_ms) == ("held", "", kept.first_expires_at_ms)
+        await world.check(pool)
