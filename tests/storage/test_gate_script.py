@@ -59,7 +59,15 @@ operation = st.one_of(
     st.tuples(st.just("clear")),
     st.tuples(st.just("look")),
 )
-history = st.lists(st.tuples(st.integers(0, 1), st.lists(operation, min_size=1, max_size=16)), min_size=1, max_size=12)
+# A payment that ends without an order: by chance alone its two halves seldom meet on a hold that lives.
+payment = st.tuples(hold, attempt).map(
+    lambda on: [("extend", on[0], OWNER, on[1], 2 * LONG_MS, 3 * LONG_MS, True), ("resume", *on, False)]
+)
+single = operation.map(lambda op: [op])
+batch = st.lists(st.one_of(*[single] * 6, payment), min_size=1, max_size=16).map(
+    lambda some: list(itertools.chain(*some))
+)
+history = st.lists(st.tuples(st.integers(0, 1), batch), min_size=1, max_size=12)
 config = st.tuples(
     st.integers(0, 8),  # allotment
     st.sampled_from([0, 0, 2, 4]),  # limit per buyer
