@@ -129,7 +129,6 @@ FAULTS = {
     "extended for ever": ("math.min(now + for_ms, hold[GRANTED] + total_max_ms)", "now + for_ms"),
     "another person gives it back": ("(person ~= '' and hold[PERSON] ~= person)", "false"),
     "sold twice": ("if hold[STATE] == 'confirmed' then", "if false then"),
-    "a hold outlives its payment": ("    hold[EXPIRES] = hold[FIRST_EXPIRES]\n", ""),
     "clearing forgets this batch": ("    write_holds()  -- those of this batch are meant too\n", ""),
     "a payment's hold is cleared": ("        if hold[ATTEMPT] == '' then\n", "        if true then\n"),
 }
