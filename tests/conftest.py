@@ -25,6 +25,7 @@ from tests.waiting import eventually_now
 
 START_GUARD_S = 60
 LOG_LINES_SHOWN = 150
+QUICK_PAYMENTS = {"PAYMENT_TIMEOUT_S": "5", "SETTLE_AFTER_S": "5"}  # a card that is slow takes seconds, not a minute
 _numbers = itertools.count(1)
 
 
@@ -120,7 +121,7 @@ async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
 @pytest.fixture(scope="session")
 def hawker(short_folder: Path) -> Iterator[RunningHawker]:
     """A whole Hawker with its demo, shared by the session. Tests that kill or wipe use `own_hawker`."""
-    running = RunningHawker(short_folder / "h", WEBHOOKS_PRIVATE="1").start()
+    running = RunningHawker(short_folder / "h", WEBHOOKS_PRIVATE="1", **QUICK_PAYMENTS).start()
     yield running
     running.stop()
 
