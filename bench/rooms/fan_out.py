@@ -56,7 +56,7 @@ class Anybody:
 
 def room_in_step(hub: Hub) -> LocalRoom:
     """The one room, which the hub takes for read: nothing but the feed speaks in it."""
-    tracked = _Tracked("bench")
+    tracked = _Tracked("bench", hub.tally)
     tracked.loaded = True
     tracked.room.adopt(RoomView(EPOCH, 0, [], {}))
     hub._rooms["bench"] = tracked
