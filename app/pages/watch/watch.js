@@ -186,7 +186,8 @@ class WatchPage {
   showOut() {
     this.room.client.close();
     this.stage.player.stop();
-    fill(byId("main"), el("div", { class: "page stack", id: "banned" }, el("h1", {}, "You are banned from this show"),
+    show(byId("main"), false); // not emptied: what is still on its way finds its place
+    byId("main").after(el("div", { class: "page stack", id: "banned" }, el("h1", {}, "You are banned from this show"),
       el("p", { class: "soft" }, "Its moderators have decided that. Other shows may still welcome you."), el("p", {}, el("a", { class: "button", href: "/" }, "To all shows"))));
   }
 
