@@ -28,7 +28,7 @@ class PricedLine(msgspec.Struct, frozen=True):
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """total = goods − discount + shipping, + tax unless it is in the prices (`tax_included`)."""
+    """The total is goods less discount, with shipping, and with tax unless the prices include it."""
 
     goods_minor: int
     discount_minor: int
