@@ -1,7 +1,7 @@
 """The chain of the log of moderation: what each act's hash is made of, and where a log does not fit it. Pure.
 
 An act's hash is SHA-256 over the hash of the act before it and the act's own words, each word with its length in
-bytes. The database writes it (migration 0010_audit.sql); computing it here again proves that nobody rewrote an act.
+bytes. The database writes it (migration 0014_audit.sql); computing it here again proves that nobody rewrote an act.
 Numbers are given out by the first act of a database on; a gap is an act that somebody took out.
 """
 

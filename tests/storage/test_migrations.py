@@ -37,7 +37,22 @@ async def test_a_file_that_changed_after_it_was_applied_is_refused(empty_url, tm
 async def test_a_failing_file_leaves_nothing_behind(empty_url, tmp_path):
     (tmp_path / "0001_half.sql").write_text("CREATE TABLE half (n int); SELECT 1/0;")
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await migrate(empty_url, tmp_path)
+        await migrate(empty_url, tmp_path, tmp_path / "none")
     connection = await asyncpg.connect(empty_url)
     assert await connection.fetchval("SELECT to_regclass('half')") is None
+    await connection.close()
+
+
+async def test_a_function_is_made_anew_when_its_text_changed_and_only_then(empty_url, tmp_path):
+    none, functions = tmp_path / "none", tmp_path / "functions"
+    functions.mkdir()
+    source = "CREATE OR REPLACE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT {}';"
+    connection = await asyncpg.connect(empty_url)
+    for n in (1, 2):
+        (functions / "answer.sql").write_text(source.format(n))
+        await migrate(empty_url, none, functions)
+        assert await connection.fetchval("SELECT answer()") == n
+    await connection.execute(source.format(3))
+    await migrate(empty_url, none, functions)
+    assert await connection.fetchval("SELECT answer()") == 3
     await connection.close()
