@@ -16,7 +16,7 @@ from app.demo.presence import is_live
 from app.embedded.folder import DataFolder
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
-from app.settings import Settings
+from app.settings import NO_PROVIDER, Settings
 from app.storage.migrations import migrate
 from app.supervisor import (
     Child,
@@ -219,6 +219,8 @@ def _tell_addresses(settings: Settings, has_shops: bool) -> None:
         say(f"moderate  {base}/moderate/demo#demo=moderator")
         return
     say(f"pages at  {base}/")
+    if not (settings.stripe or settings.simulates_payments):
+        say(NO_PROVIDER)
     if not has_shops:
         say("There is no shop yet. Make the first host and a shop, in another terminal:")
         say(f"  cd {shlex.quote(str(Path.cwd()))}")

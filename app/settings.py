@@ -13,6 +13,7 @@ class SettingError(ValueError):
 
 
 STRIPE_SECRETS_MAX = 2
+NO_PROVIDER = "nobody can pay: set STRIPE_SECRET_KEY and its companions, or SIMULATED_PAYMENTS=1 for play money"
 
 
 class StripeSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     payment_timeout_s: int = 20
     settle_after_s: int = 30
     chat_per_10_s: int = 10
-    stripe: StripeSettings | None = None  # without: payments are simulated
+    stripe: StripeSettings | None = None
+    simulated_payments: bool = False  # asked for: outside the demo nothing is ever paid with play money by default
     webhooks_private: bool = False  # shops' webhooks may also go to private addresses, and over plain http
     webhook_timeout_s: int = 15
 
@@ -65,6 +67,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def secure(self) -> bool:
         """True when Hawker itself speaks TLS."""
         return bool(self.tls_cert)
+
+    @property
+    def simulates_payments(self) -> bool:
+        """True when no money moves: in the demo, or where it was asked for. Without this and Stripe nobody can pay."""
+        return self.stripe is None and (self.demo or self.simulated_payments)
 
     @property
     def base_url(self) -> str:
@@ -113,11 +120,14 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
         settle_after_s=_number(env, "SETTLE_AFTER_S", 30, 1, 3600),
         chat_per_10_s=_number(env, "CHAT_PER_10_S", 10, 1, 1000),
         stripe=_stripe(env),
+        simulated_payments=env.get("SIMULATED_PAYMENTS", "") in {"1", "true", "yes"},
         webhooks_private=env.get("WEBHOOKS_PRIVATE", "") in {"1", "true", "yes"},
         webhook_timeout_s=_number(env, "WEBHOOK_TIMEOUT_S", 15, 1, 30),
     )
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise SettingError("TLS_CERT and TLS_KEY go together: set both or none")
+    if settings.stripe is not None and settings.simulated_payments:
+        raise SettingError("SIMULATED_PAYMENTS and STRIPE_SECRET_KEY contradict each other: set one of them")
     _check_turn(settings)
     _check_files(settings)
     _check_addresses(settings)

@@ -7,7 +7,7 @@ steps. The hold is of this request alone, and ends with it when no order comes o
 import msgspec
 
 from app.checkout.parts import Checkout
-from app.checkout.pay import Wanted, body_hash, known_before, place_order
+from app.checkout.pay import Wanted, body_hash, cannot_pay, known_before, place_order
 from app.checkout.views import OrderView
 from app.flash_sales.holds import take_hold
 from app.flash_sales.parts import FlashSales
@@ -34,6 +34,9 @@ class Purchase(msgspec.Struct, frozen=True):
 
 async def buy_now(checkout: Checkout, sales: FlashSales, wanted: Purchase) -> OrderView | Refusal:
     """The order, or why there is none. The same key gives the same order."""
+    refused = cannot_pay(checkout, wanted.method)
+    if refused is not None:  # before anything is held for it
+        return await known_before(checkout, wanted.person, wanted.key, wanted.body_hash) or refused
     hold = await take_hold(
         sales,
         person=wanted.person,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.checkout.parts import Checkout
+from app.checkout.provider import Patience
 from app.flash_sales.moment import from_ms
 from app.refusal import Refusal
 
@@ -17,7 +18,7 @@ _MARK: Final = """
      WHERE id = $1 AND state = 'started'"""
 
 _ASKED: Final = """
-    SELECT id FROM payment_attempts
+    SELECT id, method FROM payment_attempts
      WHERE (hold_id = $1 OR replaced_hold_id = $1) AND account_id = $2 AND NOT failed AND state = 'started'
        AND challenged_at IS NOT NULL"""
 
@@ -31,15 +32,15 @@ async def ask_buyer(checkout: Checkout, attempt: str, holds: Sequence[str], pers
         if held.code == "extended" and held.hold is not None:
             until.append(held.hold.expires_at_ms)
     await checkout.pg.execute(_MARK, attempt, from_ms(min(until)) if until else None)
-    return await _challenge(checkout, attempt)
+    return await _challenge(checkout.provider, attempt)
 
 
 async def open_challenge(checkout: Checkout, hold: str, person: str) -> Refusal | None:
     """What this person's bank still wants to know about a payment on this hold; None when it asked nothing."""
-    attempt = await checkout.pg.fetchval(_ASKED, hold, person)
-    return None if attempt is None else await _challenge(checkout, attempt)
+    row = await checkout.pg.fetchrow(_ASKED, hold, person)
+    return None if row is None else await _challenge(checkout.provider.of(row["method"]), row["id"])
 
 
-async def _challenge(checkout: Checkout, attempt: str) -> Refusal:
-    details: dict[str, str | int] = {"payment": attempt, "challenge": await checkout.provider.challenge(attempt)}
+async def _challenge(provider: Patience, attempt: str) -> Refusal:
+    details: dict[str, str | int] = {"payment": attempt, "challenge": await provider.challenge(attempt)}
     return Refusal("payment_challenge", "Your bank wants to know whether it is you. Your hold goes on.", None, details)

@@ -15,7 +15,7 @@ from app import clock
 from app.checkout.order_rules import AttemptEvent, AttemptState, OrderEvent, OrderState, change_attempt, change_order
 from app.checkout.orders import host_view, read_order
 from app.checkout.outbox import Effect
-from app.checkout.provider import Answer, Provider, Refund
+from app.checkout.provider import Answer, Patience, Refund
 from app.checkout.undo import end_refund, lock_order, post_given_back, undo_order
 from app.checkout.views import OrderCancelled, OrderPaid, OrderRefunded, Sold, StaffOrder
 from app.flash_sales.gate import Decided, Gate
@@ -23,7 +23,7 @@ from app.rooms.bus import Rooms, staff_room
 
 log = structlog.get_logger()
 
-_STATE: Final = "SELECT state FROM payment_attempts WHERE id = $1 AND line = 1"
+_STATE: Final = "SELECT state, method FROM payment_attempts WHERE id = $1 AND line = 1"
 
 _HOLDS: Final = "SELECT hold_id FROM payment_attempts WHERE id = $1 ORDER BY line"
 
@@ -48,11 +48,13 @@ _READ_RETURN: Final = """
 
 _READ_PAYMENT: Final = "SELECT amount_minor, currency FROM payment_attempts WHERE id = $1 AND line = 1"
 
-_READ_REFUND: Final = "SELECT order_id, amount_minor, currency FROM refunds WHERE id = $1 AND state = 'asked'"
+_READ_REFUND: Final = """
+    SELECT r.order_id, r.amount_minor, r.currency, a.method FROM refunds r
+      JOIN payment_attempts a ON a.id = r.order_id AND a.line = 1 WHERE r.id = $1 AND r.state = 'asked'"""
 
 
 def make_effects(
-    pg: asyncpg.Pool, gate: Gate, rooms: Rooms, provider: Provider
+    pg: asyncpg.Pool, gate: Gate, rooms: Rooms, provider: Patience
 ) -> tuple[dict[str, Effect], dict[str, Effect]]:
     """The effects by topic: those that tell our own house, and those that ask the provider."""
     told: dict[str, Effect] = {
@@ -95,10 +97,12 @@ async def _declined(pg: asyncpg.Pool, gate: Gate, attempt: str) -> bool:
     return await _at_gate(pg, attempt, partial(gate.resume, attempt=attempt, give_back=True))
 
 
-async def _capture(pg: asyncpg.Pool, provider: Provider, attempt: str) -> bool:
-    state = AttemptState(await pg.fetchval(_STATE, attempt))
+async def _capture(pg: asyncpg.Pool, providers: Patience, attempt: str) -> bool:
+    row = await pg.fetchrow(_STATE, attempt)
+    state = AttemptState(row["state"])
     if state is not AttemptState.COMMITTED:
         return True  # a repeated note
+    provider = providers.of(row["method"])
     answer = await provider.capture(attempt, attempt)
     if answer not in {Answer.CAPTURED, Answer.SILENT}:
         log.warning("checkout.capture_refused", order=attempt, provider=answer)
@@ -117,9 +121,11 @@ async def _capture(pg: asyncpg.Pool, provider: Provider, attempt: str) -> bool:
     return True
 
 
-async def _void(pg: asyncpg.Pool, gate: Gate, provider: Provider, attempt: str) -> bool:
-    if await pg.fetchval(_STATE, attempt) != AttemptState.VOIDING:
+async def _void(pg: asyncpg.Pool, gate: Gate, providers: Patience, attempt: str) -> bool:
+    row = await pg.fetchrow(_STATE, attempt)
+    if row["state"] != AttemptState.VOIDING:
         return True
+    provider = providers.of(row["method"])
     answer = await provider.void(attempt)
     if answer is Answer.CAPTURED:
         # Captured in the moment in which it was given up: it goes back all the same.
@@ -137,11 +143,12 @@ async def _void(pg: asyncpg.Pool, gate: Gate, provider: Provider, attempt: str) 
     return True
 
 
-async def _refund(pg: asyncpg.Pool, provider: Provider, refund: str) -> bool:
+async def _refund(pg: asyncpg.Pool, providers: Patience, refund: str) -> bool:
     row = await pg.fetchrow(_READ_REFUND, refund)
     if row is None:
         return True  # a repeated note
-    answer = await provider.refund(Refund(refund, row["order_id"], row["amount_minor"], row["currency"]))
+    asked = Refund(refund, row["order_id"], row["amount_minor"], row["currency"])
+    answer = await providers.of(row["method"]).refund(asked)
     if answer is Answer.SILENT:
         return False
     if answer is not Answer.REFUNDED:

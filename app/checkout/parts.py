@@ -5,17 +5,18 @@ from functools import partial
 from typing import Final
 
 import asyncpg
+import structlog
 
 from app.checkout.attempts import NewAttempt, Written, write_attempts
 from app.checkout.commit import Outcome, commit_orders
 from app.checkout.effects import make_effects
 from app.checkout.outbox import CLAIM_MAX, Lane, Outbox
-from app.checkout.provider import Patience, Provider
+from app.checkout.provider import Absent, Patience, Provider
 from app.checkout.simulated import Method, SimulatedProvider
 from app.checkout.views import PaymentOffer
 from app.flash_sales.gate import Gate
 from app.rooms.bus import Rooms
-from app.settings import Settings
+from app.settings import NO_PROVIDER, Settings
 from app.storage.group_commit import GroupCommit
 from app.storage.own_connection import OwnConnection
 
@@ -26,6 +27,8 @@ ASKED_SIDE_BY_SIDE_MAX: Final = 32
 ASKED_PAUSE_MAX_S: Final = 3600.0
 STRIPE_SCRIPT: Final = "https://js.stripe.com/v3/"
 
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
@@ -34,7 +37,7 @@ class Checkout:
     pg: asyncpg.Pool
     settings: Settings
     gate: Gate
-    provider: Provider
+    provider: Patience
     simulated: SimulatedProvider | None
     offer: PaymentOffer
     attempts: GroupCommit[NewAttempt, Written]
@@ -55,9 +58,10 @@ class Checkout:
 def open_checkout(
     pg: asyncpg.Pool, gate: Gate, rooms: Rooms, settings: Settings, provider: Provider | None = None
 ) -> Checkout:
-    """Connects nothing and starts nothing. Without a provider: Stripe if it is configured, else the simulated one."""
+    """Connects nothing and starts nothing. Without a provider: the one that the settings ask for."""
     chosen = provider or _open_provider(pg, settings)
-    patient = Patience(chosen, settings.payment_timeout_s)
+    # The simulated one's books are always there: what was begun with it is finished with it.
+    patient = Patience(chosen, settings.payment_timeout_s, others=(_open_simulated(pg, settings),))
 
     async def look_again_here(payment: str) -> bool:
         from app.checkout.settle import look_again  # it needs all the parts, and these need it
@@ -89,14 +93,23 @@ def open_checkout(
 
 
 def _open_provider(pg: asyncpg.Pool, settings: Settings) -> Provider:
+    if settings.simulates_payments:
+        return _open_simulated(pg, settings)
     if settings.stripe is None:
-        return SimulatedProvider(pg, silence_s=2.0 * settings.payment_timeout_s)
+        log.warning("checkout.no_provider", advice=NO_PROVIDER)
+        return Absent()
     from app.checkout.stripe_provider import StripeProvider
 
     return StripeProvider(pg, settings.stripe.secret_key, settings.stripe.api_base)
 
 
+def _open_simulated(pg: asyncpg.Pool, settings: Settings) -> SimulatedProvider:
+    return SimulatedProvider(pg, silence_s=2.0 * settings.payment_timeout_s)
+
+
 def _offer(settings: Settings) -> PaymentOffer:
-    if settings.stripe is None:
+    if settings.simulates_payments:
         return PaymentOffer("simulated", list(Method))
+    if settings.stripe is None:
+        return PaymentOffer("none")
     return PaymentOffer("stripe", script=STRIPE_SCRIPT, publishable_key=settings.stripe.publishable_key)

@@ -49,6 +49,7 @@ PENDING: Final = Refusal("payment_pending", "The payment is still being decided;
 IN_PROGRESS: Final = Refusal("in_progress", "This request is still being worked on.", PENDING_RETRY_MS)
 MISMATCH: Final = Refusal("idempotency_mismatch", "This Idempotency-Key was used with another request.")
 UNPAYABLE: Final = Refusal("order_invalid", "No payment can be made of exactly this amount.")
+NO_PAYMENTS: Final = Refusal("payments_off", "Nobody can pay here yet: the shop has no payment provider.")
 UNKNOWN_METHOD: Final = Refusal("method_unknown", "There is no such way to pay here.")
 MIXED: Final = Refusal("order_invalid", "One order is of one shop and one currency.")
 
@@ -82,14 +83,15 @@ class _Extended(msgspec.Struct, frozen=True):
 
 async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal:
     """Pays for the holds and answers with the order. The same key, or the same hold, gives the same order."""
-    if not checkout.provider.knows(wanted.method):
-        return UNKNOWN_METHOD
+    refused = cannot_pay(checkout, wanted.method)
+    if refused is not None:
+        return await known_before(checkout, wanted.person, wanted.key, wanted.body_hash) or refused
     attempt, asked_s = clock.new_ordered_id(), clock.monotonic_s()
     held = await asyncio.gather(*(_extend(checkout, wanted, hold, attempt) for hold in wanted.holds))
-    refused = next((one.decided for one in held if one.decided.code != "extended"), None)
-    if refused is not None:
+    not_held = next((one.decided for one in held if one.decided.code != "extended"), None)
+    if not_held is not None:
         await _let_go(checkout, wanted, held, attempt)
-        return await _answer_before(checkout, wanted, _why_not(refused))
+        return await _answer_before(checkout, wanted, _why_not(not_held))
     if any(_too_little_time(checkout, one.decided) for one in held):
         await _let_go(checkout, wanted, held, attempt)
         return await _answer_before(checkout, wanted, HOLD_ENDED)
@@ -103,6 +105,13 @@ async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal
         return await _answer_before(checkout, wanted, await _not_written(checkout, new, written))
     alive_ms = min(one.hold_expires_at_ms for one in new.lines) - held[0].decided.now_ms
     return await _pay(checkout, new, asked_s + alive_ms / 1000)
+
+
+def cannot_pay(checkout: Checkout, method: str) -> Refusal | None:
+    """Why nobody can begin to pay by this method here."""
+    if checkout.provider.knows(method):
+        return None
+    return NO_PAYMENTS if checkout.offer.provider == "none" else UNKNOWN_METHOD
 
 
 async def _extend(checkout: Checkout, wanted: Wanted, hold: str, attempt: str) -> _Extended:
@@ -298,8 +307,9 @@ async def finish(
 
 async def _prepare(checkout: Checkout, attempt: OpenAttempt, alive_until_s: float) -> list[str] | Refusal:
     """The holds that the order stands on, alive, once it is known which card pays in a sale."""
-    if checkout.provider.has_card(attempt.method) and await is_of_sale(checkout.pg, attempt):
-        card = await checkout.provider.card(attempt.id)
+    provider = checkout.provider.of(attempt.method)
+    if provider.has_card(attempt.method) and await is_of_sale(checkout.pg, attempt):
+        card = await provider.card(attempt.id)
         if card is None:
             return PENDING
         await note_card(checkout.pg, attempt.id, card)

@@ -5,9 +5,9 @@ providers are app/checkout/simulated.py and app/checkout/stripe_provider.py.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from enum import StrEnum
-from typing import Final, Protocol, TypeVar
+from typing import Final, NoReturn, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -96,15 +96,53 @@ class Provider(Protocol):
         """Closes what is open towards the provider."""
 
 
-class Patience:
-    """A provider that is waited for `timeout_s` at each call. Whoever is slower, or away, is SILENT."""
+class Absent:
+    """No provider: nobody can pay, and about what was begun with one that is not configured any more it is silent."""
 
-    def __init__(self, provider: Provider, timeout_s: float) -> None:
+    def knows(self, method: str) -> bool:
+        """None."""
+        del method
+        return False
+
+    def takes(self, amount_minor: int, currency: str) -> bool:
+        """Nothing."""
+        del amount_minor, currency
+        return False
+
+    def has_card(self, method: str) -> bool:
+        """Perhaps."""
+        del method
+        return True
+
+    async def _away(self, *_asked: object) -> NoReturn:
+        raise ProviderAway("no payment provider is configured here that knows this payment")
+
+    authorise = card = look = challenge = capture = void = refund = _away
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+class Patience:
+    """A provider that is waited for `timeout_s` at each call. Whoever is slower, or away, is SILENT.
+
+    `others` are asked about payments that were begun with them, before this one was chosen.
+    """
+
+    def __init__(self, provider: Provider, timeout_s: float, others: Sequence[Provider] = ()) -> None:
         self._provider = provider
         self._timeout_s = timeout_s
+        self._others = others
         self.knows = provider.knows
         self.takes = provider.takes
         self.has_card = provider.has_card
+
+    def of(self, method: str) -> "Patience":
+        """Who has the payment that was begun with `method`. Nobody else may say of it that it never came."""
+        if self.knows(method):
+            return self
+        other = next((one for one in self._others if one.knows(method)), Absent())
+        return Patience(other, self._timeout_s)
 
     async def authorise(self, payment: Payment) -> Answer:
         """As the provider's; also SILENT."""
@@ -136,7 +174,8 @@ class Patience:
 
     async def aclose(self) -> None:
         """As the provider's."""
-        await self._provider.aclose()
+        for one in (self._provider, *self._others):
+            await one.aclose()
 
     async def _wait(self, what: str, call: Awaitable[Told], otherwise: Told) -> Told:
         try:

@@ -26,8 +26,8 @@ log = structlog.get_logger()
 _OF_BUYER: Final = "SELECT EXISTS (SELECT FROM payment_attempts WHERE id = $1 AND account_id = $2)"
 
 _WITHOUT_ORDER: Final = """
-    SELECT EXISTS (SELECT FROM payment_attempts
-                    WHERE id = $1 AND state IN ('declined', 'voiding', 'voided', 'capture_refused'))"""
+    SELECT method FROM payment_attempts
+     WHERE id = $1 AND line = 1 AND state IN ('declined', 'voiding', 'voided', 'capture_refused')"""
 
 NO_PAYMENT: Final = Refusal("not_found", "There is no such payment.")
 
@@ -62,7 +62,7 @@ async def _settle_some(checkout: Checkout, after: str) -> str | None:
 
 
 async def _settle_one(checkout: Checkout, attempt: OpenAttempt) -> None:
-    answer = await checkout.provider.look(attempt.id)
+    answer = await checkout.provider.of(attempt.method).look(attempt.id)
     if answer in UNDECIDED and not attempt.hopeless:
         await touch(checkout.pg, attempt.id)
         return
@@ -78,12 +78,14 @@ async def look_again(checkout: Checkout, payment: str) -> bool:
     """
     attempt = await open_attempt(checkout.pg, payment, hopeless_s=checkout.settings.hold_extended_max_s)
     if attempt is not None:
-        answer = await checkout.provider.look(payment)
+        answer = await checkout.provider.of(attempt.method).look(payment)
         # Not what is only about to be asked: somebody may just be asking it.
         if answer in DECISIVE:
             await finish(checkout, attempt, answer)
-    elif await checkout.pg.fetchval(_WITHOUT_ORDER, payment) and await checkout.provider.look(payment) in RESERVED:
-        await checkout.provider.void(payment)
+        return True
+    method = await checkout.pg.fetchval(_WITHOUT_ORDER, payment)
+    if method is not None and await (provider := checkout.provider.of(method)).look(payment) in RESERVED:
+        await provider.void(payment)
     return True
 
 

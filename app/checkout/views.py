@@ -72,7 +72,9 @@ class OrderRefunded(msgspec.Struct, frozen=True, tag="order.refunded", tag_field
 
 
 class PaymentOffer(msgspec.Struct, frozen=True):
-    """How one pays here. `methods` are the simulated provider's; the other two are what Stripe's page script needs."""
+    """How one pays here: "simulated", "stripe" or "none". `methods` are the simulated provider's; the other two are
+    what Stripe's page script needs.
+    """
 
     provider: str
     methods: list[str] = []

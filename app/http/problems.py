@@ -77,6 +77,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "payment_declined": 402,
     "payment_challenge": 402,
     "method_unknown": 400,
+    "payments_off": 503,
     "order_state": 409,
     "refund_too_large": 422,
     "refund_currency": 422,

@@ -31,7 +31,7 @@ class Child:
         self.base_url = f"http://127.0.0.1:{(port := free_port())}"
         self._command = [sys.executable, "-m", "tests.faults.crash_child", point, str(self.died)]
         own = {"DATABASE_URL": pg_url, "REDIS_URL": valkey_url, "PORT": str(port), "HAWKER_DATA": str(folder)}
-        self._environment = {**os.environ, **own, "HOST": "127.0.0.1", "DEMO": "0"}
+        self._environment = {**os.environ, **own, "HOST": "127.0.0.1", "DEMO": "0", "SIMULATED_PAYMENTS": "1"}
         self.ended: list[int] = []
         self._process: subprocess.Popen | None = None
 

@@ -60,6 +60,7 @@ export class PaymentPanel {
   async draw() {
     try {
       const offer = await paymentOffer();
+      if (offer.provider === "none") throw refusal("Nobody can pay here yet: the shop has no payment provider.");
       if (offer.provider === "stripe") await this.drawCard(offer);
       else this.drawButtons(offer);
     } catch (error) {
