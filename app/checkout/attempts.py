@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from app.checkout.address_rules import ShipTo, door_of, mark_of
+from app.checkout.condition_rules import Charged
 from app.checkout.order_rules import (
     ATTEMPT_TRANSITIONS,
     NO_ORDER,
@@ -49,6 +50,11 @@ _INSERT: Final = """
 _ADDRESS: Final = """
     INSERT INTO payment_addresses (attempt_id, name, street, extra, postal_code, city, country)
     VALUES ($1, $2, $3, $4, $5, $6, $7)"""
+
+_TOTALS: Final = """
+    INSERT INTO payment_totals (attempt_id, goods_minor, discount_minor, shipping_minor, tax_minor, tax_rate_bp,
+                                tax_included, total_minor, shipping, policy_version)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"""
 
 _MARK: Final = """
     INSERT INTO payment_marks (attempt_id, kind, mark) VALUES ($1, $2, $3) ON CONFLICT (attempt_id, kind) DO NOTHING"""
@@ -150,10 +156,13 @@ class NewAttempt(msgspec.Struct, frozen=True):
     body_hash: bytes
     lines: tuple[Line, ...]
     ship_to: ShipTo | None = None
+    charged: Charged | None = None  # None: what the lines cost, and nothing else
 
     @property
     def amount_minor(self) -> int:
         """What the payment is of."""
+        if self.charged is not None:
+            return self.charged.totals.total_minor
         return sum(one.quantity * one.unit_price_minor for one in self.lines)
 
 
@@ -210,10 +219,10 @@ async def _refuse(_connection: Any, _attempt: NewAttempt) -> Written:
 
 async def _write(connection: Any, attempts: list[NewAttempt]) -> list[Written]:
     # A single statement needs no transaction around it; the round trips of one are saved.
-    single = all(len(one.lines) == 1 and one.ship_to is None for one in attempts)
+    single = all(len(one.lines) == 1 and one.ship_to is None and one.charged is None for one in attempts)
     async with nullcontext() if single else connection.transaction():
         rows = [row["id"] for row in await connection.fetch(_INSERT, *_columns(attempts))]
-        await _write_addresses(connection, [one for one in attempts if rows.count(one.id) == len(one.lines)])
+        await _write_beside(connection, [one for one in attempts if rows.count(one.id) == len(one.lines)])
         if len(rows) == sum(len(one.lines) for one in attempts):
             return [Written.STARTED] * len(attempts)
         failed = [one for one in attempts if rows.count(one.id) < len(one.lines)]
@@ -222,8 +231,11 @@ async def _write(connection: Any, attempts: list[NewAttempt]) -> list[Written]:
         return await _tell_why(connection, attempts, failed)
 
 
-async def _write_addresses(connection: Any, attempts: list[NewAttempt]) -> None:
+async def _write_beside(connection: Any, attempts: list[NewAttempt]) -> None:
     for one in attempts:
+        if one.charged is not None:
+            sums = msgspec.structs.astuple(one.charged.totals)
+            await connection.execute(_TOTALS, one.id, *sums, one.charged.shipping, one.charged.policy_version)
         if one.ship_to is not None:
             to = one.ship_to
             await connection.execute(

@@ -6,6 +6,8 @@ steps. The hold is of this request alone, and ends with it when no order comes o
 
 import msgspec
 
+from app.checkout.agreement import Agreement
+from app.checkout.condition_rules import Agreed
 from app.checkout.parts import Checkout
 from app.checkout.pay import Wanted, body_hash, cannot_pay, known_before, place_order
 from app.checkout.views import OrderView
@@ -25,11 +27,13 @@ class Purchase(msgspec.Struct, frozen=True):
     key: str
     address: str = ""
     admission: str = ""
+    agreed: Agreed | None = None
 
     @property
     def body_hash(self) -> bytes:
         """Of what was asked; an admission is a way in, not a wish."""
-        return body_hash("now", self.pool, str(self.quantity), self.show, self.method)
+        said = Agreement(self.agreed).words
+        return body_hash("now", self.pool, str(self.quantity), self.show, self.method, *said)
 
 
 async def buy_now(checkout: Checkout, sales: FlashSales, wanted: Purchase) -> OrderView | Refusal:
@@ -50,6 +54,8 @@ async def buy_now(checkout: Checkout, sales: FlashSales, wanted: Purchase) -> Or
     if isinstance(hold, Refusal):
         # The gate remembers a key for some hours, the order's own memory is longer.
         return await known_before(checkout, wanted.person, wanted.key, wanted.body_hash) or hold
-    return await place_order(
-        checkout, Wanted(wanted.person, (hold.id,), wanted.method, wanted.key, wanted.body_hash, passing=True)
+    agreement = Agreement(wanted.agreed, to_saved=True)
+    asked = Wanted(
+        wanted.person, (hold.id,), wanted.method, wanted.key, wanted.body_hash, passing=True, agreement=agreement
     )
+    return await place_order(checkout, asked)

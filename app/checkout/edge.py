@@ -6,7 +6,10 @@ from typing import Annotated, Final
 import msgspec
 
 from app.checkout.address_rules import ShipTo, clean_address
+from app.checkout.agreement import Agreement
 from app.checkout.buy_now import Purchase, buy_now
+from app.checkout.condition_rules import Agreed
+from app.checkout.conditions_edge import condition_endpoints
 from app.checkout.meters import read_meters
 from app.checkout.orders import orders_in, orders_of, read_order
 from app.checkout.parts import Checkout
@@ -49,6 +52,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hold: HoldId
     method: MethodName
     ship_to: ShipTo | None = None
+    agreed: Agreed | None = None  # needed where the shop has conditions
     more: Annotated[list[HoldId], msgspec.Meta(max_length=LINES_MAX - 1)] = []  # holds that go into the same order
 
 
@@ -60,6 +64,7 @@ class BuyNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     method: MethodName
     show: Name | None = None
     admission: Name | None = None
+    agreed: Agreed | None = None  # needed where the shop has conditions; it goes to the saved address
 
 
 class BankAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -130,6 +135,7 @@ def endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
         ),
         *_payment_endpoints(parts),
         *undo_endpoints(parts),
+        *condition_endpoints(parts),
     ]
 
 
@@ -195,9 +201,10 @@ async def _place(parts: Checkout, call: Call) -> Reply | Refusal:
     if isinstance(ship_to, Refusal):
         return ship_to
     sent = () if ship_to is None else msgspec.structs.astuple(ship_to)
-    hashed = body_hash("order", call.body.method, *sorted(holds), *sent)
+    agreement = Agreement(call.body.agreed)
+    hashed = body_hash("order", call.body.method, *sorted(holds), *sent, *agreement.words)
     wanted = Wanted(call.signed_in.id, holds, call.body.method, call.idempotency_key, hashed, ship_to=ship_to)
-    answer = await place_order(parts, wanted)
+    answer = await place_order(parts, msgspec.structs.replace(wanted, agreement=agreement))
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
 
 
@@ -213,6 +220,7 @@ async def _buy_now(parts: Checkout, sales: FlashSales, call: Call) -> Reply | Re
         call.idempotency_key,
         call.address,
         body.admission or "",
+        body.agreed,
     )
     answer = await buy_now(parts, sales, purchase)
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)

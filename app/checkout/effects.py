@@ -36,6 +36,10 @@ _CAPTURED: Final = """
     ), posted AS (
         INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
         SELECT id, 'captured', 'captured', 'authorised', amount_minor, currency, now() FROM attempt WHERE line = 1
+    ), parts AS (
+        INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
+        SELECT c.order_id, c.part, c.debit, c.credit, c.amount_minor, a.currency, now()
+          FROM attempt a JOIN charge_parts c ON c.order_id = a.id WHERE a.line = 1
     )
     UPDATE orders o SET state = $4, paid_at = now() FROM attempt a WHERE o.id = a.id AND a.line = 1 AND o.state = $5"""
 

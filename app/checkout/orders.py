@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 
 from app.checkout.address_rules import ShipTo
-from app.checkout.views import HostOrderView, OrderLine, OrderView
+from app.checkout.views import Charges, HostOrderView, OrderLine, OrderView
 
 ORDERS_MAX: Final = 200
 
@@ -18,7 +18,8 @@ _ORDER: Final = """
              WHERE r.order_id = o.id AND r.state <> 'refused') AS refunded_minor,
            (SELECT jsonb_agg(jsonb_build_array(l.title, l.quantity, l.unit_price_minor, l.returned) ORDER BY l.line)
               FROM order_lines l WHERE l.order_id = o.id) AS lines,
-           (SELECT to_jsonb(t) - 'attempt_id' FROM payment_addresses t WHERE t.attempt_id = o.id) AS ship_to
+           (SELECT to_jsonb(t) - 'attempt_id' FROM payment_addresses t WHERE t.attempt_id = o.id) AS ship_to,
+           (SELECT to_jsonb(t) - 'attempt_id' FROM payment_totals t WHERE t.attempt_id = o.id) AS charges
       FROM orders o JOIN accounts a ON a.id = o.account_id"""
 
 _BY_IDS: Final = _ORDER + " WHERE o.id = ANY($1) ORDER BY o.id"
@@ -100,5 +101,6 @@ def _found(row: Any) -> FoundOrder:
         lines=[OrderLine(*line) for line in row["lines"]],
         refunded_minor=row["refunded_minor"],
         shipped=row["shipped"],
+        charges=None if row["charges"] is None else Charges(**row["charges"]),
     )
     return FoundOrder(view=view, buyer=row["account_id"], buyer_name=row["buyer"])

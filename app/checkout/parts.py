@@ -9,6 +9,7 @@ import structlog
 
 from app.checkout.attempts import NewAttempt, Written, write_attempts
 from app.checkout.commit import Outcome, commit_orders
+from app.checkout.conditions import KnownConditions
 from app.checkout.effects import make_effects
 from app.checkout.outbox import CLAIM_MAX, Lane, Outbox
 from app.checkout.provider import Absent, Patience, Provider
@@ -44,6 +45,7 @@ class Checkout:
     commits: GroupCommit[str, Outcome]
     outbox: Outbox
     connections: tuple[OwnConnection, ...]
+    conditions: KnownConditions
 
     async def close(self) -> None:
         """Finishes what is in flight. Before flash_sales' parts, rooms, Valkey and Postgres."""
@@ -88,6 +90,7 @@ def open_checkout(
         commits=GroupCommit(partial(commit_orders, connections[1])),
         outbox=Outbox(pg, lanes),
         connections=connections,
+        conditions=KnownConditions(pg),
     )
     return checkout
 

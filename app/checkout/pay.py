@@ -13,6 +13,7 @@ import msgspec
 
 from app import clock
 from app.checkout.address_rules import ShipTo
+from app.checkout.agreement import Agreement, agree
 from app.checkout.attempts import (
     KnownAnswer,
     Line,
@@ -33,7 +34,7 @@ from app.checkout.order_rules import NO_ORDER, OrderState
 from app.checkout.orders import order_of_hold, payment_open_on, read_order
 from app.checkout.parts import Checkout
 from app.checkout.provider import RESERVED, UNDECIDED, Answer, Payment
-from app.checkout.views import OrderLine, OrderView
+from app.checkout.views import OrderLine, OrderView, charges_of
 from app.flash_sales.gate import Decided
 from app.flash_sales.gate_wire import hold_id, pool_of
 from app.flash_sales.holds import refuse
@@ -66,6 +67,7 @@ class Wanted(msgspec.Struct, frozen=True):
     body_hash: bytes
     passing: bool = False
     ship_to: ShipTo | None = None
+    agreement: Agreement = Agreement()
 
 
 def body_hash(*words: str) -> bytes:
@@ -95,7 +97,7 @@ async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal
     if any(_too_little_time(checkout, one.decided) for one in held):
         await _let_go(checkout, wanted, held, attempt)
         return await _answer_before(checkout, wanted, HOLD_ENDED)
-    new = _new_attempt(checkout, wanted, attempt, [one.decided for one in held])
+    new = await _new_attempt(checkout, wanted, attempt, [one.decided for one in held])
     if isinstance(new, Refusal):
         await _let_go(checkout, wanted, held, attempt)
         return new
@@ -173,7 +175,7 @@ def _line_of(hold: str, decided: Decided) -> Line:
     )
 
 
-def _new_attempt(checkout: Checkout, wanted: Wanted, attempt: str, held: list[Decided]) -> NewAttempt | Refusal:
+async def _new_attempt(checkout: Checkout, wanted: Wanted, attempt: str, held: list[Decided]) -> NewAttempt | Refusal:
     labels = [one.label for one in held if one.label is not None]
     if len({(one.shop, one.currency) for one in labels}) > 1:
         return MIXED
@@ -190,7 +192,10 @@ def _new_attempt(checkout: Checkout, wanted: Wanted, attempt: str, held: list[De
         lines=tuple(_line_of(hold, one) for hold, one in zip(wanted.holds, held, strict=True)),
         ship_to=wanted.ship_to,
     )
-    return new if _payable(checkout, new) else UNPAYABLE
+    agreed = await agree(checkout.pg, checkout.conditions, new, wanted.agreement)
+    if isinstance(agreed, Refusal):
+        return agreed
+    return agreed if _payable(checkout, agreed) else UNPAYABLE
 
 
 def _payable(checkout: Checkout, new: NewAttempt) -> bool:
@@ -273,6 +278,7 @@ async def _pay(checkout: Checkout, new: NewAttempt, alive_until_s: float) -> Ord
         currency=new.currency,
         created_at=outcome.made_at,
         lines=[OrderLine(one.title, one.quantity, one.unit_price_minor) for one in new.lines],
+        charges=None if new.charged is None else charges_of(new.charged),
     )
 
 

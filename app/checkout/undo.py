@@ -84,6 +84,7 @@ _ASK_REFUND: Final = """
 
 _SET_STATE: Final = "UPDATE orders SET state = $2 WHERE id = $1"
 
+# With the money go the parts of it that are no goods, as part_given_back of total_rules.py has it.
 _DONE: Final = """
     WITH done AS (
         UPDATE refunds SET state = 'done', decided_at = now() WHERE id = $1 AND state = 'asked'
@@ -91,6 +92,16 @@ _DONE: Final = """
     ), posted AS (
         INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
         SELECT order_id, 'refunded ' || id, 'owed', 'captured', amount_minor, currency, now() FROM done
+    ), parts AS (
+        INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
+        SELECT order_id, 'refunded ' || id || ' ' || part, credit, debit, amount_minor, currency, now()
+          FROM (SELECT d.order_id, d.id, d.currency, c.part, c.debit, c.credit,
+                       (div(c.amount_minor::numeric * (b.before + d.amount_minor), c.total_minor)
+                        - div(c.amount_minor::numeric * b.before, c.total_minor))::bigint AS amount_minor
+                  FROM done d JOIN charge_parts c ON c.order_id = d.order_id,
+                       LATERAL (SELECT coalesce(sum(r.amount_minor), 0) AS before FROM refunds r
+                                 WHERE r.order_id = d.order_id AND r.state = 'done') b) p
+         WHERE amount_minor >= 1
     )
     INSERT INTO outbox (topic, subject) SELECT 'order.refunded', order_id FROM done"""
 

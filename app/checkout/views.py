@@ -5,6 +5,7 @@ from datetime import datetime
 import msgspec
 
 from app.checkout.address_rules import ShipTo
+from app.checkout.condition_rules import Charged
 
 
 class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -14,6 +15,20 @@ class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
     quantity: int
     unit_price_minor: int
     returned: int = 0
+
+
+class Charges(msgspec.Struct, frozen=True):
+    """How a total came about, where it is more than the lines. `shipping` is the method as it was called."""
+
+    goods_minor: int
+    discount_minor: int
+    shipping_minor: int
+    tax_minor: int
+    tax_rate_bp: int
+    tax_included: bool
+    total_minor: int
+    shipping: str
+    policy_version: int
 
 
 class OrderView(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -29,6 +44,7 @@ class OrderView(msgspec.Struct, frozen=True, omit_defaults=True):
     lines: list[OrderLine]
     refunded_minor: int = 0
     shipped: bool = False
+    charges: Charges | None = None
 
 
 class HostOrderView(OrderView, frozen=True, omit_defaults=True, kw_only=True):
@@ -80,3 +96,10 @@ class PaymentOffer(msgspec.Struct, frozen=True):
     methods: list[str] = []
     script: str | None = None
     publishable_key: str | None = None
+
+
+def charges_of(charged: Charged) -> Charges:
+    """What was charged, as it is told."""
+    return Charges(
+        **msgspec.structs.asdict(charged.totals), shipping=charged.shipping, policy_version=charged.policy_version
+    )

@@ -88,6 +88,13 @@ STATUS_OF: Final[dict[str, int]] = {
     "in_progress": 409,
     "idempotency_mismatch": 422,
     "order_invalid": 422,
+    "agreement_needed": 409,
+    "address_needed": 409,
+    "shipping_unknown": 409,
+    "total_changed": 409,
+    "policy_changed": 409,
+    "conditions_invalid": 422,
+    "conditions_changed": 409,
     # Chat and moderation.
     "empty": 400,
     "too_long": 400,
