@@ -103,7 +103,8 @@ async def _open_pool_patiently(url: str) -> asyncpg.Pool:
 
 async def _close_pool(pool: asyncpg.Pool) -> None:
     try:
-        await asyncio.wait_for(pool.close(), CLOSE_GUARD_S)
+        async with asyncio.timeout(CLOSE_GUARD_S):
+            await pool.close()
     except TimeoutError:
         pool.terminate()
 

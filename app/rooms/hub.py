@@ -125,7 +125,8 @@ class Hub:
                 await self._subscribe(self._pubsub, [name])
         tracked.idle_checks = 0
         if not tracked.loaded:
-            await asyncio.wait_for(tracked.subscribed.wait(), LISTEN_TIMEOUT_S * 5)
+            async with asyncio.timeout(LISTEN_TIMEOUT_S * 5):
+                await tracked.subscribed.wait()
             await asyncio.shield(self._load(tracked))
         if not tracked.loaded:
             raise RoomUnreadableError(name)

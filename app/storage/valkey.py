@@ -1,11 +1,13 @@
 """Opens the connections to Valkey and runs Lua scripts there. Owns no key and no script of any feature."""
 
+import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
@@ -25,7 +27,7 @@ def open_valkey(url: str) -> Redis:
     Nothing is retried inside: a script may have run although its answer was lost, so its caller decides.
     """
     # Blocking: a wave of more requests than connections waits for its turn instead of failing.
-    pool = BlockingConnectionPool.from_url(
+    pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
         url,
         decode_responses=False,
         max_connections=CONNECTIONS_MAX,
@@ -34,7 +36,26 @@ def open_valkey(url: str) -> Redis:
         socket_connect_timeout=SOCKET_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
     )
+    pool.connection_class = type("Connection", (HeedsCancellation, pool.connection_class), {})
     return Redis.from_pool(pool)
+
+
+class HeedsCancellation(AbstractConnection):
+    """A connection whose caller can be cancelled at any moment.
+
+    redis-py sends under `asyncio.wait_for`, and Python 3.11's forgets a cancellation that comes in the very turn of the
+    loop in which the command has gone out. Whoever was told to end then goes on: a role that is stopped never ends.
+    """
+
+    async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
+        """Sends; raises CancelledError when its task was cancelled meanwhile, and closes, as an answer is under way."""
+        task = asyncio.current_task()
+        assert task is not None
+        before = task.cancelling()
+        await super().send_packed_command(command, check_health)
+        if task.cancelling() > before:
+            await self.disconnect(nowait=True)
+            raise asyncio.CancelledError
 
 
 class Script:
