@@ -24,6 +24,7 @@ PAGE_OF: Final = {
     "/studio": "studio",
     "/studio/{show}": "studio",
     "/moderate/{show}": "moderate",
+    "/shop/{shop}": "shop",
     "/sign-in": "sign-in",
 }
 FILE_BYTES_MAX: Final = 4 * 1024 * 1024

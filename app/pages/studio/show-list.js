@@ -57,10 +57,12 @@ export async function drawShowList(host, session) {
   const own = new Set(shops.map((shop) => shop.id));
   const mine = shows.filter((one) => own.has(one.shop.id))
     .sort((a, b) => STATE_ORDER.indexOf(a.state) - STATE_ORDER.indexOf(b.state));
+  const desks = shops.map((shop) => el("a", { class: "panel shop-link row", href: `/shop/${segment(shop.id)}` },
+    el("span", { class: "grow" }, el("h3", {}, shop.name), el("span", { class: "faint" }, "Orders, shipping, tax and returns")), el("span", { class: "button small" }, "Open")));
   const webhooks = shops.map((shop) => new Webhooks(shop));
   fill(host, el("div", { class: "page show-list" },
     el("section", {}, el("h1", {}, "Your shows"),
       el("ul", { class: "stack", id: "shows" }, mine.length ? mine.map(row) : el("li", { class: "empty panel" }, "No show yet. Make the first one."))),
-    el("div", { class: "stack side-panels" }, createForm(shops), webhooks.map((one) => one.panel))));
+    el("div", { class: "stack side-panels" }, createForm(shops), desks, webhooks.map((one) => one.panel))));
   await Promise.all(webhooks.map((one) => one.load()));
 }

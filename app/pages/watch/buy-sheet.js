@@ -1,6 +1,7 @@
 // The sheet in which a viewer buys without leaving the stream: choose → hold → pay → done.
 // Owns what is drawn in it; holds.js does the calls and the countdown comes from the server's clock.
 
+import { post, segment } from "../shared/api.js";
 import { countdown, everyTick, serverNow } from "../shared/clock.js";
 import { openDialog } from "../shared/dialog.js";
 import { busy, el, fill, say, show } from "../shared/dom.js";
@@ -10,6 +11,8 @@ import { photo } from "../shared/offer-card.js";
 import { fullTitle, offerOf, ordinaryOffer, stockLine } from "../shared/offers.js";
 import { signInUrl } from "../shared/session.js";
 import { toast } from "../shared/toast.js";
+import { totalRows } from "../shared/totals.js";
+import { CheckoutForm, isStale } from "./checkout-form.js";
 import { PaymentPanel } from "./payment.js";
 
 const QUANTITY_MAX = 10;
@@ -21,6 +24,7 @@ export class BuySheet {
     this.state = state;
     this.signedIn = signedIn;
     this.stopTick = null;
+    this.shop = null;
   }
 
   get isOpen() {
@@ -135,6 +139,7 @@ export class BuySheet {
     const parts = { note };
     const panel = new PaymentPanel(hold, (method) => this.pay(hold, product, method, parts));
     parts.panel = panel;
+    parts.form = this.checkoutForm(hold, panel);
     const release = el("button", { type: "button", class: "button ghost small", id: "release" }, "Let it go");
     parts.release = release;
     release.addEventListener("click", () => busy(release, async () => {
@@ -149,7 +154,7 @@ export class BuySheet {
       el("div", { class: "hold-timer" }, el("span", {}, "Yours for"), clock, bar),
       this.summary(product, `${hold.quantity} × ${hold.title}`,
         el("span", { class: "offer-price numbers" }, money(hold.amount_minor, hold.currency))),
-      note, panel.node, el("div", { class: "row end" }, release));
+      parts.form?.node, note, panel.node, el("div", { class: "row end" }, release));
     const whole = hold.deadline - serverNow();
     this.paying = false;
     this.stopTick = everyTick((now) => {
@@ -161,6 +166,30 @@ export class BuySheet {
     });
     panel.focus();
     return parts;
+  }
+
+  // What the shop asks beside the money; the ways to pay wait until it is known.
+  checkoutForm(hold, panel) {
+    if (!this.shop) return null;
+    return new CheckoutForm(this.shop, {
+      quote: (country, shipping) => post(`/api/shops/${segment(this.shop)}/quotes`, { holds: [hold.id], country, shipping }),
+      priced: (total) => {
+        if (total !== null) panel.setAmount(total);
+        if (!this.paying) panel.disable(total === null);
+      },
+    });
+  }
+
+  // What the buyer agreed to; null while something is missing, and the note says what.
+  async readForm(form, note) {
+    try {
+      await form?.ready;
+      return form?.read() ?? {};
+    } catch (problem) {
+      this.tell(note, problem.message, "bad");
+      if (!problem.code) throw problem;
+      return null;
+    }
   }
 
   // A declined payment gave the units back: another method takes them again first, if they are still there.
@@ -188,8 +217,15 @@ export class BuySheet {
     panel.focus();
   }
 
-  async pay(hold, product, method, { panel, release, note }) {
+  async pay(hold, product, method, { panel, release, note, form }) {
     const body = this.body;
+    if (this.paying) return;
+    this.paying = true;
+    const said = await this.readForm(form, note);
+    if (said === null) {
+      this.paying = false;
+      return;
+    }
     const disable = (disabled) => {
       panel.disable(disabled);
       release.disabled = disabled;
@@ -209,7 +245,7 @@ export class BuySheet {
           await panel.ask(question);
           this.tell(note, "Paying…", "busy");
         },
-      });
+      }, said);
       if (!stillHere()) toast(`It is yours: ${hold.quantity} × ${hold.title}, order ${order.id}.`, "good");
       else this.drawDone(order);
     } catch (problem) {
@@ -219,6 +255,7 @@ export class BuySheet {
       else {
         disable(false);
         this.tell(note, problem.message, "bad");
+        if (form && isStale(problem)) await form.again();
       }
       if (!problem.code) throw problem;
     } finally {
@@ -245,7 +282,8 @@ export class BuySheet {
       el("ul", { class: "done-lines" }, order.lines.map((line) => el("li", { class: "row between" },
         el("span", {}, `${line.quantity} × ${line.title}`),
         el("span", { class: "numbers" }, money(line.unit_price_minor * line.quantity, order.currency))))),
-      el("p", { class: "row between total" }, el("span", {}, "Paid"), el("strong", { class: "numbers" }, money(order.total_minor, order.currency))),
+      order.charges ? totalRows(order.charges, order.currency, order.charges.shipping, "Paid")
+        : el("p", { class: "row between total" }, el("span", {}, "Paid"), el("strong", { class: "numbers" }, money(order.total_minor, order.currency))),
       close, error, el("div", { class: "row end" }, cancel));
     close.focus();
   }

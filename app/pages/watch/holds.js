@@ -87,17 +87,22 @@ export class Holds {
 
   /**
    * Pays for a hold; resolves with the order, throws what the server refused. `pending(problem)` is called when the
-   * provider has not answered in time; the outcome is awaited all the same. `ask(question)` puts the bank's question.
+   * provider has not answered in time; the outcome is awaited all the same. `ask(question)` puts the bank's question;
+   * `said` is what the shop asks beside.
    */
-  async pay(holdId, method, { pending, ask }) {
+  async pay(holdId, method, { pending, ask }, said = {}) {
+    const order = await this.insist("/api/orders", { hold: holdId, method, ...said }, { pending, ask });
+    this.forget(holdId);
+    return order;
+  }
+
+  /** Asks for an order until it is decided: the same request, under one key, however often it takes. */
+  async insist(path, body, { pending, ask }) {
     const key = newKey();
-    const body = { hold: holdId, method };
     const until = performance.now() + PENDING_MAX_MS;
     for (;;) {
       try {
-        const order = await post("/api/orders", body, key);
-        this.forget(holdId);
-        return order;
+        return await post(path, body, key);
       } catch (error) {
         if (error.code === "payment_challenge" && performance.now() < until) {
           await ask(error.more.details);

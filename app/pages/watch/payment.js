@@ -2,7 +2,7 @@
 // Owns how a method is got and how a bank's question is put. No card number ever reaches this page or our server.
 
 import { get, post, segment } from "../shared/api.js";
-import { busy, el, fill } from "../shared/dom.js";
+import { busy, el, fill, say } from "../shared/dom.js";
 import { money } from "../shared/money.js";
 
 const METHODS = {
@@ -53,6 +53,7 @@ export class PaymentPanel {
     this.choose = choose;
     this.buttons = [];
     this.disabled = false;
+    this.amount = hold.amount_minor;
     this.node = el("div", { class: "methods", role: "group", "aria-label": "Pay with" });
     this.ready = this.draw();
   }
@@ -80,12 +81,12 @@ export class PaymentPanel {
   async drawCard(offer) {
     const frame = el("div", { class: "card-frame", id: "card-frame" });
     const pay = el("button", { type: "button", class: "button primary wide", id: "pay" },
-      `Pay ${money(this.hold.amount_minor, this.hold.currency)}`);
+      `Pay ${money(this.amount, this.hold.currency)}`);
     fill(this.node, frame, pay, el("p", { class: "faint centred" }, "Your card goes to Stripe alone; we never see it."));
     const opened = await openStripe(offer);
     const elements = opened.elements({
       mode: "payment",
-      amount: this.hold.amount_minor,
+      amount: this.amount,
       currency: this.hold.currency.toLowerCase(),
       captureMethod: "manual",
       paymentMethodCreation: "manual",
@@ -95,6 +96,16 @@ export class PaymentPanel {
     elements.create("payment").mount(frame);
     pay.addEventListener("click", () => this.choose(() => cardMethod(opened, elements)));
     this.buttons = [pay];
+    this.reprice = () => {
+      say(pay, `Pay ${money(this.amount, this.hold.currency)}`);
+      elements.update({ amount: this.amount });
+    };
+  }
+
+  /** What is to be paid is another amount by now, e.g. with shipping. */
+  setAmount(minor) {
+    this.amount = minor;
+    this.reprice?.();
   }
 
   disable(disabled) {
@@ -126,7 +137,7 @@ export class PaymentPanel {
       const yes = answer(true, "Yes, it is me", "button primary wide");
       fill(this.node, el("div", { class: "bank", id: "bank" },
         el("h3", {}, "Your bank asks"), el("p", { class: "soft" },
-          `Are you paying ${money(this.hold.amount_minor, this.hold.currency)} just now? Simulated; the stream goes on.`),
+          `Are you paying ${money(this.amount, this.hold.currency)} just now? Simulated; the stream goes on.`),
         yes, answer(false, "No, it is not", "button ghost wide")));
       yes.focus();
     });

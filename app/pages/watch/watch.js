@@ -80,6 +80,7 @@ class WatchPage {
     say(byId("shop"), found.shop.name);
     document.title = `${found.title} · Hawker`;
     this.lineUp.show(found.lineup);
+    this.sheet.shop = found.shop.id;
     if (!this.room.state.has("show")) this.stage.setShow(found.state);
     this.tick(serverNow());
   }

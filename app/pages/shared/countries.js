@@ -1,0 +1,25 @@
+// The countries that goods can be sent to, by their ISO 3166-1 codes, with names in the reader's language.
+
+import { el } from "./dom.js";
+
+const CODES = ("AD AE AF AG AI AL AM AO AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BW BY BZ CA " +
+  "CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE " +
+  "GF GG GH GI GL GM GN GP GQ GR GT GU GW GY HK HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP KR " +
+  "KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT MU MV MW MX MY MZ NA NC NE NF " +
+  "NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SK SL SM SN " +
+  "SO SR SS ST SV SX SY SZ TC TD TG TH TJ TL TM TN TO TR TT TV TW TZ UA UG US UY UZ VA VC VE VG VI VN VU WF WS YE YT ZA ZM ZW").split(" ");
+
+const names = new Intl.DisplayNames(undefined, { type: "region" });
+
+/** A country's name as this reader calls it. */
+export const countryName = (code) => names.of(code) ?? code;
+
+/** True of a code that is a country's. */
+export const isCountry = (code) => CODES.includes(code);
+
+/** A choice of all countries, by name; `chosen` is a code or "". */
+export function countrySelect(attributes, chosen) {
+  const sorted = CODES.map((code) => [countryName(code), code]).sort(([a], [b]) => a.localeCompare(b));
+  return el("select", { class: "input", ...attributes }, el("option", { value: "" }, "Choose a country"),
+    sorted.map(([name, code]) => el("option", { value: code, selected: code === chosen }, name)));
+}
