@@ -68,7 +68,8 @@ BOOKS = f"""
            (SELECT sum(sold) FROM pool_buyers) AS bought
 """
 CLEAR = """
-    TRUNCATE orders, order_lines, payment_attempts, outbox, ledger, pool_buyers, simulated_payments, simulated_refunds;
+    TRUNCATE orders, order_lines, payment_attempts, outbox, ledger, pool_buyers, simulated_payments, simulated_refunds
+             CASCADE;
     UPDATE pools SET sold = 0;
 """
 
