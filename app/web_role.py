@@ -41,7 +41,7 @@ async def work(
     loops ended, connections closed.
     """
     async with build_web(settings) as web:
-        server = _Server(_config(settings, web.app))
+        server = _Server(server_config(settings, web.app))
         loops = asyncio.create_task(run_loops(web.loops), name="loops")
         serving = asyncio.create_task(server.serve(sockets=[listener] if listener else None), name="server")
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -63,7 +63,8 @@ async def _until_started(server: uvicorn.Server, serving: asyncio.Task[None]) ->
         await asyncio.sleep(0.005)
 
 
-def _config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
+def server_config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves the application."""
     return uvicorn.Config(
         app,
         host=settings.host,

@@ -27,6 +27,7 @@ FORGOTTEN_AT_ONCE: Final = 1000
 ERROR_LENGTH_MAX: Final = 500
 CLOSE_WAIT_S: Final = 5.0
 KICK_EVERY_S: Final = 0.25
+KICKS_OF_A_CROWD: Final = 8
 
 log = structlog.get_logger()
 
@@ -106,6 +107,7 @@ class Outbox:
         self._pg = pg
         self.lanes = lanes
         self._kicked_s = -KICK_EVERY_S
+        self._kicks = 0
         self._draining: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
@@ -128,13 +130,17 @@ class Outbox:
         row = await self._pg.fetchrow(_COUNT)
         return Counts(row["waiting"], row["set_aside"], row["oldest_s"])
 
-    def kick(self) -> None:
-        """Something was just committed here: do it now instead of at the worker's next turn. Not all the time: with
-        many orders a second the worker has them all, and this process its requests.
+    def kick(self, things: int = 1) -> None:
+        """So many things were just committed here: do them now instead of at the worker's next turn. Not of a crowd:
+        with many orders a second the worker has them all, and this process its requests.
         """
+        self._kicks += things
         if clock.monotonic_s() - self._kicked_s < KICK_EVERY_S:
             return
+        crowd, self._kicks = self._kicks > KICKS_OF_A_CROWD, 0
         self._kicked_s = clock.monotonic_s()
+        if crowd:
+            return
         for lane in self.lanes:
             if lane.name not in self._draining:
                 self._draining[lane.name] = asyncio.create_task(self._drain(lane), name=f"outbox {lane.name}")

@@ -65,9 +65,12 @@ class Surroundings:
 
     def origin_allowed(self, request: HTTPConnection) -> bool:
         """Whether the Origin, when present, is our own or on the list."""
+        origin = request.headers.get("origin")
+        if origin is None:
+            return True
         host = request.headers.get("host", "")
         return origin_allowed(
-            request.headers.get("origin"),
+            origin,
             scheme=self.scheme(request),
             host=host if host_believable(host, self._peer(request), self._trusted) else "",
             allowed=self._allowed,

@@ -8,10 +8,10 @@ import re
 from typing import Final
 
 import msgspec
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HSTS_S: Final = 365 * 24 * 3600
+_HOSTS_KEPT_MAX: Final = 256
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _FIXED: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -60,23 +60,37 @@ class SecurityHeaders:
         self._app = app
         self._guests = guests
         self._fixed = {**_FIXED, "Strict-Transport-Security": f"max-age={HSTS_S}"} if tls else _FIXED
+        self._known: dict[tuple[bytes, bool], list[tuple[bytes, bytes]]] = {}  # by host, and whether guests are welcome
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on and completes the headers of its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
-
-        welcome = self._guests is not None and scope["path"].startswith(self._guests.prefix)
-        guests = self._guests if welcome else None
 
         async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._fixed.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Content-Security-Policy", content_security_policy(host, guests))
+                given = list(message.get("headers", ()))
+                names = {name.lower() for name, _ in given}
+                message["headers"] = [*given, *(one for one in self._headers_of(scope) if one[0] not in names)]
             await send(message)
 
         await self._app(scope, receive, complete)
+
+    def _headers_of(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        """What every answer to this host and address has: the same few lists for all requests."""
+        host = b""
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value
+                break
+        welcome = self._guests is not None and scope["path"].startswith(self._guests.prefix)
+        known = self._known.get((host, welcome))
+        if known is None:
+            policy = content_security_policy(host.decode("latin-1"), self._guests if welcome else None)
+            named = {**self._fixed, "Content-Security-Policy": policy}
+            known = [(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()]
+            if len(self._known) >= _HOSTS_KEPT_MAX:
+                self._known.clear()
+            self._known[host, welcome] = known
+        return known

@@ -1,4 +1,4 @@
-"""The servers of the HTTP half, one a process: `empty`, `naive` and `ours`. All by uvicorn, on the port given.
+"""The servers of the HTTP half, one a process: `empty`, `naive` and `ours`, all by uvicorn as the web role sets it up.
 
 `empty` finds out who calls by the session's cookie, checks the CSRF token, decodes the body and answers with as many
 bytes as an order has; it stores nothing. `naive` does each step of a purchase in a transaction of its own, with the
@@ -21,10 +21,11 @@ from app import clock
 from app.accounts.sessions import hash_secret
 from app.checkout.edge import BuyNow
 from app.http.credentials import cookie_secret, csrf_holds
-from app.http.request_protocol import bounded_requests
+from app.rooms.pauses import short_pauses
 from app.settings import Settings
 from app.storage.loops import run_loops
 from app.storage.postgres import open_pool
+from app.web_role import server_config
 from app.wiring import build_web
 from bench.checkout.peers import ONE_ASYNCPG
 
@@ -98,18 +99,17 @@ async def naive(url: str) -> Any:
 
 
 async def main(which: str, port: int, url: str, valkey: str) -> None:
-    config: dict[str, Any] = {
-        "host": "127.0.0.1", "port": port, "loop": "none", "lifespan": "off", "log_config": None, "access_log": False,
-        "http": bounded_requests(), "ws": "none",
-    }  # fmt: skip
+    settings = Settings(port=port, database_url=url, redis_url=valkey, demo=False)
     if which == "ours":
-        async with build_web(Settings(database_url=url, redis_url=valkey, demo=False)) as web:
+        async with build_web(settings) as web:
             loops = asyncio.create_task(run_loops(web.loops))
-            await uvicorn.Server(uvicorn.Config(web.app, **config)).serve()
+            with short_pauses():
+                await uvicorn.Server(server_config(settings, web.app)).serve()
             loops.cancel()
     else:
         app = await {"empty": empty, "naive": naive}[which](url)
-        await uvicorn.Server(uvicorn.Config(app, **config)).serve()
+        with short_pauses():
+            await uvicorn.Server(server_config(settings, app)).serve()
 
 
 if __name__ == "__main__":
