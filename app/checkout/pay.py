@@ -45,6 +45,9 @@ AFTER_PAYMENT_MS: Final = 30_000  # beyond timeout and settler: for the commit i
 PENDING_RETRY_MS: Final = 2000
 COMMIT_MARGIN_S: Final = 0.5
 
+EXTENDED: Final = frozenset({"extended", "granted"})
+"""What the gate says of a hold that lives for its payment; granted: it was taken for it just now."""
+
 HOLD_ENDED: Final = Refusal("hold_ended", "This hold has ended; its units are free again.")
 PENDING: Final = Refusal("payment_pending", "The payment is still being decided; you will be told.", PENDING_RETRY_MS)
 IN_PROGRESS: Final = Refusal("in_progress", "This request is still being worked on.", PENDING_RETRY_MS)
@@ -75,7 +78,7 @@ def body_hash(*words: str) -> bytes:
     return hashlib.blake2b("\0".join(words).encode(), digest_size=16).digest()
 
 
-class _Extended(msgspec.Struct, frozen=True):
+class Extended(msgspec.Struct, frozen=True):
     """What the gate said to a hold that is to be paid for. `forced`: against what it had noted."""
 
     hold: str
@@ -90,7 +93,14 @@ async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal
         return await known_before(checkout, wanted.person, wanted.key, wanted.body_hash) or refused
     attempt, asked_s = clock.new_ordered_id(), clock.monotonic_s()
     held = await asyncio.gather(*(_extend(checkout, wanted, hold, attempt) for hold in wanted.holds))
-    not_held = next((one.decided for one in held if one.decided.code != "extended"), None)
+    return await pay_for(checkout, wanted, attempt, asked_s, held)
+
+
+async def pay_for(
+    checkout: Checkout, wanted: Wanted, attempt: str, asked_s: float, held: list[Extended]
+) -> OrderView | Refusal:
+    """Pays for holds that the gate has extended, or not, for `attempt`. It was asked at `asked_s` or later."""
+    not_held = next((one.decided for one in held if one.decided.code not in EXTENDED), None)
     if not_held is not None:
         await _let_go(checkout, wanted, held, attempt)
         return await _answer_before(checkout, wanted, _why_not(not_held))
@@ -116,13 +126,13 @@ def cannot_pay(checkout: Checkout, method: str) -> Refusal | None:
     return NO_PAYMENTS if checkout.offer.provider == "none" else UNKNOWN_METHOD
 
 
-async def _extend(checkout: Checkout, wanted: Wanted, hold: str, attempt: str) -> _Extended:
+async def _extend(checkout: Checkout, wanted: Wanted, hold: str, attempt: str) -> Extended:
     async def ask(*, force: bool) -> Decided:
         return await checkout.gate.extend(
             hold,
             person=wanted.person,
             attempt=attempt,
-            for_ms=_payment_ms(checkout),
+            for_ms=payment_ms(checkout),
             total_max_ms=checkout.settings.hold_extended_max_s * 1000,
             force=force,
         )
@@ -130,10 +140,10 @@ async def _extend(checkout: Checkout, wanted: Wanted, hold: str, attempt: str) -
     decided = await ask(force=False)
     # Whoever said that it is being paid for died before writing the attempt, or is just about to: the row decides.
     forced = decided.code == "paying" and not await payment_open_on(checkout.pg, hold, wanted.person)
-    return _Extended(hold, await ask(force=True) if forced else decided, forced)
+    return Extended(hold, await ask(force=True) if forced else decided, forced)
 
 
-def _payment_ms(checkout: Checkout) -> int:
+def payment_ms(checkout: Checkout) -> int:
     """How long a hold must live for its payment to be finished, if need be by the settler."""
     settings = checkout.settings
     return (settings.payment_timeout_s + settings.settle_after_s) * 1000 + AFTER_PAYMENT_MS
@@ -145,9 +155,9 @@ def _too_little_time(checkout: Checkout, decided: Decided) -> bool:
     return decided.hold.expires_at_ms - decided.now_ms < checkout.settings.payment_timeout_s * 1000
 
 
-async def _let_go(checkout: Checkout, wanted: Wanted, held: list[_Extended], attempt: str) -> None:
+async def _let_go(checkout: Checkout, wanted: Wanted, held: list[Extended], attempt: str) -> None:
     for one in held:
-        if one.decided.code == "extended":
+        if one.decided.code in EXTENDED:
             await checkout.gate.resume(one.hold, attempt, give_back=wanted.passing)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 from redis.asyncio import Redis
 
+from app.flash_sales.gate_wire import waiting_key
 from app.storage.group_commit import GroupCommit
 from app.storage.valkey import Script
 
@@ -49,7 +50,7 @@ class Wish(msgspec.Struct, frozen=True):
 
 def door_keys(pool: str) -> list[str]:
     """The keys of one pool, in the order of door.lua, beside those of its gate."""
-    return [f"{{pool:{pool}}}:{part}" for part in ("admissions", "inside", "networks", "waiting")]
+    return [*(f"{{pool:{pool}}}:{part}" for part in ("admissions", "inside", "networks")), waiting_key(pool)]
 
 
 class Door:

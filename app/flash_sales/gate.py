@@ -22,7 +22,9 @@ from app.flash_sales.gate_wire import (
     decode_result,
     encode_operations,
     gate_keys,
+    hold_id,
     pool_of,
+    waiting_key,
 )
 from app.flash_sales.rebuild import rebuild_gate, sync_gate
 from app.outage import EXTERNAL, is_outage
@@ -73,6 +75,25 @@ class Gate:
     ) -> Decided:
         """Granted · same · mismatch · all_held · stock_short · sold_out · over_limit · not_started · ended."""
         return await self._ask(pool, ("take", hold, person, key, body, quantity, show, ttl_ms))
+
+    async def take_to_pay(
+        self,
+        pool: str,
+        *,
+        attempt: str,
+        person: str,
+        key: str,
+        body: str,
+        quantity: int,
+        show: str,
+        ttl_ms: int,
+        for_ms: int,
+        total_max_ms: int,
+    ) -> Decided:
+        """A take and an extend at once, of a hold that has the attempt's id; also in_line, while somebody waits."""
+        hold = hold_id(pool, attempt)
+        told = ("take", hold, person, key, body, quantity, show, ttl_ms, attempt, for_ms, total_max_ms)
+        return await self._ask(pool, told)
 
     async def release(self, hold: str, person: str = "") -> Decided:
         """Released · over · paying (a payment is in flight; the house, person "", may all the same)."""
@@ -164,7 +185,8 @@ class Gate:
         return [_to_decided(answer, result, label) for answer in result.answers]
 
     async def _run(self, pool: str, operations: list[tuple[Any, ...]]) -> GateResult:
-        return decode_result(await HOLD_SCRIPT(self._valkey, gate_keys(pool), [encode_operations(operations)]))
+        keys = [*gate_keys(pool), waiting_key(pool)]
+        return decode_result(await HOLD_SCRIPT(self._valkey, keys, [encode_operations(operations)]))
 
 
 def _to_decided(answer: GateAnswer, result: GateResult, label: PoolLabel) -> Decided:

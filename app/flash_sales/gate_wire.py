@@ -16,6 +16,11 @@ def gate_keys(pool: str) -> list[str]:
     return [f"{{pool:{pool}}}:{part}" for part in ("config", "holds", "live", "buyers", "keys", "over")]
 
 
+def waiting_key(pool: str) -> str:
+    """How many wait in line for the pool's units; door.lua writes it."""
+    return f"{{pool:{pool}}}:waiting"
+
+
 def hold_id(pool: str, fresh: str) -> str:
     """A hold's id names its pool, so that it is found without an index."""
     return f"{pool}{HOLD_SEPARATOR}{fresh}"

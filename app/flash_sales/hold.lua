@@ -7,8 +7,10 @@
 --       4 buyers (hash)            person -> units held or sold
 --       5 keys (hash)              person \0 idempotency key -> hold id
 --       6 over (sorted set)        hold id -> when it ended; its record and key are forgotten KEEP_MS later
+--       7 waiting (string)         as in door.lua; needed by a take that pays at once
 -- ARGV  1 operations, a MessagePack array of arrays:
---         {"take", hold, person, key, body, quantity, show, ttl_ms}
+--         {"take", hold, person, key, body, quantity, show, ttl_ms}; with {…, attempt, for_ms, total_max_ms} it is paid
+--                 for at once: a take and an extend in one, for who has no admission, and in_line while somebody waits
 --         {"release", hold, person}            person "" is the house itself
 --         {"extend", hold, person, attempt, for_ms, total_max_ms, force}
 --         {"resume", hold, attempt, give_back} the payment is over without an order; with give_back the hold too
@@ -39,7 +41,7 @@ local WRITE_MAX = 1000  -- arguments of one command; some thousands do not fit o
 -- MessagePack's own bytes: records are packed once, for Valkey and for the answer.
 local ARRAY_OF_4, ARRAY_OF_11, ARRAY_16, FALSE = '\148', '\155', '\220', '\194'
 
-local config_key, holds_key, live_key, buyers_key, keys_key, over_key = unpack(KEYS)
+local config_key, holds_key, live_key, buyers_key, keys_key, over_key, waiting_key = unpack(KEYS)
 local ops = cmsgpack.unpack(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -194,10 +196,19 @@ local function answer(code, id, hold, wait_ms)
     return ARRAY_OF_4 .. cmsgpack.pack(code, wait_ms or 0, id or '') .. (hold and packed_of[id] or FALSE)
 end
 
+local some_wait
+
+local function somebody_waits()
+    if some_wait == nil then
+        some_wait = tonumber(redis.call('GET', waiting_key) or 0) > 0
+    end
+    return some_wait
+end
+
 local act = {}
 
 function act.take(op)
-    local id, person, key, body, quantity = op[2], op[3], op[4], op[5], op[6]
+    local id, person, key, body, quantity, attempt = op[2], op[3], op[4], op[5], op[6], op[9]
     local field = person .. '\0' .. key
     local earlier = id_of_key[field]
     if earlier then
@@ -206,6 +217,9 @@ function act.take(op)
             return answer('mismatch', earlier)
         end
         return answer('same', earlier, hold)
+    end
+    if attempt and somebody_waits() then
+        return answer('in_line')
     end
     if state ~= 'open' or (ends > 0 and now >= ends) then
         return answer('ended')
@@ -225,8 +239,9 @@ function act.take(op)
     if left < quantity then
         return answer('stock_short')
     end
-    local expires = now + op[8]
-    local hold = {'held', person, quantity, price, expires, expires, now, key, body, op[7], ''}
+    local first_expires = now + op[8]
+    local expires = attempt and math.max(first_expires, now + math.min(op[10], op[11])) or first_expires
+    local hold = {'held', person, quantity, price, expires, first_expires, now, key, body, op[7], attempt or ''}
     left = left - quantity
     held = held + quantity
     count_buyer(person, quantity)

@@ -9,11 +9,17 @@ from typing import Any, Final
 import msgspec
 from redis.asyncio import Redis
 
+from app import clock
+
 HELD_POOLS_KEY: Final = "pools:held"
 """Sorted set: pool -> when its first hold is overdue, as far as known."""
+BUSY_POOLS_KEY: Final = "pools:busy"
+"""Sorted set: pool -> when the last hold noted by BusyPools is overdue."""
 HOLDS_OF_PERSON_MAX: Final = 50
 KEPT_MS: Final = 7_200_000  # longer than any hold can be extended
 CLAIM_MS: Final = 60_000  # of a key whose hold is not granted, or not yet
+POOL_NOTED_S: Final = 1.0  # far below the life of any hold
+POOLS_NOTED_MAX: Final = 10_000
 
 
 class HoldNote(msgspec.Struct, frozen=True):
@@ -58,6 +64,31 @@ async def note_holds(valkey: Redis, notes: list[HoldNote]) -> list[None]:
         pipe.zadd(HELD_POOLS_KEY, first, lt=True)
         await pipe.execute()
     return [None] * len(notes)
+
+
+class BusyPools:
+    """Notes once in POOL_NOTED_S that holds of a pool are taken and paid for, each of them within its request.
+
+    The pool is looked at when the last hold that was noted, or was not because another had just been, is overdue.
+    """
+
+    def __init__(self, valkey: Redis) -> None:
+        self._valkey = valkey
+        self._noted_s: dict[str, float] = {}
+
+    async def note(self, pool: str, expires_at_ms: int) -> None:
+        """A hold of the pool, taken just now, expires then."""
+        now_s = clock.monotonic_s()
+        if now_s - self._noted_s.get(pool, -POOL_NOTED_S) < POOL_NOTED_S:
+            return
+        if len(self._noted_s) >= POOLS_NOTED_MAX:
+            self._noted_s.clear()
+        self._noted_s[pool] = now_s
+        try:
+            await self._valkey.zadd(BUSY_POOLS_KEY, {pool: expires_at_ms}, gt=True)
+        except BaseException:
+            self._noted_s.pop(pool, None)
+            raise
 
 
 async def noted_holds(valkey: Redis, person: str) -> list[str]:

@@ -154,6 +154,56 @@ async def take_hold(
     return view_hold(decided.id, decided.hold, decided.label, decided.now_ms)
 
 
+async def take_to_pay(
+    sales: FlashSales,
+    *,
+    attempt: str,
+    person: str,
+    key: str,
+    pool: str,
+    quantity: int,
+    show: str,
+    address: str,
+    for_ms: int,
+    total_max_ms: int,
+) -> Decided | Refusal | None:
+    """Takes a hold as take_hold does, and extends it for the payment `attempt`, which begins at once: what the gate
+    says, granted or same. It is not noted as the person's. None: the door has to be asked, which take_hold does.
+    """
+    entrance = await sales.entrance_of(pool)
+    if entrance is None or (show and not await sales.sells(show, pool)):
+        return NOT_SOLD_HERE
+    if entrance.waiting_room or (entrance.per_address_limit and network_of(address)):
+        return None
+    decided = await sales.gate.take_to_pay(
+        pool,
+        attempt=attempt,
+        person=person,
+        key=key,
+        body=f"{quantity}:{show}",
+        quantity=quantity,
+        show=show,
+        ttl_ms=sales.settings.hold_ttl_s * 1000,
+        for_ms=for_ms,
+        total_max_ms=total_max_ms,
+    )
+    if decided.code == "in_line":
+        return _TURNED_AWAY[Verdict.IN_LINE]
+    if decided.code not in {"granted", "same"}:
+        return refuse(decided)
+    if decided.code == "granted" and decided.hold is not None:
+        await unless_away("busy pool", sales.busy_pools.note(pool, decided.hold.expires_at_ms))
+    return decided
+
+
+async def note_hold(sales: FlashSales, pool: str, decided: Decided) -> None:
+    """Notes as its person's a hold that take_to_pay took: its payment goes on without the request."""
+    hold = decided.hold
+    assert hold is not None
+    note = HoldNote(hold.person, hold.key, pool, decided.id, hold.granted_at_ms, hold.expires_at_ms)
+    await unless_away("hold", sales.notes.submit(note))
+
+
 async def _same_hold(sales: FlashSales, person: str, key: str, pool: str) -> Hold | None:
     """What this key was granted before somebody had to wait for it."""
     for hold in await noted_holds(sales.valkey, person):

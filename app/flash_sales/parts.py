@@ -13,7 +13,7 @@ from app.flash_sales import line_store
 from app.flash_sales.door import Door
 from app.flash_sales.gate import Gate
 from app.flash_sales.gate_wire import EndedHold
-from app.flash_sales.hold_index import HoldNote, KeyClaim, claim_keys, note_holds
+from app.flash_sales.hold_index import BusyPools, HoldNote, KeyClaim, claim_keys, note_holds
 from app.flash_sales.known import Entrance, EntranceOf, KnownBriefly
 from app.flash_sales.line_joins import Joining, find_places, write_joins
 from app.flash_sales.voice import Voice
@@ -53,6 +53,7 @@ class FlashSales:
     voice: Voice
     claims: GroupCommit[KeyClaim, bool]
     notes: GroupCommit[HoldNote, None]
+    busy_pools: BusyPools
     joins: GroupCommit[Joining, Any]
     places: GroupCommit[str, list[line_store.Entry]]
     served: GroupCommit[tuple[str, str, str], None]
@@ -145,6 +146,7 @@ def open_flash_sales(pg: asyncpg.Pool, valkey: Redis, rooms: Rooms, settings: Se
         entrance_of=entrance_of,
         claims=GroupCommit(partial(claim_keys, valkey)),
         notes=GroupCommit(partial(note_holds, valkey)),
+        busy_pools=BusyPools(valkey),
         joins=GroupCommit(partial(write_joins, pg)),
         places=GroupCommit(partial(find_places, pg)),
         served=GroupCommit(partial(line_store.note_served, pg)),

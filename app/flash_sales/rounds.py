@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from app.flash_sales import sale_store
 from app.flash_sales.gate_wire import gate_keys
-from app.flash_sales.hold_index import HELD_POOLS_KEY
+from app.flash_sales.hold_index import BUSY_POOLS_KEY, HELD_POOLS_KEY, POOL_NOTED_S
 from app.flash_sales.moment import valkey_now_ms
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.pool_store import live_pools, read_pool
@@ -52,6 +52,20 @@ async def end_overdue_holds(sales: FlashSales) -> None:
         if not await _note_next(sales, pool):
             await sales.valkey.zrem(HELD_POOLS_KEY, pool)
             await _note_next(sales, pool)  # taken between the look and the removal
+    await _look_at_busy_pools(sales, now_ms)
+
+
+async def _look_at_busy_pools(sales: FlashSales, now_ms: int) -> None:
+    """Those where the last that was paid for at once is overdue: had its process died, nobody would have ended it."""
+    quiet_since_ms = now_ms - 2 * int(POOL_NOTED_S * 1000)
+    due: list[Any] = await sales.valkey.zrangebyscore(
+        BUSY_POOLS_KEY, "-inf", quiet_since_ms, start=0, num=DUE_MAX, withscores=True
+    )
+    for name, _ in due:
+        await sales.gate.look(name.decode())
+        await _note_next(sales, name.decode())
+    if due:  # but for those that were noted again meanwhile
+        await sales.valkey.zremrangebyscore(BUSY_POOLS_KEY, "-inf", due[-1][1])
 
 
 async def _note_next(sales: FlashSales, pool: str) -> bool:
