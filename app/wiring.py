@@ -30,7 +30,8 @@ from app.flash_sales.banned import BannedHolds
 from app.flash_sales.parts import FlashSales, open_flash_sales
 from app.flash_sales.sources import SaleSource
 from app.health import health_endpoints
-from app.http.edge import Surroundings, build_asgi, build_routes
+from app.http.door import Surroundings
+from app.http.edge import build_asgi, build_routes
 from app.http.endpoint import Endpoint, Gatekeeper
 from app.http.headers import SecurityHeaders
 from app.http.openapi import openapi_endpoint

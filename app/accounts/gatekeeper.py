@@ -35,6 +35,10 @@ class AccountsGatekeeper:
         secret = bearer(request) if chosen else cookie_secret(request)
         return None if secret is None else await self._accounts.sessions.find(secret)
 
+    async def find(self, secret: str) -> Person | None:
+        """The person of the session with this secret."""
+        return await self._accounts.sessions.find(secret)
+
     async def refuse(self, right: Right, person: Person | None, scope: Mapping[str, str]) -> Refusal | None:
         """None when the right holds. Rights of a show or shop need a scope of one name."""
         if right in _FREE:

@@ -67,10 +67,6 @@ class Sessions:
             self._keep(token_hash, person, asked_at)
         return person
 
-    def known(self, secret: str) -> Person | None:
-        """The person as found within the last CACHE_S; None says nothing."""
-        return self._known(hash_secret(secret))
-
     def _known(self, token_hash: bytes) -> Person | None:
         known = self._found.get(token_hash)
         return known[0] if known is not None and clock.monotonic_s() - known[1] < CACHE_S else None

@@ -7,7 +7,7 @@ import asyncio
 from typing import Any, Final
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from app.http.endpoint import Endpoint
 from app.refusal import Refusal
@@ -27,19 +27,31 @@ def content_type_refused(endpoint: Endpoint, request: Request) -> Refusal | None
 
 async def read_body(request: Request, bytes_max: int) -> bytes | Refusal:
     """The whole body, refused as soon as it is known to be larger than `bytes_max` or slower than BODY_TIME_S."""
-    too_large = Refusal("too_large", f"The body may have {bytes_max} bytes at most.", details={"bytes_max": bytes_max})
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > bytes_max:
-        return too_large
+        return _too_large(bytes_max)
+    return await read_chunks(request, bytes_max)
+
+
+def _too_large(bytes_max: int) -> Refusal:
+    return Refusal("too_large", f"The body may have {bytes_max} bytes at most.", details={"bytes_max": bytes_max})
+
+
+async def read_chunks(request: Request, bytes_max: int) -> bytes | Refusal:
+    """As read_body, whatever was announced. Raises ClientDisconnect."""
     chunks: list[bytes] = []
-    size = 0
+    size, more = 0, True
     try:
         async with asyncio.timeout(BODY_TIME_S):
-            async for chunk in request.stream():
-                size += len(chunk)
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
                 if size > bytes_max:
-                    return too_large
-                chunks.append(chunk)
+                    return _too_large(bytes_max)
+                more = message.get("more_body", False)
     except TimeoutError:
         return Refusal("slow_body", f"The body did not arrive within {BODY_TIME_S} seconds.")
     return b"".join(chunks)

@@ -56,7 +56,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     `path` in Starlette's form (`/api/shows/{show}`); `body` a msgspec type, `bytes` for a raw body, None for none;
     `answer` the type of a 2xx body and `query` the names that it needs in the query, for OpenAPI; `idempotent`
     demands the Idempotency-Key header (missing: 400); `direct` answers before any routing (app/http/edge.py), where a
-    path has no parameters and routing would cost as much as the work.
+    path has no parameters and routing would cost as much as the work; some of these go quick (app/http/quick.py).
     """
 
     method: str
@@ -78,6 +78,9 @@ class Gatekeeper(Protocol):
 
     async def identify(self, request: Request) -> Person | None:
         """The person of a valid session cookie or bearer, else None."""
+
+    async def find(self, secret: str) -> Person | None:
+        """The person of the session with this secret, else None."""
 
     async def refuse(self, right: Right, person: Person | None, scope: Mapping[str, str]) -> Refusal | None:
         """None when `person` holds `right` in `scope` ({"show": id} and the like), else why not."""

@@ -12,7 +12,7 @@ import structlog
 from starlette.requests import HTTPConnection
 from starlette.types import Send
 
-from app.http.edge import Surroundings
+from app.http.door import Surroundings
 from app.outage import EXTERNAL, is_outage
 from app.person import Person, Standing
 from app.rooms import closes

@@ -13,7 +13,7 @@ import structlog
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from app.http.edge import Surroundings
+from app.http.door import Surroundings
 from app.outage import EXTERNAL, is_outage
 from app.person import Standing
 from app.rooms import closes

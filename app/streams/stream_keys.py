@@ -8,7 +8,7 @@ import hashlib
 from typing import Final
 
 from app import clock
-from app.http.edge import Surroundings
+from app.http.door import Surroundings
 from app.http.endpoint import Call, Reply
 from app.refusal import Refusal
 from app.streams.parts import Streams

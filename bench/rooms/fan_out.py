@@ -20,7 +20,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from app.http.edge import Surroundings
+from app.http.door import Surroundings
 from app.http.request_protocol import bounded_requests
 from app.person import Person, Standing
 from app.rooms.edge import routes

@@ -14,7 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from app import clock
 from app.accounts.register import create_account, create_shop
 from app.accounts.sessions import Sessions
-from app.http.edge import Door
+from app.http.door import Door
 from app.http.pages import PAGE_OF
 from app.person import Person, Standing
 from app.rooms.dispatch import Asker, run

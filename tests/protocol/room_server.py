@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 
 from app import pages
 from app.http.arrivals import Arrivals
-from app.http.edge import Surroundings
+from app.http.door import Surroundings
 from app.http.request_protocol import bounded_requests
 from app.person import Person, Right, Standing
 from app.refusal import Refusal
