@@ -1,6 +1,8 @@
 """Fixtures that run the real servers: one Postgres and one Valkey for the session, fresh data for each test."""
 
 import asyncio
+import atexit
+import functools
 import itertools
 import os
 import shutil
@@ -17,9 +19,9 @@ from redis.asyncio import Redis
 from app.embedded.child import end
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
-from app.storage.migrations import migrate
 from app.storage.postgres import open_pool
 from app.storage.valkey import open_valkey
+from tests.first_start import TEMPLATE, FirstStart, database_url
 from tests.running import RunningHawker
 from tests.waiting import eventually_now
 
@@ -37,16 +39,38 @@ def short_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@functools.cache
+def folder_of_the_run() -> Path:
+    """A folder for all processes of this run; called by the one that began it. Gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="hwk-", dir="/tmp"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    """Tells each of pytest-xdist's processes of the folder."""
+    node.workerinput["folder_of_the_run"] = str(folder_of_the_run())
+
+
+@pytest.fixture(scope="session")
+def first_start(request) -> FirstStart:
+    """What a first start leaves, to copy from."""
+    told = getattr(request.config, "workerinput", {}).get("folder_of_the_run")
+    return FirstStart(Path(told) if told else folder_of_the_run())
+
+
 def wait_ready(server, child) -> None:
     """Returns once the server is ready; the hang guard is the failure."""
     eventually_now(lambda: server.is_ready(child), START_GUARD_S, f"server ready; see {server.log}")
 
 
 @pytest.fixture(scope="session")
-def postgres_server(short_folder: Path) -> Iterator[str]:
-    """The address of the session's own Postgres."""
+def postgres_server(short_folder: Path, first_start: FirstStart) -> Iterator[str]:
+    """The address of the session's own Postgres, which has a database TEMPLATE."""
     sockets = short_folder / "s"
     sockets.mkdir(mode=0o700, exist_ok=True)
+    first_start.copy_cluster(short_folder)
     server = EmbeddedPostgres(short_folder, sockets)
     child = server.start(server.prepare())
     wait_ready(server, child)
@@ -54,34 +78,14 @@ def postgres_server(short_folder: Path) -> Iterator[str]:
     end(child, server.end_signal, 10)
 
 
-@pytest.fixture(scope="session")
-def migrated_template(postgres_server: str) -> str:
-    """The name of a database with the current schema, to copy from."""
-
-    async def make() -> None:
-        connection = await asyncpg.connect(postgres_server)
-        await connection.execute("CREATE DATABASE template_hawker")
-        await connection.close()
-        await migrate(database_url(postgres_server, "template_hawker"))
-
-    asyncio.run(make())
-    return "template_hawker"
-
-
-def database_url(server_url: str, name: str) -> str:
-    """The address of another database on the same server."""
-    head, _, query = server_url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}?{query}"
-
-
 @pytest.fixture(scope="module")
-def pg_url(postgres_server: str, migrated_template: str) -> str:
+def pg_url(postgres_server: str) -> str:
     """The address of a fresh, migrated database for this test module."""
     name = f"module_{next(_numbers)}"
 
     async def make() -> None:
         connection = await asyncpg.connect(postgres_server)
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {migrated_template} STRATEGY file_copy")
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
         await connection.close()
 
     asyncio.run(make())
@@ -119,20 +123,27 @@ async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture(scope="session")
-def hawker(short_folder: Path) -> Iterator[RunningHawker]:
+def hawker(short_folder: Path, first_start: FirstStart) -> Iterator[RunningHawker]:
     """A whole Hawker with its demo, shared by the session. Tests that kill or wipe use `own_hawker`."""
+    first_start.copy_cluster(short_folder / "h")
     running = RunningHawker(short_folder / "h", WEBHOOKS_PRIVATE="1", **QUICK_PAYMENTS).start()
     yield running
     running.stop()
 
 
 @pytest.fixture
-def own_hawker(short_folder: Path) -> Iterator[Callable[..., RunningHawker]]:
-    """Makes Hawkers (not started yet) that belong to one test; keywords become their environment."""
+def own_hawker(short_folder: Path, first_start: FirstStart) -> Iterator[Callable[..., RunningHawker]]:
+    """Makes Hawkers (not started yet) that belong to one test; keywords become their environment.
+
+    With the demo and a Postgres of their own they find what a first start left; the others begin on bare ground.
+    """
     made: list[RunningHawker] = []
 
     def make(**environment: str) -> RunningHawker:
-        running = RunningHawker(short_folder / f"o{next(_numbers)}", **environment)
+        data = short_folder / f"o{next(_numbers)}"
+        if not environment.keys() & {"DEMO", "DATABASE_URL"}:
+            first_start.copy_cluster(data)
+        running = RunningHawker(data, **environment)
         made.append(running)
         return running
 

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from app.storage.migrations import FOLDER, MigrationError, migrate
-from tests.conftest import database_url
+from tests.first_start import database_url
 
 
 @pytest.fixture
