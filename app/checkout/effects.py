@@ -16,7 +16,7 @@ from app.checkout.order_rules import AttemptEvent, AttemptState, OrderEvent, Ord
 from app.checkout.orders import host_view, read_order
 from app.checkout.outbox import Effect
 from app.checkout.provider import Answer, Patience, Refund
-from app.checkout.undo import end_refund, lock_order, post_given_back, undo_order
+from app.checkout.undo import end_refund, lock_order, note_refunds, post_given_back, undo_order
 from app.checkout.views import OrderCancelled, OrderPaid, OrderRefunded, Sold, StaffOrder
 from app.flash_sales.gate import Decided, Gate
 from app.rooms.bus import Rooms, staff_room
@@ -73,6 +73,7 @@ def make_effects(
         "capture": partial(_capture, pg, provider),
         "void": partial(_void, pg, gate, provider),
         "refund": partial(_refund, pg, provider),
+        "refunds.look": partial(_look_for_refunds, pg, provider),
     }
     return told, asked
 
@@ -161,6 +162,20 @@ async def _refund(pg: asyncpg.Pool, providers: Patience, refund: str) -> bool:
         order = await lock_order(connection, row["order_id"])
         assert order is not None
         await end_refund(connection, order, refund, given=answer is Answer.REFUNDED)
+    return True
+
+
+async def _look_for_refunds(pg: asyncpg.Pool, providers: Patience, attempt: str) -> bool:
+    """What somebody gave back at the provider's own desk is booked like what we asked for."""
+    row = await pg.fetchrow(_STATE, attempt)
+    given = await providers.of(row["method"]).given_back(attempt)
+    if given is None or row["state"] == AttemptState.COMMITTED:
+        return False  # whoever gave it back knows of a capture that we have still to hear of
+    desk = [one for one in given if not one.refund]
+    async with pg.acquire() as connection, connection.transaction():
+        order = await lock_order(connection, attempt)
+        if desk and order is not None:
+            await note_refunds(connection, order, desk)
     return True
 
 

@@ -57,6 +57,16 @@ class Refund(msgspec.Struct, frozen=True):
     currency: str
 
 
+class GivenBack(msgspec.Struct, frozen=True):
+    """Money that went back, in the provider's books. `refund` is the id under which Hawker asked for it, "" when
+    somebody gave it back at the provider's own desk.
+    """
+
+    id: str
+    refund: str
+    amount_minor: int
+
+
 class Provider(Protocol):
     """A payment provider with two steps: reserve the money, then take it."""
 
@@ -92,6 +102,9 @@ class Provider(Protocol):
     async def refund(self, refund: Refund) -> Answer:
         """REFUNDED, once per refund however often it is asked; SILENT while it is on its way; else refused."""
 
+    async def given_back(self, attempt: str) -> list[GivenBack] | None:
+        """All that went back of a payment, whoever asked for it; None while the provider is silent."""
+
     async def aclose(self) -> None:
         """Closes what is open towards the provider."""
 
@@ -117,7 +130,7 @@ class Absent:
     async def _away(self, *_asked: object) -> NoReturn:
         raise ProviderAway("no payment provider is configured here that knows this payment")
 
-    authorise = card = look = challenge = capture = void = refund = _away
+    authorise = card = look = challenge = capture = void = refund = given_back = _away
 
     async def aclose(self) -> None:
         """Nothing is open."""
@@ -171,6 +184,10 @@ class Patience:
     async def refund(self, refund: Refund) -> Answer:
         """As the provider's."""
         return await self._wait("refund", self._provider.refund(refund), Answer.SILENT)
+
+    async def given_back(self, attempt: str) -> list[GivenBack] | None:
+        """As the provider's."""
+        return await self._wait("given_back", self._provider.given_back(attempt), None)
 
     async def aclose(self) -> None:
         """As the provider's."""

@@ -9,7 +9,7 @@ from typing import Final
 
 import asyncpg
 
-from app.checkout.provider import Answer, Payment, Refund
+from app.checkout.provider import Answer, GivenBack, Payment, Refund
 from app.storage.group_commit import GroupCommit
 
 
@@ -24,6 +24,9 @@ class Method(StrEnum):
     TWICE = "twice"  # authorises, and says so twice more by itself
     LENT = "lent"  # works, with a card that everybody who chooses it has in common
 
+
+DESK: Final = "desk_"
+"""How the id of a refund begins that was made in the books themselves, without Hawker."""
 
 _STATE_OF: Final = {Method.DECLINES: Answer.DECLINED, Method.CHALLENGES: Answer.CHALLENGE}
 _TELLS_AGAIN: Final = 2
@@ -66,6 +69,8 @@ _REFUND: Final = """
     ON CONFLICT (id) DO NOTHING"""
 
 _REFUNDED: Final = "SELECT EXISTS (SELECT FROM simulated_refunds WHERE id = $1)"
+
+_GIVEN: Final = "SELECT id, amount_minor FROM simulated_refunds WHERE attempt_id = $1 ORDER BY id"
 
 
 class SimulatedProvider:
@@ -150,6 +155,13 @@ class SimulatedProvider:
         """Gives back at once."""
         await self._pg.execute(_REFUND, refund.id, refund.attempt, refund.amount_minor, refund.currency)
         return Answer.REFUNDED if await self._pg.fetchval(_REFUNDED, refund.id) else Answer.DECLINED
+
+    async def given_back(self, attempt: str) -> list[GivenBack]:
+        """As the books say."""
+        rows = await self._pg.fetch(_GIVEN, attempt)
+        return [
+            GivenBack(row["id"], "" if row["id"].startswith(DESK) else row["id"], row["amount_minor"]) for row in rows
+        ]
 
     async def aclose(self) -> None:
         """Nothing is open: the pool is its owner's."""

@@ -13,8 +13,8 @@ import asyncpg
 import stripe
 import structlog
 
-from app.checkout.provider import Answer, Payment, ProviderAway, Refund
-from app.checkout.stripe_rules import answer_of, refund_answer_of, to_units
+from app.checkout.provider import Answer, GivenBack, Payment, ProviderAway, Refund
+from app.checkout.stripe_rules import answer_of, from_units, refund_answer_of, to_units
 
 HTTP_TIMEOUT_S: Final = 60.0  # the last resort: Patience ends every call earlier
 REFUNDS_MAX: Final = 100
@@ -155,10 +155,8 @@ class StripeProvider:
     async def refund(self, refund: Refund) -> Answer:
         """Gives an amount back. Stripe forgets an idempotency key after a day, so what is there is looked at first."""
         row = await self._pg.fetchrow(_READ, refund.attempt)
-        there = await _ask(self._refunds.list_async({"payment_intent": row["intent"], "limit": REFUNDS_MAX}))
-        for one in there.data:
-            known: Any = one.metadata
-            if known and "refund" in known and known["refund"] == refund.id:
+        for one in await self._refunds_of(row["intent"]):
+            if _our_id(one) == refund.id:
                 return refund_answer_of(one.status or "")
         amount = to_units(refund.amount_minor, refund.currency)
         assert amount is not None, "a part of what Stripe took, decided by refund_rules"
@@ -173,6 +171,25 @@ class StripeProvider:
             log.warning("stripe.refund_refused", refund=refund.id, code=error.code)
             return Answer.DECLINED
         return refund_answer_of(made.status or "")
+
+    async def given_back(self, attempt: str) -> list[GivenBack]:
+        """The refunds that succeeded; those made in Stripe's dashboard carry no id of ours."""
+        row = await self._pg.fetchrow(_READ, attempt)
+        if row is None or row["intent"] is None:
+            return []
+        return [
+            GivenBack(one.id, _our_id(one), from_units(one.amount, one.currency.upper()))
+            for one in await self._refunds_of(row["intent"])
+            if refund_answer_of(one.status or "") is Answer.REFUNDED
+        ]
+
+    async def _refunds_of(self, intent: str) -> list[stripe.Refund]:
+        return (await _ask(self._refunds.list_async({"payment_intent": intent, "limit": REFUNDS_MAX}))).data
+
+
+def _our_id(refund: stripe.Refund) -> str:
+    known: Any = refund.metadata
+    return str(known["refund"]) if known and "refund" in known else ""
 
 
 def _once(key: str) -> Any:

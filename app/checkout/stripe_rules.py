@@ -40,6 +40,11 @@ def to_units(amount_minor: int, currency: str) -> int | None:
     return amount_minor
 
 
+def from_units(units: int, currency: str) -> int:
+    """The amount that Stripe's number stands for, in minor units."""
+    return units // 100 if currency in _COUNTED_IN_HUNDREDTHS else units
+
+
 def answer_of(status: str, *, failed: bool) -> Answer:
     """What a PaymentIntent's status says. `failed`: it tells of an error with the last try."""
     if status == "requires_payment_method":
@@ -69,8 +74,11 @@ def signature_holds(header: str, body: bytes, secrets: tuple[str, ...], now_s: i
     return any(hmac.compare_digest(one, other) for one in right for other in given)
 
 
+REFUND_EVENTS: Final = frozenset({"charge.refunded", "charge.refund.updated", "refund.updated"})
+
+
 class IntentObject(msgspec.Struct, frozen=True):
-    """A PaymentIntent, or anything else: then most of it is missing."""
+    """A PaymentIntent; or a charge or refund, which names its `payment_intent`; or anything else, with less of it."""
 
     id: str = ""
     object: str = ""
@@ -113,6 +121,10 @@ def contradiction(event: StripeEvent, ours: OurPayment, *, account: str, livemod
         return "account"
     if event.livemode is not livemode:
         return "mode"
+    return (_refund_contradiction if event.type in REFUND_EVENTS else _intent_contradiction)(intent, ours)
+
+
+def _intent_contradiction(intent: IntentObject, ours: OurPayment) -> str | None:
     if intent.id != ours.intent:
         return "payment"
     if intent.metadata.get("account") != ours.buyer:
@@ -120,3 +132,16 @@ def contradiction(event: StripeEvent, ours: OurPayment, *, account: str, livemod
     if intent.currency != ours.currency.lower():
         return "currency"
     return None if intent.amount == to_units(ours.amount_minor, ours.currency) else "amount"
+
+
+def _refund_contradiction(given: IntentObject, ours: OurPayment) -> str | None:
+    """Of a charge, or of a refund, which is a part of it and does not say whose it is."""
+    if given.payment_intent != ours.intent:
+        return "payment"
+    if given.metadata.get("account", ours.buyer) != ours.buyer:
+        return "buyer"
+    if given.currency != ours.currency.lower():
+        return "currency"
+    whole = to_units(ours.amount_minor, ours.currency) or 0
+    fits = given.amount == whole if given.object == "charge" else 0 < given.amount <= whole
+    return None if fits else "amount"

@@ -4,11 +4,12 @@ Owns the statements that cancel orders, refund them and bring units back. The pr
 the outbox. Locks are taken in one order, as by the commit: pools by their ids, then the payment, then the order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from app import clock
 from app.checkout.order_rules import AttemptEvent, AttemptState, OrderEvent, OrderState, change_attempt, change_order
+from app.checkout.provider import GivenBack
 from app.checkout.refund_rules import OrderFacts
 
 # The order's pools and, in case one is a sale's, the variant's ordinary one; in the order of their ids.
@@ -105,7 +106,22 @@ _DONE: Final = """
     )
     INSERT INTO outbox (topic, subject) SELECT 'order.refunded', order_id FROM done"""
 
-_REFUSE: Final = "UPDATE refunds SET state = 'refused', decided_at = now() WHERE id = $1 AND state = 'asked'"
+_REFUSE: Final = """
+    UPDATE refunds SET state = 'refused', decided_at = now() WHERE id = $1 AND state = 'asked' RETURNING amount_minor"""
+
+# Given back by somebody who did not ask us. The provider's id makes it one row and one posting, however often told.
+_NOTE_REFUND: Final = """
+    WITH done AS (
+        INSERT INTO refunds (id, order_id, amount_minor, currency, state, idempotency_key, body_hash, decided_at)
+        VALUES ($1, $2, $3, $4, 'done', $1, '', now()) ON CONFLICT (id) DO NOTHING
+        RETURNING id, order_id, amount_minor, currency
+    ), posted AS (
+        INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
+        SELECT order_id, 'refunded ' || id, 'owed', 'captured', amount_minor, currency, now() FROM done
+    ), told AS (
+        INSERT INTO outbox (topic, subject) SELECT 'order.refunded', order_id FROM done
+    )
+    SELECT amount_minor FROM done"""
 
 # Captured after it was given up, and given back: both are booked, and nothing is left on any account.
 _POST_BACK: Final = """
@@ -171,9 +187,19 @@ async def end_refund(connection: Any, order: OrderFacts, refund: str, *, given: 
     if given:
         await connection.execute(_DONE, refund)
         return
-    await connection.execute(_REFUSE, refund)
-    if order.state is OrderState.REFUNDED:
+    refused_minor = await connection.fetchval(_REFUSE, refund) or 0
+    # What was given back elsewhere meanwhile may be why it was refused, and may be all there was.
+    if order.state is OrderState.REFUNDED and order.refundable_minor + refused_minor > 0:
         await connection.execute(_SET_STATE, order.id, change_order(order.state, OrderEvent.REFUSE_REFUND))
+
+
+async def note_refunds(connection: Any, order: OrderFacts, given: Sequence[GivenBack]) -> None:
+    """Books what went back without us, each once. The caller holds `lock_order`, and its capture is booked."""
+    noted_minor = 0
+    for one in given:
+        noted_minor += await connection.fetchval(_NOTE_REFUND, one.id, order.id, one.amount_minor, order.currency) or 0
+    if order.state is OrderState.PAID and noted_minor >= order.refundable_minor:
+        await connection.execute(_SET_STATE, order.id, change_order(order.state, OrderEvent.REFUND))
 
 
 async def post_given_back(connection: Any, attempt: str) -> None:

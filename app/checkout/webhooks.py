@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from app.checkout.parts import Checkout
-from app.checkout.stripe_rules import OurPayment, StripeEvent, contradiction, signature_holds
+from app.checkout.stripe_rules import REFUND_EVENTS, OurPayment, StripeEvent, contradiction, signature_holds
 from app.refusal import Refusal
 from app.settings import StripeSettings
 
@@ -34,12 +34,17 @@ _OURS: Final = """
     SELECT a.id, s.intent, a.amount_minor, a.currency, a.account_id
       FROM payment_attempts a LEFT JOIN stripe_payments s ON s.attempt_id = a.id WHERE a.id = $1 LIMIT 1"""
 
+# A charge has the metadata of its PaymentIntent, a refund made in Stripe's dashboard has none.
+_OURS_BY_INTENT: Final = """
+    SELECT a.id, s.intent, a.amount_minor, a.currency, a.account_id
+      FROM stripe_payments s JOIN payment_attempts a ON a.id = s.attempt_id WHERE s.intent = $1 LIMIT 1"""
+
 _KEEP: Final = """
     WITH event AS (
         INSERT INTO stripe_events (id, type, attempt_id) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING
         RETURNING attempt_id
     )
-    INSERT INTO outbox (topic, subject) SELECT 'payment.look', attempt_id FROM event"""
+    INSERT INTO outbox (topic, subject) SELECT $4, attempt_id FROM event"""
 
 _FORGET: Final = """
     DELETE FROM stripe_events WHERE id IN (
@@ -57,13 +62,17 @@ async def hear_stripe(checkout: Checkout, body: bytes, signature: str, now_ms: i
         event = _decode(body)
     except msgspec.MsgspecError:
         return NOT_AN_EVENT
-    if event.type not in _TELLING:
+    if event.type not in _TELLING and event.type not in REFUND_EVENTS:
         return None
     return await _keep(checkout, stripe, event)
 
 
 async def _keep(checkout: Checkout, stripe: StripeSettings, event: StripeEvent) -> Refusal | None:
-    row = await checkout.pg.fetchrow(_OURS, event.data.object.metadata.get("payment", ""))
+    about, refunds = event.data.object, event.type in REFUND_EVENTS
+    if refunds:
+        row = await checkout.pg.fetchrow(_OURS_BY_INTENT, about.payment_intent or "")
+    else:
+        row = await checkout.pg.fetchrow(_OURS, about.metadata.get("payment", ""))
     if row is None:
         return None
     ours = OurPayment(row["id"], row["intent"], row["amount_minor"], row["currency"], row["account_id"])
@@ -71,7 +80,8 @@ async def _keep(checkout: Checkout, stripe: StripeSettings, event: StripeEvent) 
     if wrong is not None:
         log.warning("stripe.event_contradicts", event_id=event.id, payment=ours.attempt, point=wrong)
         return MISMATCH
-    await checkout.pg.execute(_KEEP, event.id, event.type, ours.attempt)
+    topic = "refunds.look" if refunds else "payment.look"
+    await checkout.pg.execute(_KEEP, event.id, event.type, ours.attempt, topic)
     checkout.outbox.kick()
     return None
 

@@ -11,7 +11,7 @@ from app.checkout.settle import settle
 from app.settings import StripeSettings
 from tests.protocol import stripe_side
 from tests.protocol.callers import problem
-from tests.protocol.stripe_side import FaultProxy, LocalStripe, authenticate, card, event, intents
+from tests.protocol.stripe_side import FaultProxy, LocalStripe, authenticate, card, event, give_back, intents
 from tests.rules.test_stripe_rules import signed
 from tests.storage.stock_world import open_world
 from tests.storage.test_payments_that_fail import age
@@ -226,3 +226,47 @@ async def test_an_outage_of_stripe_leaves_payments_pending_and_orders_uncaptured
         assert problem(await world.order(second, hold, method, key)) == (409, "hold_ended")
         await world.settle_all()
         await world.check(pool)
+
+
+async def test_a_refund_in_stripes_dashboard_is_booked_once_however_often_and_by_whatever_event_it_is_told(
+    pg, valkey, proxy, localstripe
+):
+    async with stripe_world(pg, valkey, proxy) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        order = (await world.order(buyer, await world.held(buyer, pool), card(localstripe))).json()["id"]
+        await world.settle_all()
+        intent = intent_of(localstripe, buyer)
+        given = give_back(localstripe, intent["id"], 250)
+        charge = {"object": "charge", "id": "ch_1", "payment_intent": intent["id"], "amount": 600, "currency": "eur"}
+        told_of = [
+            event("charge.refunded", charge | {"metadata": intent["metadata"]}, id_="evt_charge"),
+            event("refund.updated", given, id_="evt_refund"),
+            event("charge.refunded", charge | {"metadata": intent["metadata"]}, id_="evt_charge"),
+        ]
+        for body in told_of:
+            assert (await told(world, body)).status_code == 204
+        for changed in ({"amount": 601}, {"currency": "usd"}, {"payment_intent": "pi_other"}, {"amount": 0}):
+            wrong = await told(world, event("refund.updated", given, id_="evt_wrong", **changed))
+            assert wrong.status_code == (204 if "payment_intent" in changed else 422), changed
+        eve = event("charge.refunded", charge, id_="evt_eve", metadata={"account": "eve"})
+        assert problem(await told(world, eve)) == (422, "webhook_mismatch")
+        for _ in range(2):
+            await world.settle_all()
+        seen = (await buyer.get(f"/api/orders/{order}")).json()
+        assert (seen["state"], seen["refunded_minor"]) == ("paid", 250)
+        rows = await pg.fetch("SELECT event, amount_minor FROM ledger WHERE order_id = $1 AND debit = 'owed'", order)
+        assert [tuple(row) for row in rows] == [(f"refunded {given['id']}", 250)]
+        body = {"amount_minor": 350, "currency": "EUR"}
+        ours = await world.host.post(
+            f"/api/shops/{world.shop}/orders/{order}/refunds", body, headers={"Idempotency-Key": "rest"}
+        )
+        assert ours.status_code == 201, ours.text
+        await world.settle_all()
+        assert (await told(world, event("charge.refunded", charge, id_="evt_again", metadata={}))).status_code == 204
+        await world.settle_all()
+        assert (
+            await pg.fetchval("SELECT sum(amount_minor) FROM ledger WHERE order_id = $1 AND debit = 'owed'", order)
+            == 600
+        )
+        assert (await buyer.get(f"/api/orders/{order}")).json()["state"] == "refunded"

@@ -4,7 +4,7 @@ import pytest
 import stripe
 
 from app.checkout.provider import Answer
-from app.checkout.stripe_rules import TOLERANCE_S, answer_of, refund_answer_of, signature_holds, to_units
+from app.checkout.stripe_rules import TOLERANCE_S, answer_of, from_units, refund_answer_of, signature_holds, to_units
 
 NOW_S = 1_800_000_000
 BODY = '{"id": "evt_1", "price": "12 €"}'.encode()
@@ -26,6 +26,11 @@ BODY = '{"id": "evt_1", "price": "12 €"}'.encode()
 )
 def test_an_amount_in_stripes_units(amount_minor, currency, units):
     assert to_units(amount_minor, currency) == units
+
+
+def test_stripes_units_lead_back_to_the_amount():
+    for amount, currency in ((1234, "EUR"), (500, "JPY"), (500, "ISK"), (500, "UGX"), (12_340, "KWD")):
+        assert from_units(to_units(amount, currency), currency) == amount
 
 
 def test_every_state_of_a_payment_has_its_answer():

@@ -207,6 +207,58 @@ async def test_a_total_that_no_order_may_have_is_refused_and_leaves_the_hold_to_
         await world.check(pool)
 
 
+async def test_a_cart_of_two_shops_or_currencies_is_refused_and_nothing_is_lost(pg, valkey):
+    async with open_world(pg, valkey) as world, open_world(pg, valkey) as elsewhere:
+        for change in (None, "UPDATE shops SET currency = 'USD' WHERE id = $1"):
+            if change is not None:
+                await pg.execute(change, elsewhere.shop)
+            (_, here), (_, there) = await world.variant(2), await elsewhere.variant(2)
+            buyer = await world.buyer()
+            holds = [await world.held(buyer, here), await world.held(buyer, there)]
+            body = {"hold": holds[0], "more": holds[1:], "method": "works"}
+            answer = await buyer.post("/api/orders", body, headers={"Idempotency-Key": clock.new_id()})
+            assert problem(answer) == (422, "order_invalid")
+            for hold in holds:
+                assert (await buyer.ask("DELETE", f"/api/holds/{hold}")).status_code == 204
+            await world.check(here)
+            await world.check(there)
+
+
+async def test_another_buyers_hold_and_order_are_not_there(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(2))["pool"]
+        buyer, other = await world.buyers(2)
+        hold = await world.held(buyer, pool)
+        assert problem(await world.order(other, hold)) == (404, "not_found")
+        assert problem(await other.ask("DELETE", f"/api/holds/{hold}")) == (404, "not_found")
+        order = (await world.order(buyer, hold)).json()["id"]
+        assert problem(await other.get(f"/api/orders/{order}")) == (404, "not_found")
+        assert (await other.get("/api/orders")).json() == {"orders": []}
+        assert problem(await world.order(other, hold)) == (404, "not_found")
+
+
+@pytest.mark.parametrize(("currency", "price"), [("JPY", 500), ("KWD", 1250)])
+async def test_currencies_without_and_with_three_decimals_are_counted_in_their_minor_units(pg, valkey, currency, price):
+    async with open_world(pg, valkey) as world:
+        await pg.execute("UPDATE shops SET currency = $2 WHERE id = $1", world.shop, currency)
+        _, pool = await world.variant(3, price_minor=price)
+        buyer = await world.buyer()
+        order = (await world.order(buyer, await world.held(buyer, pool, 2))).json()
+        assert (order["total_minor"], order["currency"]) == (2 * price, currency)
+        await world.settle_all()
+        books = await pg.fetchrow(
+            "SELECT amount_minor, currency FROM simulated_payments WHERE attempt_id = $1", order["id"]
+        )
+        assert tuple(books) == (2 * price, currency)
+        refund = {"amount_minor": price, "currency": currency}
+        answer = await world.host.post(
+            f"/api/shops/{world.shop}/orders/{order['id']}/refunds", refund, headers={"Idempotency-Key": clock.new_id()}
+        )
+        assert answer.status_code == 201, answer.text
+        await world.settle_all()
+        await world.check(pool)
+
+
 async def test_a_day_of_many_orders_is_forgotten_in_one_round(pg, valkey):
     """A round forgot 1000 rows at most, once a minute: with six orders a second the tables grew for ever."""
     async with open_world(pg, valkey) as world:

@@ -9,6 +9,7 @@ from app.checkout.provider import Answer
 from app.checkout.settle import settle
 from app.checkout.simulated import SimulatedProvider
 from app.flash_sales.gate_wire import HoldRecord, encode, gate_keys, pool_of
+from app.rooms.bus import staff_room
 from tests.protocol.callers import problem
 from tests.storage.stock_world import open_world
 
@@ -267,9 +268,17 @@ async def test_a_refused_capture_cancels_the_order_and_returns_the_unit(pg, valk
         buyer = await world.buyer()
         order = await world.order(buyer, await world.held(buyer, pool))
         assert order.status_code == 201
-        await world.settle_all()
-        await world.settle_all()
+        for _ in range(3):
+            await world.settle_all()
         assert (await buyer.get(f"/api/orders/{order.json()['id']}")).json()["state"] == "cancelled"
+        assert [(person, type(hint).__name__, hint.order) for _, person, hint in world.rooms.hints] == [
+            (buyer.account, "OrderCancelled", order.json()["id"])
+        ]
+        staff = [event.order.state for room, event in world.rooms.events if room == staff_room(world.show)]
+        assert staff[-1] == "cancelled"
+        await world.sales.voice.drain()
+        state = world.rooms.value(world.show, f"pool:{pool}")
+        assert (state.left, state.sold, state.status) == (1, 0, "open")
         assert (await world.take(buyer, pool)).status_code == 201
         await world.check(pool)
 

@@ -49,6 +49,7 @@ async def test_a_payment_that_postgres_never_saw_is_taken_off_its_hold(pg, valke
         assert await mender.look_through() == 1
         record = (await world.sales.gate.read(hold)).hold
         assert (record.attempt, record.expires_at_ms) == ("", record.first_expires_at_ms)
+        assert (await world.sales.gate.release(hold, record.person)).code == "released"
         assert await mender.look_through() == 0
         await world.check(pool)
 

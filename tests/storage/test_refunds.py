@@ -234,6 +234,73 @@ async def test_a_refund_that_the_provider_refuses_leaves_the_order_paid(pg, valk
         assert await balances(pg, order) == {"captured": 600, "owed": -600}
 
 
+async def at_the_desk(world, order: str, amount_minor: int) -> str:
+    """Gives back in the provider's own books, and tells us of it."""
+    refund = f"desk_{clock.new_id()}"
+    await world.pg.execute("INSERT INTO simulated_refunds VALUES ($1, $2, $3)", refund, order, amount_minor)
+    await world.pg.execute("INSERT INTO outbox (topic, subject) VALUES ('refunds.look', $1)", order)
+    return refund
+
+
+async def test_what_was_given_back_at_the_providers_desk_is_booked_once_and_counts(pg, valkey):
+    """It was in no ledger: the order stayed paid in full, and was offered for a refund of money that had gone."""
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        order = await bought(world, buyer, pool)
+        desk = await at_the_desk(world, order, 250)
+        for _ in range(2):
+            await world.settle_all()
+            await pg.execute("UPDATE outbox SET done_at = NULL WHERE topic = 'refunds.look'")
+        seen = (await buyer.get(f"/api/orders/{order}")).json()
+        assert (seen["state"], seen["refunded_minor"]) == ("paid", 250)
+        assert await balances(pg, order) == {"captured": 350, "owed": -350}
+        assert await pg.fetchval("SELECT count(*) FROM ledger WHERE event = $1", f"refunded {desk}") == 1
+        assert problem(await refund(world, order, 351)) == (422, "refund_too_large")
+        assert (await refund(world, order, 50)).status_code == 201
+        await world.settle_all()
+        await at_the_desk(world, order, 300)
+        for _ in range(2):
+            await world.settle_all()
+        assert (await buyer.get(f"/api/orders/{order}")).json()["state"] == "refunded"
+        assert await balances(pg, order) == {}
+        hints = [type(hint).__name__ for _, person, hint in world.rooms.hints if person == buyer.account]
+        assert hints == ["OrderPaid"] + ["OrderRefunded"] * 3
+        assert (await world.gate(pool)).left == 0
+        await world.check(pool)
+
+
+async def test_a_refund_at_the_desk_that_comes_before_ours_leaves_nothing_to_refund(pg, valkey):
+    """Ours was asked for and not done yet; the provider then refuses it, since nothing is left."""
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        order = await bought(world, buyer, pool)
+        await world.checkout.outbox.close()
+        await at_the_desk(world, order, 600)
+        assert (await refund(world, order, 600)).status_code == 201
+        for _ in range(3):
+            await world.settle_all()
+        assert (await buyer.get(f"/api/orders/{order}")).json()["state"] == "refunded"
+        assert await balances(pg, order) == {}
+        assert await given_back(pg, order) == [600]
+
+
+async def test_a_refund_that_is_told_before_its_capture_waits_for_it(pg, valkey):
+    async with open_world(pg, valkey, provider=LostCapture(pg, silence_s=0)) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        order = await bought(world, buyer, pool)
+        await at_the_desk(world, order, 600)
+        await world.settle_all()
+        assert (await buyer.get(f"/api/orders/{order}")).json()["state"] == "authorised"
+        world.checkout.provider._provider.lost = False
+        for _ in range(3):
+            await world.settle_all()
+        assert (await buyer.get(f"/api/orders/{order}")).json()["state"] == "refunded"
+        assert await balances(pg, order) == {}
+
+
 async def test_units_of_a_sale_that_is_over_come_back_to_ordinary_stock(pg, valkey):
     async with open_world(pg, valkey) as world:
         variant, ordinary = await world.variant(3)
