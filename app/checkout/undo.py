@@ -109,19 +109,10 @@ _DONE: Final = """
 _REFUSE: Final = """
     UPDATE refunds SET state = 'refused', decided_at = now() WHERE id = $1 AND state = 'asked' RETURNING amount_minor"""
 
-# Given back by somebody who did not ask us. The provider's id makes it one row and one posting, however often told.
+# Given back by somebody who did not ask us: the provider's id makes it one row, however often we are told.
 _NOTE_REFUND: Final = """
-    WITH done AS (
-        INSERT INTO refunds (id, order_id, amount_minor, currency, state, idempotency_key, body_hash, decided_at)
-        VALUES ($1, $2, $3, $4, 'done', $1, '', now()) ON CONFLICT (id) DO NOTHING
-        RETURNING id, order_id, amount_minor, currency
-    ), posted AS (
-        INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
-        SELECT order_id, 'refunded ' || id, 'owed', 'captured', amount_minor, currency, now() FROM done
-    ), told AS (
-        INSERT INTO outbox (topic, subject) SELECT 'order.refunded', order_id FROM done
-    )
-    SELECT amount_minor FROM done"""
+    INSERT INTO refunds (id, order_id, amount_minor, currency, idempotency_key, body_hash)
+    VALUES ($1, $2, $3, $4, $1, '') ON CONFLICT (id) DO NOTHING RETURNING id"""
 
 # Captured after it was given up, and given back: both are booked, and nothing is left on any account.
 _POST_BACK: Final = """
@@ -197,7 +188,9 @@ async def note_refunds(connection: Any, order: OrderFacts, given: Sequence[Given
     """Books what went back without us, each once. The caller holds `lock_order`, and its capture is booked."""
     noted_minor = 0
     for one in given:
-        noted_minor += await connection.fetchval(_NOTE_REFUND, one.id, order.id, one.amount_minor, order.currency) or 0
+        if await connection.fetchval(_NOTE_REFUND, one.id, order.id, one.amount_minor, order.currency) is not None:
+            await connection.execute(_DONE, one.id)
+            noted_minor += one.amount_minor
     if order.state is OrderState.PAID and noted_minor >= order.refundable_minor:
         await connection.execute(_SET_STATE, order.id, change_order(order.state, OrderEvent.REFUND))
 
