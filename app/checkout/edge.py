@@ -7,7 +7,7 @@ import msgspec
 
 from app.checkout.address_rules import ShipTo, clean_address
 from app.checkout.agreement import Agreement
-from app.checkout.buy_now import Purchase, buy_now
+from app.checkout.buy_now import buy_now
 from app.checkout.condition_rules import Agreed
 from app.checkout.conditions_edge import condition_endpoints
 from app.checkout.meters import read_meters
@@ -16,6 +16,7 @@ from app.checkout.parts import Checkout
 from app.checkout.pay import Wanted, body_hash, place_order
 from app.checkout.settle import NO_PAYMENT, forget, look_for_buyer, settle
 from app.checkout.shop_edge import undo_endpoints
+from app.checkout.till import Purchase, Till
 from app.checkout.views import HostOrderView, OrderView, PaymentOffer
 from app.checkout.webhooks import EVENT_BYTES_MAX, forget_events, hear_stripe
 from app.flash_sales.holds import Name, Quantity
@@ -92,7 +93,7 @@ def endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
             method="POST",
             path="/api/buy-now",
             right=Right.SIGNED_IN,
-            action=partial(_buy_now, parts, sales),
+            action=partial(_buy_now, Till(parts, sales)),
             summary="Take a hold and pay for it in one step",
             body=BuyNow,
             answer=OrderView,
@@ -208,7 +209,7 @@ async def _place(parts: Checkout, call: Call) -> Reply | Refusal:
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
 
 
-async def _buy_now(parts: Checkout, sales: FlashSales, call: Call) -> Reply | Refusal:
+async def _buy_now(till: Till, call: Call) -> Reply | Refusal:
     assert call.idempotency_key is not None
     body: BuyNow = call.body
     purchase = Purchase(
@@ -222,7 +223,7 @@ async def _buy_now(parts: Checkout, sales: FlashSales, call: Call) -> Reply | Re
         body.admission or "",
         body.agreed,
     )
-    answer = await buy_now(parts, sales, purchase)
+    answer = await buy_now(till, purchase)
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
 
 

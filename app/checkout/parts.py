@@ -1,6 +1,7 @@
 """What the actions of checkout need, and how it is put together and taken apart."""
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -46,9 +47,12 @@ class Checkout:
     outbox: Outbox
     connections: tuple[OwnConnection, ...]
     conditions: KnownConditions
+    before_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     async def close(self) -> None:
         """Finishes what is in flight. Before flash_sales' parts, rooms, Valkey and Postgres."""
+        for finish in self.before_close:
+            await finish()
         await self.attempts.drain()
         await self.commits.drain()
         for connection in self.connections:

@@ -7,6 +7,7 @@ buyer, who takes again with the next method.
 
 import asyncio
 import hashlib
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -22,21 +23,20 @@ from app.checkout.attempts import (
     OpenLine,
     Written,
     decline,
-    give_up,
     is_of_sale,
     known_answer,
     note_card,
-    replace_hold,
 )
 from app.checkout.challenge import ask_buyer, open_challenge
 from app.checkout.commit import Outcome
+from app.checkout.hold_again import abandon, hold_all_again
 from app.checkout.order_rules import NO_ORDER, OrderState
 from app.checkout.orders import order_of_hold, payment_open_on, read_order
 from app.checkout.parts import Checkout
 from app.checkout.provider import RESERVED, UNDECIDED, Answer, Payment
 from app.checkout.views import OrderLine, OrderView, charges_of
 from app.flash_sales.gate import Decided
-from app.flash_sales.gate_wire import hold_id, pool_of
+from app.flash_sales.gate_wire import pool_of
 from app.flash_sales.holds import refuse
 from app.money import AMOUNT_MINOR_MAX
 from app.refusal import Refusal
@@ -104,7 +104,7 @@ async def pay_for(
     if not_held is not None:
         await _let_go(checkout, wanted, held, attempt)
         return await _answer_before(checkout, wanted, _why_not(not_held))
-    if any(_too_little_time(checkout, one.decided) for one in held):
+    if any(too_little_time(checkout, one.decided) for one in held):
         await _let_go(checkout, wanted, held, attempt)
         return await _answer_before(checkout, wanted, HOLD_ENDED)
     new = await _new_attempt(checkout, wanted, attempt, [one.decided for one in held])
@@ -113,10 +113,17 @@ async def pay_for(
         return new
     written = await checkout.attempts.submit(new)
     if written is not Written.STARTED:
-        await _let_go(checkout, wanted, [one for one in held if not one.forced], attempt)
-        return await _answer_before(checkout, wanted, await _not_written(checkout, new, written))
+        return await not_begun(checkout, wanted, [one for one in held if not one.forced], new, written)
     alive_ms = min(one.hold_expires_at_ms for one in new.lines) - held[0].decided.now_ms
-    return await _pay(checkout, new, asked_s + alive_ms / 1000)
+    return await pay(checkout, new, asked_s + alive_ms / 1000)
+
+
+async def not_begun(
+    checkout: Checkout, wanted: Wanted, held: list[Extended], new: NewAttempt, written: Written
+) -> OrderView | Refusal:
+    """What to answer when the attempt was not written."""
+    await _let_go(checkout, wanted, held, new.id)
+    return await _answer_before(checkout, wanted, await _not_written(checkout, new, written))
 
 
 def cannot_pay(checkout: Checkout, method: str) -> Refusal | None:
@@ -149,7 +156,7 @@ def payment_ms(checkout: Checkout) -> int:
     return (settings.payment_timeout_s + settings.settle_after_s) * 1000 + AFTER_PAYMENT_MS
 
 
-def _too_little_time(checkout: Checkout, decided: Decided) -> bool:
+def too_little_time(checkout: Checkout, decided: Decided) -> bool:
     """True of a hold that even extended may be over before its payment is decided: it was extended to its utmost."""
     assert decided.hold is not None
     return decided.hold.expires_at_ms - decided.now_ms < checkout.settings.payment_timeout_s * 1000
@@ -166,7 +173,7 @@ def _why_not(decided: Decided) -> Refusal:
     return HOLD_ENDED if decided.code == "over" else refuse(decided)
 
 
-def _line_of(hold: str, decided: Decided) -> Line:
+def line_of(hold: str, decided: Decided) -> Line:
     """The line that a hold makes, as the gate has just said."""
     pool = pool_of(hold)
     assert pool is not None
@@ -199,16 +206,16 @@ async def _new_attempt(checkout: Checkout, wanted: Wanted, attempt: str, held: l
         method=wanted.method,
         key=wanted.key,
         body_hash=wanted.body_hash,
-        lines=tuple(_line_of(hold, one) for hold, one in zip(wanted.holds, held, strict=True)),
+        lines=tuple(line_of(hold, one) for hold, one in zip(wanted.holds, held, strict=True)),
         ship_to=wanted.ship_to,
     )
     agreed = await agree(checkout.pg, checkout.conditions, new, wanted.agreement)
     if isinstance(agreed, Refusal):
         return agreed
-    return agreed if _payable(checkout, agreed) else UNPAYABLE
+    return agreed if payable(checkout, agreed) else UNPAYABLE
 
 
-def _payable(checkout: Checkout, new: NewAttempt) -> bool:
+def payable(checkout: Checkout, new: NewAttempt) -> bool:
     """Whether the amount is one that an order may have, and the provider can be asked for."""
     return new.amount_minor <= AMOUNT_MINOR_MAX and checkout.provider.takes(new.amount_minor, new.currency)
 
@@ -265,28 +272,45 @@ async def _view(checkout: Checkout, order: str) -> OrderView:
     return found.view
 
 
-async def _pay(checkout: Checkout, new: NewAttempt, alive_until_s: float) -> OrderView | Refusal:
+def payment_of(new: NewAttempt) -> Payment:
+    """What the provider is asked for."""
+    return Payment(new.id, new.method, new.amount_minor, new.currency, new.person)
+
+
+async def pay(checkout: Checkout, new: NewAttempt, alive_until_s: float) -> OrderView | Refusal:
     """From a written attempt to its order. The holds live until `alive_until_s` of the monotonic clock."""
-    payment = Payment(new.id, new.method, new.amount_minor, new.currency, new.person)
-    answer = await checkout.provider.authorise(payment)
+    answer = await checkout.provider.authorise(payment_of(new))
+    return await answered(checkout, new, answer, alive_until_s)
+
+
+async def answered(checkout: Checkout, new: NewAttempt, answer: Answer, alive_until_s: float) -> OrderView | Refusal:
+    """From the provider's answer to the order."""
     if answer is Answer.CHALLENGE:
         return await ask_buyer(checkout, new.id, [line.hold for line in new.lines], new.person)
     lines = tuple(OpenLine(one.hold, one.pool, one.quantity, one.unit_price_minor) for one in new.lines)
     attempt = OpenAttempt(new.id, new.person, new.show, new.method, lines)
     outcome = await finish(checkout, attempt, answer, alive_until_s=alive_until_s)
-    if isinstance(outcome, Refusal):
-        return outcome
+    return outcome if isinstance(outcome, Refusal) else await view_of(checkout, new, outcome)
+
+
+async def view_of(checkout: Checkout, new: NewAttempt, outcome: Outcome) -> OrderView:
+    """The order that an attempt became."""
     if outcome.made_at is None:  # the settler was faster
         assert outcome.order is not None
         return await _view(checkout, outcome.order)
+    return view_made(new, outcome.made_at)
+
+
+def view_made(new: NewAttempt, made_at: datetime) -> OrderView:
+    """The order that an attempt became just now."""
     return OrderView(
         id=new.id,
         state=OrderState.AUTHORISED,
         show=new.show or None,
         shop=new.shop,
-        total_minor=payment.amount_minor,
+        total_minor=new.amount_minor,
         currency=new.currency,
-        created_at=outcome.made_at,
+        created_at=made_at,
         lines=[OrderLine(one.title, one.quantity, one.unit_price_minor) for one in new.lines],
         charges=None if new.charged is None else charges_of(new.charged),
     )
@@ -307,7 +331,7 @@ async def finish(
     if answer in UNDECIDED and not attempt.hopeless:
         return PENDING  # the settler asks again
     if answer not in RESERVED:
-        return await _give_up(checkout, attempt)
+        return await abandon(checkout, attempt)
     holds = await _prepare(checkout, attempt, alive_until_s)
     if isinstance(holds, Refusal):
         return holds
@@ -330,54 +354,5 @@ async def _prepare(checkout: Checkout, attempt: OpenAttempt, alive_until_s: floa
             return PENDING
         await note_card(checkout.pg, attempt.id, card)
     if clock.monotonic_s() + COMMIT_MARGIN_S >= alive_until_s:
-        return await _hold_all_again(checkout, attempt)
+        return await hold_all_again(checkout, attempt)
     return [line.hold for line in attempt.lines]
-
-
-async def _give_up(checkout: Checkout, attempt: OpenAttempt) -> Refusal:
-    await give_up(checkout.pg, attempt.id, "hold_ended")
-    checkout.outbox.kick()
-    return NO_ORDER["hold_ended"]
-
-
-async def _hold_all_again(checkout: Checkout, attempt: OpenAttempt) -> list[str] | Refusal:
-    holds = []
-    for number in range(1, len(attempt.lines) + 1):
-        found = await _hold_again(checkout, attempt, number)
-        if isinstance(found, Refusal):
-            return found
-        holds.append(found)
-    return holds
-
-
-async def _hold_again(checkout: Checkout, attempt: OpenAttempt, number: int) -> str | Refusal:
-    """The hold that a line of the payment stands on: its own if it is alive, else a new one at the same price."""
-    line = attempt.lines[number - 1]
-    own = await checkout.gate.read(line.hold)
-    # Whatever attempt the gate has noted on it: Postgres lets only one be open on a hold, and that is this one.
-    if own.hold is not None and own.hold.state == "held":
-        return line.hold
-    if own.code == "rebuilding":
-        return refuse(own)
-    # The key makes two settlers find the same new hold.
-    taken = await checkout.gate.take(
-        line.pool,
-        hold=hold_id(line.pool, clock.new_id()),
-        person=attempt.person,
-        key=f"payment:{attempt.id}" if number == 1 else f"payment:{attempt.id}:{number}",
-        body=f"{line.quantity}",
-        quantity=line.quantity,
-        show=attempt.show,
-        ttl_ms=checkout.settings.hold_ttl_s * 1000,
-    )
-    if taken.code == "rebuilding":
-        return refuse(taken)
-    if taken.hold is not None and taken.hold.state == "held" and taken.hold.price_minor == line.unit_price_minor:
-        assert taken.result is not None
-        epoch = taken.result.epoch
-        expires_at_ms = taken.hold.expires_at_ms
-        if await replace_hold(checkout.pg, attempt, number, hold=taken.id, expires_at_ms=expires_at_ms, epoch=epoch):
-            return taken.id
-    elif taken.hold is not None and taken.hold.state == "held":
-        await checkout.gate.release(taken.id)
-    return await _give_up(checkout, attempt)

@@ -7,7 +7,7 @@ providers are app/checkout/simulated.py and app/checkout/stripe_provider.py.
 import asyncio
 from collections.abc import Awaitable, Sequence
 from enum import StrEnum
-from typing import Final, NoReturn, Protocol, TypeVar
+from typing import Final, NoReturn, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 import structlog
@@ -109,6 +109,14 @@ class Provider(Protocol):
         """Closes what is open towards the provider."""
 
 
+@runtime_checkable
+class DecidesAtOnce(Protocol):
+    """A provider that is so near that it is asked for many payments in one call."""
+
+    async def authorise_all(self, payments: Sequence[Payment]) -> list[Answer | None]:
+        """As `authorise`, where that takes no time; None where it might: such a payment is to be asked for alone."""
+
+
 class Absent:
     """No provider: nobody can pay, and about what was begun with one that is not configured any more it is silent."""
 
@@ -160,6 +168,13 @@ class Patience:
     async def authorise(self, payment: Payment) -> Answer:
         """As the provider's; also SILENT."""
         return await self._wait("authorise", self._provider.authorise(payment), Answer.SILENT)
+
+    async def authorise_all(self, payments: Sequence[Payment]) -> list[Answer | None]:
+        """As the provider's; None of all where it decides nothing at once."""
+        if not isinstance(self._provider, DecidesAtOnce):
+            return [None] * len(payments)
+        silence: list[Answer | None] = [Answer.SILENT] * len(payments)
+        return await self._wait("authorise", self._provider.authorise_all(payments), silence)
 
     async def card(self, attempt: str) -> str | None:
         """As the provider's."""

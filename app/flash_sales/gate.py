@@ -33,7 +33,7 @@ from app.storage.valkey import SERVER_LUA, Script
 
 HOLD_SCRIPT: Final = Script(Path(__file__).with_name("hold.lua"), before=(SERVER_LUA,))
 _POOLS_MAX: Final = 4096  # batches kept for pools that were touched lately
-_BATCH_MAX: Final = 128
+BATCH_MAX: Final = 128
 _CALLS_MAX: Final = 2  # Valkey decides one while the other's answers wake their callers: a core each is busy
 _CLEARED_AT_ONCE: Final = 256  # EXPIRE_MAX of hold.lua
 
@@ -57,6 +57,17 @@ class Decided(msgspec.Struct, frozen=True):
     result: GateResult | None = None
 
 
+class WishToPay(msgspec.Struct, frozen=True):
+    """A hold that is wanted for the payment `attempt`, which begins at once."""
+
+    attempt: str
+    person: str
+    key: str
+    body: str
+    quantity: int
+    show: str
+
+
 _UNDECIDED: Final = Decided(code="rebuilding")
 _UNKNOWN: Final = Decided(code="not_found")
 
@@ -77,23 +88,21 @@ class Gate:
         return await self._ask(pool, ("take", hold, person, key, body, quantity, show, ttl_ms))
 
     async def take_to_pay(
-        self,
-        pool: str,
-        *,
-        attempt: str,
-        person: str,
-        key: str,
-        body: str,
-        quantity: int,
-        show: str,
-        ttl_ms: int,
-        for_ms: int,
-        total_max_ms: int,
-    ) -> Decided:
-        """A take and an extend at once, of a hold that has the attempt's id; also in_line, while somebody waits."""
-        hold = hold_id(pool, attempt)
-        told = ("take", hold, person, key, body, quantity, show, ttl_ms, attempt, for_ms, total_max_ms)
-        return await self._ask(pool, told)
+        self, pool: str, wishes: Sequence[WishToPay], *, ttl_ms: int, for_ms: int, total_max_ms: int
+    ) -> Sequence[Decided]:
+        """For each a take and an extend at once, of a hold that has its attempt's id. Also in_line: somebody waits."""
+        operations = [
+            (
+                *("take", hold_id(pool, one.attempt), one.person, one.key, one.body, one.quantity, one.show),
+                *(ttl_ms, one.attempt, for_ms, total_max_ms),
+            )
+            for one in wishes
+        ]
+        return await self._batch_of(pool).submit_all(operations)
+
+    async def confirm_all(self, pool: str, holds: Sequence[str]) -> Sequence[Decided]:
+        """As confirm, of holds of one pool."""
+        return await self._batch_of(pool).submit_all([("confirm", hold) for hold in holds])
 
     async def release(self, hold: str, person: str = "") -> Decided:
         """Released · over · paying (a payment is in flight; the house, person "", may all the same)."""
@@ -152,6 +161,9 @@ class Gate:
         return _UNKNOWN if pool is None else await self._ask(pool, operation)
 
     async def _ask(self, pool: str, operation: tuple[Any, ...]) -> Decided:
+        return await self._batch_of(pool).submit(operation)
+
+    def _batch_of(self, pool: str) -> GroupCommit[tuple[Any, ...], Decided]:
         batch = self._batches.get(pool)
         if batch is None:
             self._forget_idle()
@@ -159,8 +171,8 @@ class Gate:
             async def decide(operations: list[tuple[Any, ...]]) -> Sequence[Decided]:
                 return await self._decide(pool, operations)
 
-            batch = self._batches[pool] = GroupCommit(decide, _BATCH_MAX, _CALLS_MAX)
-        return await batch.submit(operation)
+            batch = self._batches[pool] = GroupCommit(decide, BATCH_MAX, _CALLS_MAX)
+        return batch
 
     def _forget_idle(self) -> None:
         if len(self._batches) >= _POOLS_MAX:

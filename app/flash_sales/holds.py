@@ -1,6 +1,7 @@
 """What a person can do with holds: take, release, list. Owns the view of a hold and the words of each refusal."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -9,7 +10,7 @@ from app import clock
 from app.flash_sales import line_store
 from app.flash_sales.address_rules import network_of
 from app.flash_sales.door import Verdict, Wish
-from app.flash_sales.gate import Decided
+from app.flash_sales.gate import Decided, WishToPay
 from app.flash_sales.gate_wire import HoldRecord, PoolLabel, hold_id, pool_of
 from app.flash_sales.hold_index import HoldNote, KeyClaim, noted_holds
 from app.flash_sales.parts import FlashSales
@@ -154,46 +155,31 @@ async def take_hold(
     return view_hold(decided.id, decided.hold, decided.label, decided.now_ms)
 
 
-async def take_to_pay(
-    sales: FlashSales,
-    *,
-    attempt: str,
-    person: str,
-    key: str,
-    pool: str,
-    quantity: int,
-    show: str,
-    address: str,
-    for_ms: int,
-    total_max_ms: int,
-) -> Decided | Refusal | None:
-    """Takes a hold as take_hold does, and extends it for the payment `attempt`, which begins at once: what the gate
-    says, granted or same. It is not noted as the person's. None: the door has to be asked, which take_hold does.
-    """
+async def asks_gate_alone(sales: FlashSales, *, pool: str, show: str, address: str) -> bool | Refusal:
+    """Whether the gate alone decides who takes there (take_to_pay); else the door is asked too (take_hold)."""
     entrance = await sales.entrance_of(pool)
     if entrance is None or (show and not await sales.sells(show, pool)):
         return NOT_SOLD_HERE
-    if entrance.waiting_room or (entrance.per_address_limit and network_of(address)):
-        return None
-    decided = await sales.gate.take_to_pay(
-        pool,
-        attempt=attempt,
-        person=person,
-        key=key,
-        body=f"{quantity}:{show}",
-        quantity=quantity,
-        show=show,
-        ttl_ms=sales.settings.hold_ttl_s * 1000,
-        for_ms=for_ms,
-        total_max_ms=total_max_ms,
-    )
-    if decided.code == "in_line":
-        return _TURNED_AWAY[Verdict.IN_LINE]
-    if decided.code not in {"granted", "same"}:
-        return refuse(decided)
-    if decided.code == "granted" and decided.hold is not None:
-        await unless_away("busy pool", sales.busy_pools.note(pool, decided.hold.expires_at_ms))
-    return decided
+    return not entrance.waiting_room and not (entrance.per_address_limit and network_of(address))
+
+
+async def take_to_pay(
+    sales: FlashSales, pool: str, wishes: Sequence[WishToPay], *, for_ms: int, total_max_ms: int
+) -> Sequence[Decided]:
+    """Takes holds that are paid for at once and within one request: what the gate says, `granted` or `same` or why not
+    (refuse_to_pay). They are not noted as their persons'.
+    """
+    ttl_ms = sales.settings.hold_ttl_s * 1000
+    taken = await sales.gate.take_to_pay(pool, wishes, ttl_ms=ttl_ms, for_ms=for_ms, total_max_ms=total_max_ms)
+    expires_at_ms = max((one.hold.expires_at_ms for one in taken if one.code == "granted" and one.hold), default=None)
+    if expires_at_ms is not None:
+        await unless_away("busy pool", sales.busy_pools.note(pool, expires_at_ms))
+    return taken
+
+
+def refuse_to_pay(decided: Decided) -> Refusal:
+    """The refusal in the gate's answer to take_to_pay."""
+    return _TURNED_AWAY[Verdict.IN_LINE] if decided.code == "in_line" else refuse(decided)
 
 
 async def note_hold(sales: FlashSales, pool: str, decided: Decided) -> None:

@@ -26,7 +26,7 @@ class GroupCommit(Generic[Item, Answer]):
 
     Of `calls_max` calls at once, one is decided over there while the answers of another are handed out here.
     When it raises, everyone in that batch gets the exception. A submitter that is cancelled does not withdraw what
-    is already in a batch; what still waits is withdrawn.
+    is already in a batch; what still waits is withdrawn. What was submitted together stays together.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class GroupCommit(Generic[Item, Answer]):
         self._decide = decide
         self._batch_max = batch_max
         self._calls_max = calls_max
-        self._waiting: deque[tuple[Item, asyncio.Future[Answer]]] = deque()
+        self._waiting: deque[tuple[Sequence[Item], asyncio.Future[Sequence[Answer]]]] = deque()
         self._senders: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -49,16 +49,24 @@ class GroupCommit(Generic[Item, Answer]):
 
     async def submit(self, item: Item) -> Answer:
         """The answer of the batch that carried `item`."""
+        return (await self._enqueue((item,)))[0]
+
+    async def submit_all(self, items: Sequence[Item]) -> Sequence[Answer]:
+        """The answers to items that stay together: at least one, and `batch_max` at most."""
+        assert 0 < len(items) <= self._batch_max
+        return await self._enqueue(items)
+
+    def _enqueue(self, items: Sequence[Item]) -> asyncio.Future[Sequence[Answer]]:
         if len(self._waiting) >= WAITING_MAX:
             raise Overloaded("the group is full")
         if self._loop is None:
             self._loop = asyncio.get_running_loop()  # once: asking costs a system call in some Pythons
-        answer: asyncio.Future[Answer] = self._loop.create_future()
-        self._waiting.append((item, answer))
+        answer: asyncio.Future[Sequence[Answer]] = self._loop.create_future()
+        self._waiting.append((items, answer))
         if len(self._senders) < self._calls_max:
             # Starts in the next turn of the event loop, so all that arrive in this one share the first call.
             self._senders.add(asyncio.create_task(self._send_all(), name="group commit"))
-        return await answer
+        return answer
 
     async def drain(self) -> None:
         """Waits until all that was submitted has been answered."""
@@ -74,23 +82,27 @@ class GroupCommit(Generic[Item, Answer]):
             self._senders.discard(cast(asyncio.Task[None], asyncio.current_task()))
 
     async def _send_next(self) -> None:
-        batch: list[tuple[Item, asyncio.Future[Answer]]] = []
-        while self._waiting and len(batch) < self._batch_max:
-            item, answer = self._waiting.popleft()
+        together: list[tuple[int, asyncio.Future[Sequence[Answer]]]] = []
+        batch: list[Item] = []
+        while self._waiting and len(batch) + len(self._waiting[0][0]) <= self._batch_max:
+            items, answer = self._waiting.popleft()
             if not answer.cancelled():
-                batch.append((item, answer))
+                batch.extend(items)
+                together.append((len(items), answer))
         if not batch:
             return
         try:
-            answers = await self._decide([item for item, _ in batch])
+            answers = await self._decide(batch)
         except BaseException as error:
-            for _, answer in batch:
+            for _, answer in together:
                 if not answer.done():
                     answer.set_exception(error if isinstance(error, Exception) else ConnectionError("shutting down"))
             if not isinstance(error, Exception):
                 raise
             return
         assert len(answers) == len(batch), (len(answers), len(batch))
-        for (_, answer), value in zip(batch, answers, strict=True):
+        begin = 0
+        for size, answer in together:
             if not answer.done():
-                answer.set_result(value)
+                answer.set_result(answers[begin : begin + size])
+            begin += size

@@ -99,7 +99,7 @@ async def naive(url: str) -> Any:
 
 
 async def main(which: str, port: int, url: str, valkey: str) -> None:
-    settings = Settings(port=port, database_url=url, redis_url=valkey, demo=False)
+    settings = Settings(port=port, database_url=url, redis_url=valkey, demo=False, simulated_payments=True)
     if which == "ours":
         async with build_web(settings) as web:
             loops = asyncio.create_task(run_loops(web.loops))

@@ -1,0 +1,267 @@
+"""The till: purchases from one pool that go through all steps of buying now together, wave after wave.
+
+A wave is all that arrived while two others were under way: while Postgres and Valkey work for one, this process works
+for the other. A purchase alone waits five times on its way to an order, and each time costs more than the work between.
+
+Owns only the way on which nothing stops a purchase: the hold granted, the attempt written, the provider's yes at once,
+the order committed. Whoever leaves it goes on alone, as app/checkout/pay.py does it, and holds nobody up.
+"""
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, TypeAlias
+
+import msgspec
+
+from app import clock
+from app.checkout.agreement import Agreement
+from app.checkout.attempts import NewAttempt, Written
+from app.checkout.condition_rules import Agreed
+from app.checkout.parts import Checkout
+from app.checkout.pay import (
+    COMMIT_MARGIN_S,
+    PENDING,
+    Extended,
+    Wanted,
+    answered,
+    body_hash,
+    known_before,
+    line_of,
+    not_begun,
+    pay,
+    pay_for,
+    payable,
+    payment_ms,
+    payment_of,
+    place_order,
+    too_little_time,
+    view_made,
+    view_of,
+)
+from app.checkout.provider import Answer
+from app.checkout.views import OrderView
+from app.flash_sales.gate import BATCH_MAX, Decided, WishToPay
+from app.flash_sales.holds import note_hold, refuse_to_pay, take_to_pay
+from app.flash_sales.parts import FlashSales
+from app.refusal import Refusal
+from app.storage.group_commit import GroupCommit
+
+WAVES_MAX: Final = 2  # of a pool at once
+_POOLS_MAX: Final = 4096  # whose waves are kept
+_GOES_ON: Final = frozenset({"payment_challenge", PENDING.code})
+"""Refusals after which the payment, and so the hold, may still come to an order."""
+
+
+class Purchase(msgspec.Struct, frozen=True):
+    """What is to be bought. `show` and `admission` are "" for none; `address` is the buyer's."""
+
+    person: str
+    pool: str
+    quantity: int
+    show: str
+    method: str
+    key: str
+    address: str = ""
+    admission: str = ""
+    agreed: Agreed | None = None
+
+    @property
+    def body_hash(self) -> bytes:
+        """Of what was asked; an admission is a way in, not a wish."""
+        said = Agreement(self.agreed).words
+        return body_hash("now", self.pool, str(self.quantity), self.show, self.method, *said)
+
+    @property
+    def gate_key(self) -> str:
+        """Under which the gate knows the hold."""
+        return f"now:{self.key}"
+
+    def paid_with(self, hold: str) -> Wanted:
+        """The request to pay for it, once there is a hold, which ends with it."""
+        agreement = Agreement(self.agreed, to_saved=True)
+        return Wanted(self.person, (hold,), self.method, self.key, self.body_hash, passing=True, agreement=agreement)
+
+
+Alone: TypeAlias = Callable[[], Awaitable[OrderView | Refusal]]
+"""How a purchase goes on that left its wave."""
+Told: TypeAlias = OrderView | Refusal | Alone
+
+
+class _Buying(msgspec.Struct):
+    """A purchase in its wave, with its hold and the attempt to be written. `told` ends it there."""
+
+    purchase: Purchase
+    taken: Decided
+    wanted: Wanted
+    new: NewAttempt
+    told: Told | None = None
+
+
+class Till:
+    """All pools' waves in one process."""
+
+    def __init__(self, checkout: Checkout, sales: FlashSales) -> None:
+        self.checkout = checkout
+        self.sales = sales
+        self._waves: dict[str, GroupCommit[Purchase, Told]] = {}
+        checkout.before_close.append(self._drain)
+
+    async def buy(self, purchase: Purchase) -> OrderView | Refusal:
+        """The order, or why there is none. The gate alone decides who takes from its pool (asks_gate_alone)."""
+        waves = self._waves.get(purchase.pool)
+        if waves is None:
+            if len(self._waves) >= _POOLS_MAX:
+                self._waves = {pool: one for pool, one in self._waves.items() if not one.idle}
+            waves = GroupCommit(partial(self._wave, purchase.pool), BATCH_MAX, WAVES_MAX)
+            self._waves[purchase.pool] = waves
+        told = await waves.submit(purchase)
+        return told if isinstance(told, OrderView | Refusal) else await told()
+
+    async def _drain(self) -> None:
+        for waves in list(self._waves.values()):
+            await waves.drain()
+
+    async def _wave(self, pool: str, purchases: list[Purchase]) -> list[Told]:
+        asked_s = clock.monotonic_s()
+        wave = await self._take(pool, purchases, asked_s)
+        begun = [one for one in wave if isinstance(one, _Buying)]
+        try:
+            if begun:
+                await self._sell(pool, begun, asked_s)
+        except Exception as failure:  # noqa: BLE001 theirs who have no answer yet, and nobody else's
+            for one in begun:
+                one.told = one.told or partial(_fail, failure)
+        return [_end_of(one) if isinstance(one, _Buying) else one for one in wave]
+
+    async def _take(self, pool: str, purchases: list[Purchase], asked_s: float) -> list[_Buying | Told]:
+        """Holds for all; an attempt for each whose hold was granted and who asks for nothing special."""
+        checkout = self.checkout
+        attempts = [clock.new_ordered_id() for _ in purchases]
+        taken = await take_to_pay(
+            self.sales,
+            pool,
+            [_wish(one, attempt) for one, attempt in zip(purchases, attempts, strict=True)],
+            for_ms=payment_ms(checkout),
+            total_max_ms=checkout.settings.hold_extended_max_s * 1000,
+        )
+        shop = None if taken[0].label is None else taken[0].label.shop
+        free = shop is not None and not (await checkout.conditions.lately(shop)).any
+        wave: list[_Buying | Told] = []
+        for purchase, attempt, decided in zip(purchases, attempts, taken, strict=True):
+            if decided.code == "same":
+                wave.append(partial(place_order, checkout, purchase.paid_with(decided.id)))
+            elif decided.code != "granted":
+                wave.append(partial(_refused, checkout, purchase, refuse_to_pay(decided)))
+            else:
+                one = _begin(purchase, attempt, decided)
+                if not free or not self._is_plain(one):
+                    held = [Extended(decided.id, decided, forced=False)]
+                    one.told = self._noting(one, partial(pay_for, checkout, one.wanted, attempt, asked_s, held))
+                wave.append(one if one.told is None else one.told)
+        return wave
+
+    def _is_plain(self, one: _Buying) -> bool:
+        """Whether it says nothing but what it wants and how it is paid for: whatever the wave does not know of, in
+        whatever field, is not plain.
+        """
+        said = one.wanted
+        bare = Wanted(said.person, said.holds, said.method, said.key, said.body_hash, True, None, _TO_SAVED)
+        return said == bare and payable(self.checkout, one.new) and not too_little_time(self.checkout, one.taken)
+
+    async def _sell(self, pool: str, begun: list[_Buying], asked_s: float) -> None:
+        """From holds to orders."""
+        checkout = self.checkout
+        alive_until_s = asked_s + min(_alive_ms(one) for one in begun) / 1000
+        paying = await self._write(begun)
+        reserved = await self._authorise(paying, alive_until_s) if paying else []
+        if not reserved:
+            return
+        outcomes = await checkout.commits.submit_all([one.new.id for one in reserved])
+        checkout.outbox.kick(len(reserved))
+        holds = []
+        for one, outcome in zip(reserved, outcomes, strict=True):
+            if outcome.refusal is not None:
+                one.told = outcome.refusal
+                continue
+            holds.append(one.taken.id)
+            made_at = outcome.made_at
+            one.told = partial(view_of, checkout, one.new, outcome) if made_at is None else view_made(one.new, made_at)
+        # The outbox would do it too; here the room sees the units sold without waiting for its turn.
+        if holds:
+            await checkout.gate.confirm_all(pool, holds)
+
+    async def _write(self, begun: list[_Buying]) -> list[_Buying]:
+        """Those whose attempt stands written."""
+        written = await self.checkout.attempts.submit_all([one.new for one in begun])
+        for one, fate in zip(begun, written, strict=True):
+            if fate is not Written.STARTED:
+                held = [Extended(one.taken.id, one.taken, forced=False)]
+                one.told = partial(not_begun, self.checkout, one.wanted, held, one.new, fate)
+        return [one for one in begun if one.told is None]
+
+    async def _authorise(self, paying: list[_Buying], alive_until_s: float) -> list[_Buying]:
+        """Those whose money is reserved, while their holds surely live."""
+        checkout = self.checkout
+        answers = await checkout.provider.authorise_all([payment_of(one.new) for one in paying])
+        late = clock.monotonic_s() + COMMIT_MARGIN_S >= alive_until_s
+        for one, answer in zip(paying, answers, strict=True):
+            if answer is None:
+                one.told = self._noting(one, partial(pay, checkout, one.new, alive_until_s))
+            elif late or answer is not Answer.AUTHORISED or checkout.provider.has_card(one.new.method):
+                one.told = self._noting(one, partial(answered, checkout, one.new, answer, alive_until_s))
+        return [one for one in paying if one.told is None]
+
+    def _noting(self, one: _Buying, going_on: Alone) -> Alone:
+        """The hold becomes one of its person's when the payment goes on without the request."""
+
+        async def go_on() -> OrderView | Refusal:
+            answer = await going_on()
+            if isinstance(answer, Refusal) and answer.code in _GOES_ON and one.taken.hold is not None:
+                await note_hold(self.sales, one.purchase.pool, one.taken)
+            return answer
+
+        return go_on
+
+
+_TO_SAVED: Final = Agreement(to_saved=True)
+
+
+def _wish(asked: Purchase, attempt: str) -> WishToPay:
+    body = f"{asked.quantity}:{asked.show}"
+    return WishToPay(attempt, asked.person, asked.gate_key, body, asked.quantity, asked.show)
+
+
+def _begin(purchase: Purchase, attempt: str, decided: Decided) -> _Buying:
+    assert decided.label is not None
+    wanted = purchase.paid_with(decided.id)
+    new = NewAttempt(
+        id=attempt,
+        person=purchase.person,
+        shop=decided.label.shop,
+        show=decided.label.show or purchase.show,
+        currency=decided.label.currency,
+        method=purchase.method,
+        key=purchase.key,
+        body_hash=wanted.body_hash,
+        lines=(line_of(decided.id, decided),),
+    )
+    return _Buying(purchase, decided, wanted, new)
+
+
+def _alive_ms(one: _Buying) -> int:
+    assert one.taken.hold is not None
+    return one.taken.hold.expires_at_ms - one.taken.now_ms
+
+
+def _end_of(one: _Buying) -> Told:
+    assert one.told is not None
+    return one.told
+
+
+async def _refused(checkout: Checkout, purchase: Purchase, refusal: Refusal) -> OrderView | Refusal:
+    """The gate remembers a key for some hours, the order's own memory is longer."""
+    return await known_before(checkout, purchase.person, purchase.key, purchase.body_hash) or refusal
+
+
+async def _fail(failure: Exception) -> OrderView | Refusal:
+    raise failure
