@@ -8,6 +8,8 @@ import msgspec
 from app.checkout.address_rules import ShipTo, clean_address
 from app.checkout.agreement import Agreement
 from app.checkout.buy_now import buy_now
+from app.checkout.cart_edge import cart_endpoints
+from app.checkout.cart_store import forget_carts
 from app.checkout.condition_rules import Agreed
 from app.checkout.conditions_edge import condition_endpoints
 from app.checkout.meters import read_meters
@@ -137,6 +139,7 @@ def endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
         *_payment_endpoints(parts),
         *undo_endpoints(parts),
         *condition_endpoints(parts),
+        *cart_endpoints(parts, sales),
     ]
 
 
@@ -255,6 +258,7 @@ async def _hear_stripe(parts: Checkout, call: Call) -> Reply | Refusal:
 async def _forget(parts: Checkout) -> None:
     await forget(parts)
     await forget_events(parts)
+    await forget_carts(parts.pg)
 
 
 async def _list(parts: Checkout, call: Call) -> Reply:

@@ -59,8 +59,8 @@ MIXED: Final = Refusal("order_invalid", "One order is of one shop and one curren
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A request to pay for holds, each once. `body_hash` is of the request under `key`; `passing`: the holds were
-    taken for it alone, and end with it.
+    """A request to pay for holds, each once. `body_hash` is of the request under `key`; `passing`: those of
+    the holds that were taken for it alone, and end with it.
     """
 
     person: str
@@ -68,7 +68,7 @@ class Wanted(msgspec.Struct, frozen=True):
     method: str
     key: str
     body_hash: bytes
-    passing: bool = False
+    passing: frozenset[str] = frozenset()
     ship_to: ShipTo | None = None
     agreement: Agreement = Agreement()
 
@@ -165,7 +165,7 @@ def too_little_time(checkout: Checkout, decided: Decided) -> bool:
 async def _let_go(checkout: Checkout, wanted: Wanted, held: list[Extended], attempt: str) -> None:
     for one in held:
         if one.decided.code in EXTENDED:
-            await checkout.gate.resume(one.hold, attempt, give_back=wanted.passing)
+            await checkout.gate.resume(one.hold, attempt, give_back=one.hold in wanted.passing)
 
 
 def _why_not(decided: Decided) -> Refusal:

@@ -79,7 +79,8 @@ class Purchase(msgspec.Struct, frozen=True):
     def paid_with(self, hold: str) -> Wanted:
         """The request to pay for it, once there is a hold, which ends with it."""
         agreement = Agreement(self.agreed, to_saved=True)
-        return Wanted(self.person, (hold,), self.method, self.key, self.body_hash, passing=True, agreement=agreement)
+        passing = frozenset((hold,))
+        return Wanted(self.person, (hold,), self.method, self.key, self.body_hash, passing=passing, agreement=agreement)
 
 
 Alone: TypeAlias = Callable[[], Awaitable[OrderView | Refusal]]

@@ -95,6 +95,8 @@ STATUS_OF: Final[dict[str, int]] = {
     "policy_changed": 409,
     "conditions_invalid": 422,
     "conditions_changed": 409,
+    "cart_empty": 409,
+    "cart_full": 409,
     # Chat and moderation.
     "empty": 400,
     "too_long": 400,
