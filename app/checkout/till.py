@@ -166,7 +166,9 @@ class Till:
         whatever field, is not plain.
         """
         said = one.wanted
-        bare = Wanted(said.person, said.holds, said.method, said.key, said.body_hash, True, None, _TO_SAVED)
+        bare = Wanted(
+            said.person, said.holds, said.method, said.key, said.body_hash, frozenset(said.holds), None, _TO_SAVED
+        )
         return said == bare and payable(self.checkout, one.new) and not too_little_time(self.checkout, one.taken)
 
     async def _sell(self, pool: str, begun: list[_Buying], asked_s: float) -> None:
