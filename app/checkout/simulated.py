@@ -6,12 +6,14 @@ Its tables stand for the provider's side. Hawker's other code never reads them: 
 import asyncio
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import asyncpg
 
 from app.checkout.provider import Answer, GivenBack, Payment, Refund
 from app.storage.group_commit import GroupCommit
+from app.storage.own_connection import OwnConnection, insisting
 
 
 class Method(StrEnum):
@@ -81,7 +83,8 @@ class SimulatedProvider:
     def __init__(self, pg: asyncpg.Pool, silence_s: float) -> None:
         self._pg = pg
         self._silence_s = silence_s
-        self._books: GroupCommit[Payment, bool] = GroupCommit(self._write)
+        self._own = OwnConnection(pg)
+        self._books: GroupCommit[Payment, bool] = GroupCommit(partial(insisting, self._own, self._write))
 
     def knows(self, method: str) -> bool:
         """The words of Method."""
@@ -121,10 +124,10 @@ class SimulatedProvider:
         decided = iter(await self._books.submit_all(works) if works else ())
         return [Answer.AUTHORISED if one.method == Method.WORKS and next(decided) else None for one in payments]
 
-    async def _write(self, payments: list[Payment]) -> list[bool]:
+    async def _write(self, connection: Any, payments: list[Payment]) -> list[bool]:
         """Whether each was new and is decided at once; about any other the books are to be asked."""
         silent_s = {Method.HANGS: _FOR_EVER_S, Method.LATE: self._silence_s}
-        rows = await self._pg.fetch(
+        rows = await connection.fetch(
             _AUTHORISE,
             [one.attempt for one in payments],
             [one.method for one in payments],
@@ -172,4 +175,6 @@ class SimulatedProvider:
         ]
 
     async def aclose(self) -> None:
-        """Nothing is open: the pool is its owner's."""
+        """The pool is its owner's."""
+        await self._books.drain()
+        await self._own.close()

@@ -10,6 +10,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from app.http.endpoint import Endpoint
+from app.http.request_protocol import WHOLE_BODY
 from app.refusal import Refusal
 
 BODY_TIME_S: Final = 20
@@ -39,21 +40,27 @@ def _too_large(bytes_max: int) -> Refusal:
 
 async def read_chunks(request: Request, bytes_max: int) -> bytes | Refusal:
     """As read_body, whatever was announced. Raises ClientDisconnect."""
-    chunks: list[bytes] = []
-    size, more = 0, True
+    if WHOLE_BODY in request.scope.get("extensions", ()):
+        return await _join_chunks(request, bytes_max)
     try:
         async with asyncio.timeout(BODY_TIME_S):
-            while more:
-                message = await request.receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                chunks.append(message.get("body", b""))
-                size += len(chunks[-1])
-                if size > bytes_max:
-                    return _too_large(bytes_max)
-                more = message.get("more_body", False)
+            return await _join_chunks(request, bytes_max)
     except TimeoutError:
         return Refusal("slow_body", f"The body did not arrive within {BODY_TIME_S} seconds.")
+
+
+async def _join_chunks(request: Request, bytes_max: int) -> bytes | Refusal:
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > bytes_max:
+            return _too_large(bytes_max)
+        more = message.get("more_body", False)
     return b"".join(chunks)
 
 

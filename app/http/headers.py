@@ -60,6 +60,7 @@ class SecurityHeaders:
         self._app = app
         self._guests = guests
         self._fixed = {**_FIXED, "Strict-Transport-Security": f"max-age={HSTS_S}"} if tls else _FIXED
+        self._names = {name.lower().encode() for name in (*self._fixed, "Content-Security-Policy")}
         self._known: dict[tuple[bytes, bool], list[tuple[bytes, bytes]]] = {}  # by host, and whether guests are welcome
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,9 +71,11 @@ class SecurityHeaders:
 
         async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given = list(message.get("headers", ()))
+                given, ours = list(message.get("headers", ())), self._headers_of(scope)
                 names = {name.lower() for name, _ in given}
-                message["headers"] = [*given, *(one for one in self._headers_of(scope) if one[0] not in names)]
+                if not names.isdisjoint(self._names):
+                    ours = [one for one in ours if one[0] not in names]
+                message["headers"] = given + ours
             await send(message)
 
         await self._app(scope, receive, complete)

@@ -19,6 +19,9 @@ SILENT_BYTES_MAX: Final = 64 * 1024
 """Of what the parser swallows without a word: one line that does not end."""
 HEAD_TIME_S: Final = 20
 """For a whole head, from the connection or the head's first byte. Idle connections have the keep-alive's time."""
+WHOLE_BODY: Final = "hawker.whole_body"
+"""In the extensions of a scope: `receive` gives the rest of the body without waiting."""
+_WHOLE: Final[dict[str, dict[object, object]]] = {WHOLE_BODY: {}}
 _LINE_OVERHEAD_BYTES: Final = 64  # what an empty line costs us all the same
 
 _TOO_LARGE: Final = (
@@ -37,6 +40,7 @@ class BoundedRequests(HttpToolsProtocol):
     _head_bytes = 0
     _silent_bytes = 0
     _heard = False
+    _head_open = False
     _too_large = False
     _hurry: asyncio.TimerHandle | None = None
 
@@ -61,6 +65,8 @@ class BoundedRequests(HttpToolsProtocol):
         """Feeds the parser; gives up on a line without an end."""
         self._heard = False
         super().data_received(data)
+        if self._head_open and self._hurry is None and not self.transport.is_closing():
+            self._wait_for_head()  # most heads come whole, and cost no timer
         self._silent_bytes = len(data) if self._heard else self._silent_bytes + len(data)
         if not self._heard and self._silent_bytes > SILENT_BYTES_MAX and not self.transport.is_closing():
             self._too_large = True
@@ -78,23 +84,32 @@ class BoundedRequests(HttpToolsProtocol):
         """A head begins."""
         self._heard = True
         self._head_bytes = 0
-        if self._hurry is None:
-            self._wait_for_head()
+        self._head_open = True
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         """A piece of the address."""
-        self._count(len(url))
+        self._heard = True
+        self._head_bytes += len(url)
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self._too_large = True
+            raise HeadTooLargeError
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A line of the head, or a trailer."""
-        self._count(len(name) + len(value) + _LINE_OVERHEAD_BYTES)
+        self._heard = True
+        self._head_bytes += len(name) + len(value) + _LINE_OVERHEAD_BYTES
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self._too_large = True
+            raise HeadTooLargeError
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is there."""
-        self._be_patient()
+        self._head_open = False
+        if self._hurry is not None:
+            self._be_patient()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -102,12 +117,10 @@ class BoundedRequests(HttpToolsProtocol):
         self._heard = True
         super().on_body(body)
 
-    def _count(self, size: int) -> None:
-        self._heard = True
-        self._head_bytes += size
-        if self._head_bytes > HEAD_BYTES_MAX:
-            self._too_large = True
-            raise HeadTooLargeError
+    def on_message_complete(self) -> None:
+        """All of it is there: nobody has to wait for it with a clock."""
+        self.scope["extensions"] = _WHOLE
+        super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
         """Hands the connection over to uvicorn's other protocol, and keeps nothing: parser and protocol hold each
