@@ -24,6 +24,7 @@ _AWAY: Final = (
     redis.exceptions.TimeoutError,
     redis.exceptions.BusyLoadingError,
     redis.exceptions.ReadOnlyError,
+    redis.exceptions.ClusterDownError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # starting up, shutting down, crashed, cancelled
     asyncpg.InsufficientResourcesError,  # disk full, too many connections

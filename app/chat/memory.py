@@ -1,6 +1,6 @@
 """What chat tells rooms when they ask: the words and sanctions of a lost room, and a person's time left at a join."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -11,11 +11,15 @@ from app.chat.parts import Chat
 from app.chat.rulebooks import keys_of_room, read_room
 from app.chat.warnings import next_warning
 from app.person import Person
-from app.rooms.bus import Muted, Spoken, warned
+from app.rooms.bus import HISTORY_MAX, Muted, Spoken, warned
 from app.rooms.sources import Words
 
 STORY_MAX: Final = 50
 _MESSAGE: Final = b'{"t":"chat",'  # how each begins that msgspec has encoded
+
+
+def _messages(events: Iterable[bytes]) -> list[tuple[bytes, Message]]:
+    return [(event, msgspec.json.decode(event, type=Message)) for event in events if event.startswith(_MESSAGE)]
 
 
 class ChatMemory:
@@ -28,17 +32,23 @@ class ChatMemory:
         """The show's last messages that were not deleted."""
         return await store.last_messages(self._chat.pg, show, STORY_MAX)
 
-    async def unwritten(self, show: str, events: Sequence[bytes]) -> Sequence[Words]:
-        """Those of the events that are messages without a row, unless they were deleted with many others."""
-        said = [(event, msgspec.json.decode(event, type=Message)) for event in events if event.startswith(_MESSAGE)]
+    async def missing(self, show: str, events: Sequence[bytes], history: Sequence[bytes]) -> Sequence[Words]:
+        """Messages without a row, unless they were deleted with many others; and those whose row came after the
+        history had been begun with the rows that there were.
+        """
+        present = [message for _, message in _messages(history)]
+        known = {message.id for message in present}
+        said = [(event, message) for event, message in _messages(events) if message.id not in known]
         written = await store.written(self._chat.pg, [message.id for _, message in said])
         purged = await store.purged(self._chat.pg, show)
-        return [
-            Words(event, message.id, message.by.id)
-            for event, message in said
-            if message.id not in written
-            and not any(who in {None, message.by.id} and message.at <= until for who, until in purged)
-        ]
+        begun_at = min((message.at for message in present), default=0) if len(present) >= STORY_MAX else 0
+
+        def is_missing(message: Message) -> bool:
+            if message.id in written:
+                return not written[message.id] and message.at > begun_at and len(history) < HISTORY_MAX
+            return not any(who in {None, message.by.id} and message.at <= until for who, until in purged)
+
+        return [Words(event, message.id, message.by.id) for event, message in said if is_missing(message)]
 
     async def said_before(self, show: str, ids: Sequence[str]) -> Spoken | None:
         """Where a message with one of these ids was said, as far as it was copied."""

@@ -49,7 +49,7 @@ WHERE id = $1 AND show_id = $2
 
 # Which of these ids are taken, by messages of any show.
 _WRITTEN: Final = """
-SELECT id FROM messages WHERE id = ANY($1)
+SELECT id, deleted_at IS NOT NULL AS deleted FROM messages WHERE id = ANY($1)
 """
 
 # Where a message with one of these ids was said.
@@ -130,9 +130,9 @@ async def exists(pg: asyncpg.Pool, show: str, message: str) -> bool:
     return row is not None and row["deleted_at"] is None
 
 
-async def written(pg: asyncpg.Pool, ids: Sequence[str]) -> set[str]:
-    """Those of the ids that have a row, deleted ones too."""
-    return {row["id"] for row in await pg.fetch(_WRITTEN, list(ids))}
+async def written(pg: asyncpg.Pool, ids: Sequence[str]) -> dict[str, bool]:
+    """Those of the ids that have a row, and whether that was deleted."""
+    return {row["id"]: row["deleted"] for row in await pg.fetch(_WRITTEN, list(ids))}
 
 
 async def said_before(pg: asyncpg.Pool, show: str, ids: Sequence[str]) -> Spoken | None:

@@ -18,7 +18,7 @@ from app.person import Person, Standing
 from app.rooms import closes
 from app.rooms.bus import is_staff, show_of
 from app.rooms.closes import Close, Refused, overloaded
-from app.rooms.crowd import Crowd, Place, Room
+from app.rooms.crowd import Crowd, Place, Space
 from app.rooms.limits import ADMISSION_TIMEOUT_S
 from app.rooms.sources import Identity
 
@@ -56,7 +56,7 @@ class Admission:
         self.crowd = crowd
         self._surroundings = surroundings
 
-    def arrive(self, room: str, connection: HTTPConnection) -> tuple[Room, Guest]:
+    def arrive(self, room: str, connection: HTTPConnection) -> tuple[Space, Guest]:
         """Takes a place for a socket. Raises TurnedAway."""
         if not self._surroundings.origin_allowed(connection):
             raise TurnedAway(403)
@@ -65,9 +65,9 @@ class Admission:
             raise TurnedAway(503)
         return space, Guest(place)
 
-    async def judge(self, room: str, connection: HTTPConnection, space: Room, guest: Guest) -> Close | None:
+    async def judge(self, room: str, connection: HTTPConnection, space: Space, guest: Guest) -> Close | None:
         """Finds out who the guest is. What is wrong with it, to be said by a close code. Raises TurnedAway."""
-        if space is not Room.INSIDE:
+        if space is not Space.INSIDE:
             return overloaded()
         try:
             async with asyncio.timeout(ADMISSION_TIMEOUT_S):
@@ -108,9 +108,9 @@ class Admission:
     @staticmethod
     def _count(place: Place, person: Person) -> None:
         space = place.belongs_to(person.id)
-        if space is Room.NONE:
+        if space is Space.NONE:
             raise TurnedAway(503)
-        if space is Room.DOORSTEP:
+        if space is Space.DOORSTEP:
             raise Refused(closes.OVERLOADED, overloaded().reason)
 
 

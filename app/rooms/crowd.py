@@ -1,4 +1,4 @@
-"""How many sockets this worker has, in all and by address, person and show, and whether there is room for one more.
+"""How many sockets this worker has, in all and by address, person and show, and whether there is space for one more.
 
 Owns the counts; what is done about too many is the door's business, and that of whoever gives tickets to it.
 """
@@ -21,8 +21,8 @@ def delay_ms() -> int:
     return random.randint(*DELAY_MS)
 
 
-class Room(Enum):
-    """Whether there is room for a socket: as a guest; only to be told to come back later; not even for that."""
+class Space(Enum):
+    """Whether there is space for a socket: as a guest; only to be told to come back later; not even for that."""
 
     INSIDE = "inside"
     DOORSTEP = "doorstep"
@@ -42,7 +42,7 @@ class Place:
         self._doorstep = doorstep
         self._person: str | None = None
 
-    def belongs_to(self, person: str) -> Room:
+    def belongs_to(self, person: str) -> Space:
         """Counts the socket to a person, too."""
         self._person = person
         return self._crowd.count_person(person)
@@ -58,7 +58,7 @@ class Crowd:
     def __init__(self, caps: Caps | None = None) -> None:
         self.caps = caps or Caps()
         self.offered = 0  # sockets that asked, in all
-        self.shed = 0  # those of them for which there was no room
+        self.shed = 0  # those of them for which there was no space
         self._inside = 0
         self._inside_by_group: Counter[str] = Counter()
         self._shows: Counter[str] = Counter()
@@ -80,7 +80,7 @@ class Crowd:
         groups = (self._inside_by_group, self._doorstep_by_group, self._shows, self._persons)
         return not (self._inside or self._doorstep or any(group.total() for group in groups))
 
-    def take(self, address: str, show: str) -> tuple[Room, Place | None]:
+    def take(self, address: str, show: str) -> tuple[Space, Place | None]:
         """Counts a socket in. No place for it: it must be refused before its upgrade."""
         group, caps = address_group(address), self.caps
         self.offered += 1
@@ -89,7 +89,7 @@ class Crowd:
             self._shows[show] += 1
             if group is not None:
                 self._inside_by_group[group] += 1
-            return Room.INSIDE, Place(self, address, group, show, doorstep=False)
+            return Space.INSIDE, Place(self, address, group, show, doorstep=False)
         self.shed += 1
         if self._doorstep < caps.doorstep and (
             group is None or self._doorstep_by_group[group] < caps.doorstep_per_address
@@ -97,17 +97,17 @@ class Crowd:
             self._doorstep += 1
             if group is not None:
                 self._doorstep_by_group[group] += 1
-            return Room.DOORSTEP, Place(self, address, group, show, doorstep=True)
-        return Room.NONE, None
+            return Space.DOORSTEP, Place(self, address, group, show, doorstep=True)
+        return Space.NONE, None
 
-    def count_person(self, person: str) -> Room:
-        """Counts a socket of this person in, and says what room there was for it."""
+    def count_person(self, person: str) -> Space:
+        """Counts a socket of this person in, and says what space there was for it."""
         self._persons[person] += 1
         count = self._persons[person]
         if count <= self.caps.per_person:
-            return Room.INSIDE
+            return Space.INSIDE
         self.shed += 1
-        return Room.DOORSTEP if count <= self.caps.per_person * PERSON_HARD_FACTOR else Room.NONE
+        return Space.DOORSTEP if count <= self.caps.per_person * PERSON_HARD_FACTOR else Space.NONE
 
     def forget(self, group: str | None, show: str, person: str | None, *, doorstep: bool) -> None:
         """Counts a socket out again."""

@@ -289,7 +289,7 @@ class Hub:
                 # Valkey has forgotten what viewers have seen: those offsets must not be given twice.
                 await self.bus.reopen(room.name, epoch, top)
                 continue
-            if epoch and view.e != epoch and await self.bus.give_back(room.name, view.e, room.memory()):
+            if view.e != epoch and await self.bus.give_back(room.name, view.e, room.memory()):
                 continue  # it has more now, or was lost once more
             room.adopt(view)
             tracked.behind = 0

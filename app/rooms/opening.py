@@ -86,18 +86,20 @@ async def _left_over(valkey: Redis, room: str, lost_epoch: str) -> list[Remember
 
 
 async def give_back(valkey: Redis, sources: Sources, room: str, epoch: str, memory: Sequence[Remembered]) -> int:
-    """Appends to the room, open under `epoch`, what is remembered and Postgres does not know; how many that were,
-    -1 when the room is open under another epoch by now.
+    """Appends to the room, open under `epoch`, what is remembered and missing in it; how many events that were, -1 when
+    the room is open under another epoch by now.
 
-    Words that Postgres knows, also as deleted ones, are not given back.
+    Words that were deleted are not given back. Words that Postgres knows are when their copy was on its way while the
+    room was being opened: it came too late for the history.
     """
     if is_staff(room) or not memory:
         return 0
     keys, at = keys_of(room), {one.event: one for one in memory}
+    history: Any = await valkey.lrange(keys.log, 0, -1)
     names = [keys.head, keys.log, keys.mutes, keys.copies]
     args: list[Argument] = [channel_of(room), epoch, HISTORY_MAX, ONCE_TTL_MS]
     for story in sources.stories:
-        for words in await story.unwritten(show_of(room), list(at)):
+        for words in await story.missing(show_of(room), list(at), history):
             names.append(keys.once(words.id))
             args += [words.person, words.event, at[words.event].epoch, at[words.event].offset]
     if len(names) == 4:

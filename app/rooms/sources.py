@@ -54,8 +54,10 @@ class StorySource(Protocol):
     async def story_of(self, show: str) -> Sequence[msgspec.Struct]:
         """The show's last messages as the events they were, oldest first."""
 
-    async def unwritten(self, show: str, events: Sequence[bytes]) -> Sequence[Words]:
-        """Those of the events (JSON) that are words of a person and not in Postgres, not even as deleted ones."""
+    async def missing(self, show: str, events: Sequence[bytes], history: Sequence[bytes]) -> Sequence[Words]:
+        """Those of the events (JSON) that are words of a person, stand in Postgres neither as deleted ones nor as old
+        ones that `story_of` had left out, and are not in this history of a room that was opened with that.
+        """
 
     async def said_before(self, show: str, ids: Sequence[str]) -> Spoken | None:
         """Where the words with one of these ids were said, as far as they are in Postgres."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from app import clock
 from app.rooms import opening
@@ -285,18 +285,25 @@ class ValkeyRooms:
         """Whether the scripts publish on sharded channels here (room.lua tries the same command)."""
         try:
             await self.valkey.spublish(PEOPLE_CHANNEL, "")
-        except ResponseError:
+        except NoPermissionError:
+            return False
+        except ResponseError as error:
+            if "unknown command" not in str(error).lower():
+                raise
             return False
         return True
 
     async def give_back(self, room: str, epoch: str, memory: Memory) -> int:
-        """Gives the room, which is open under `epoch`, what this process remembers of it and Postgres does not; how
+        """Gives the room, which is open under `epoch`, what this process remembers of it and the room does not; how
         many events the room got by it, -1 when it is open under another epoch by now.
+
+        The words that were spoken here may be of an epoch that this process never read: it began and was lost between
+        two readings.
         """
         assert self.sources is not None
-        spoken = [one for name, one in self._spoken if name == room and one.epoch == memory.epoch]
-        later = [one for one in spoken if one.offset > memory.top]
-        return await give_back(self.valkey, self.sources, room, epoch, [*memory.all(), *later])
+        spoken = [one for name, one in self._spoken if name == room and one.epoch != epoch]
+        unheard = [one for one in spoken if one.epoch != memory.epoch or one.offset > memory.top]
+        return await give_back(self.valkey, self.sources, room, epoch, [*memory.all(), *unheard])
 
     async def keep(self, rooms: Sequence[str]) -> None:
         """Says that the rooms are in use: their keys are kept for ROOM_KEPT_MS from now."""

@@ -9,6 +9,8 @@ import pytest
 from app import clock
 from app.chat import store
 from app.chat.copy import copy_all
+from app.chat.events import Chat as Message
+from app.chat.memory import STORY_MAX
 from app.chat.messages import Posted, delete
 from app.chat.parts import build_chat
 from app.person import Standing
@@ -113,6 +115,65 @@ async def test_workers_that_heard_unlike_much_give_back_what_either_heard(worker
     assert sorted(await workers.texts()) == ["m0", "m1", "m2", "m3"]
 
 
+async def test_what_was_on_its_way_to_postgres_while_the_room_was_opened_comes_back_too(workers, monkeypatch):
+    """Its copy came too late for the history and early enough for everybody to find it written."""
+    place = workers.place
+    await place.say("m0")
+    for viewer in workers.viewers:
+        await viewer.events(1)
+    story = place.rooms.sources.stories[0]
+    story_of, waiting = story.story_of, await place.chat.copies.waiting(place.show)
+
+    async def before_the_copy(show):
+        found = await story_of(show)
+        copies = [store.Copy(show, *_at(field), msgspec.json.decode(said, type=Message)) for field, said in waiting]
+        await store.insert_messages(place.pg, copies)
+        return found
+
+    waiting = list(waiting.items())
+    monkeypatch.setattr(story, "story_of", before_the_copy)
+    await workers.wipe()
+    assert await workers.seen_afresh(1) == [["m0"]] * 2
+    assert await workers.texts() == ["m0"]
+    await place.say("m1")
+    await copy_all(place.chat)
+    assert sorted(row["body"] for row in await place.rows()) == ["m0", "m1"]
+
+
+def _at(field):
+    epoch, _, offset = field.partition(":")
+    return epoch, int(offset)
+
+
+async def test_what_was_said_between_two_wipes_under_an_epoch_that_no_reading_saw_comes_back(workers):
+    place = workers.place
+    await place.say("m0")
+    for viewer in workers.viewers:
+        await viewer.events(1)
+    for n in (0, 1):
+        workers.deafen(n)
+    hubs = [server.hub for server in workers.servers]
+    for hub in hubs:
+        hub._is_astray = lambda *_: False
+    await place.valkey.flushall()
+    await place.say("m1")
+    await workers.wipe()
+    await workers.seen_afresh(2)
+    assert sorted(await workers.texts()) == ["m0", "m1"]
+
+
+async def test_words_that_the_opened_history_left_out_for_their_age_are_not_said_anew(workers):
+    place = workers.place
+    for n in range(STORY_MAX + 5):
+        await place.say(f"m{n}")
+    await copy_all(place.chat)
+    for viewer in workers.viewers:
+        await viewer.events(STORY_MAX + 5)
+    await workers.wipe()
+    await workers.seen_afresh(STORY_MAX)
+    assert await workers.texts() == [f"m{n}" for n in range(5, STORY_MAX + 5)]
+
+
 async def test_a_deleted_message_that_a_worker_still_remembers_does_not_come_back(workers):
     place = workers.place
     posted = await place.say("secret")
@@ -138,10 +199,10 @@ async def test_a_deletion_that_meets_the_giving_back_takes_the_text_away(workers
         await viewer.events(1)
     asked, go = asyncio.Event(), asyncio.Event()
     story = place.rooms.sources.stories[0]
-    unwritten, real_delete = story.unwritten, store.delete_message
+    missing, real_delete = story.missing, store.delete_message
 
-    async def slowly(show, events):
-        found = await unwritten(show, events)
+    async def slowly(*args):
+        found = await missing(*args)
         asked.set()
         await go.wait()
         return found
@@ -152,7 +213,7 @@ async def test_a_deletion_that_meets_the_giving_back_takes_the_text_away(workers
             go.set()
         return fresh
 
-    monkeypatch.setattr(story, "unwritten", slowly)
+    monkeypatch.setattr(story, "missing", slowly)
     monkeypatch.setattr(store, "delete_message", delete_and_let_go)
     found = store.Copy(
         place.show, "lost", 1, msgspec.json.decode((await place.rooms.story(place.show)).said[0].event, type=store.Chat)
