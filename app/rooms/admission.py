@@ -1,4 +1,4 @@
-"""Who may open a room's socket, decided before its upgrade: Origin, room for one more, identity, standing.
+"""Who may open a room's socket, decided before its upgrade: Origin, space for one more, identity, standing.
 
 Owns the order of these checks and the answer to who is not even upgraded. A browser cannot read the status of a
 refused upgrade, so whoever can still be afforded is upgraded and told by a close code; beyond that it is HTTP.

@@ -35,6 +35,8 @@ KEEP_EVERY: Final = 60
 """Each so many checks Valkey is told that the rooms are in use."""
 LINGER_CHECKS: Final = 15
 """A room without viewers is kept for so many checks: a page that reloads finds it warm."""
+REACH_PERIOD_S: Final = 0.1
+"""A room is read so often at most for viewers who say that they have seen more of it."""
 BACKLOG_MAX: Final = 2000
 """News kept while a room is being read; beyond that it is read once more."""
 LISTEN_TIMEOUT_S: Final = 1.0
@@ -61,7 +63,7 @@ class Standings(Protocol):
 class _Tracked:
     """A room and how it is kept in step."""
 
-    __slots__ = ("backlog", "behind", "guests", "idle_checks", "loaded", "loading", "room", "subscribed")
+    __slots__ = ("backlog", "behind", "guests", "idle_checks", "loaded", "loading", "reached_s", "room", "subscribed")
 
     def __init__(self, name: str, tally: Tally) -> None:
         self.room = LocalRoom(name, tally)
@@ -70,6 +72,7 @@ class _Tracked:
         self.loading: asyncio.Task[None] | None = None
         self.backlog: list[Told | Set | Opened] = []
         self.behind = 0  # a top seen at the last check that the bus had not told of
+        self.reached_s = -REACH_PERIOD_S  # when it was read for a viewer who has seen more
         self.guests = 0  # viewers, those whose join is being prepared among them
         self.idle_checks = 0
 
@@ -131,6 +134,16 @@ class Hub:
         if not tracked.loaded:
             raise RoomUnreadableError(name)
         return tracked.room
+
+    async def reach(self, room: LocalRoom, epoch: str | None, since: int | None) -> None:
+        """Reads the room when a viewer has seen more of it than this worker has heard, or says so."""
+        if since is not None and epoch == room.ring.epoch and since > room.ring.top:
+            tracked, now_s = self._rooms[room.name], clock.monotonic_s()
+            if tracked.reached_s + REACH_PERIOD_S <= now_s:
+                tracked.reached_s = now_s
+                self._load(tracked)
+            if tracked.loading is not None:
+                await asyncio.shield(tracked.loading)
 
     def welcome(self, viewer: Viewer) -> None:
         """Counts a viewer in, so that its room is kept and what is for its person reaches it."""

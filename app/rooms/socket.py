@@ -156,6 +156,7 @@ class RoomSocket:
         taken_over = False
         try:
             await self._look_again(viewer)
+            await self.hub.reach(room, join.epoch, join.since)
             me = await self._me_of_now(viewer)
             if viewer.session.phase is Phase.JOINING:
                 room.join(viewer, join.epoch, join.since, me)

@@ -41,10 +41,14 @@ class Talker:
 
         await eventually(joined, GUARD_S)
 
+    async def frame(self):
+        frame = msgspec.json.decode(await asyncio.wait_for(self.socket.recv(), GUARD_S))
+        self.take(frame)
+        return frame
+
     async def until(self, key, value=None):
         while True:
-            frame = msgspec.json.decode(await asyncio.wait_for(self.socket.recv(), GUARD_S))
-            self.take(frame)
+            frame = await self.frame()
             if key in frame and value in {None, frame[key] if isinstance(frame[key], str) else None}:
                 return frame
 
@@ -121,6 +125,6 @@ async def test_what_people_were_told_was_said_stands_once_after_every_kill_and_w
         pytest.fail(f"words with how often a newcomer heard them: {wrong}")
     for talker in talkers:
         while len(talker.texts) < len(expected):
-            await talker.until("m")
+            await talker.frame()
         assert sorted(talker.texts) == expected
         talker.socket.transport.abort()

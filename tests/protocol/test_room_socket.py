@@ -40,6 +40,23 @@ async def test_a_resumed_viewer_gets_exactly_what_it_missed(valkey, direct):
             )
 
 
+async def test_a_viewer_who_has_seen_more_than_this_worker_has_heard_resumes_too(valkey, monkeypatch, direct):
+    async with room_server(valkey, direct=direct) as server, server.joined() as viewer:
+        await server.bus.append("show1", Words("heard"))
+        await viewer.events(1)
+        monkeypatch.setattr(server.hub, "_receive", lambda *_: None)
+        monkeypatch.setattr(server.hub, "_is_astray", lambda *_: False)
+        for n in range(3):
+            await server.bus.append("show1", Words(f"unheard {n}"))
+        readings = server.hub.tally.readings
+        async with server.joined(epoch=viewer.reply["e"], since=2) as again:
+            assert again.reply["recovered"] is True
+            assert [event["text"] for event in again.reply["m"]] == ["unheard 1", "unheard 2"]
+        async with server.joined(epoch=viewer.reply["e"], since=10**9) as liar:
+            assert liar.reply["recovered"] is False
+        assert server.hub.tally.readings - readings <= 2
+
+
 async def test_every_join_begins_with_all_state_and_only_newer_versions_follow(valkey, direct):
     async with room_server(valkey, direct=direct) as server:
         assert await server.bus.set_state("show1", "pin", 5, Number(5))
