@@ -25,6 +25,7 @@ export class BuySheet {
     this.signedIn = signedIn;
     this.stopTick = null;
     this.shop = null;
+    this.cart = null;
   }
 
   get isOpen() {
@@ -94,6 +95,7 @@ export class BuySheet {
         ordinary = false;
         redraw();
       } }, one.title || "Standard"))) : null;
+    const later = el("button", { type: "button", class: "button wide", id: "to-cart" }, icon("bag"), "Add to cart");
     const redraw = () => {
       const offer = this.offer(chosen, ordinary);
       const most = Math.max(1, Math.min(QUANTITY_MAX, offer.limit ?? QUANTITY_MAX, offer.left || 1));
@@ -106,6 +108,7 @@ export class BuySheet {
       say(count, String(quantity));
       less.disabled = quantity <= 1;
       moreOne.disabled = quantity >= most;
+      later.disabled = offer.status !== "open" || later.getAttribute("aria-busy") === "true";
       hold.disabled = offer.status !== "open" || hold.getAttribute("aria-busy") === "true";
       say(hold, offer.status === "open" ? `Hold ${quantity} for ${money(offer.price * quantity, offer.currency)}` : stockLine(offer).text);
       for (const chip of chips?.children ?? []) chip.setAttribute("aria-pressed", String(chip.dataset.variant === chosen.id));
@@ -121,12 +124,23 @@ export class BuySheet {
         this.complain(error, problem);
       }
     }));
+    later.addEventListener("click", () => busy(later, async () => {
+      show(error, false);
+      try {
+        const { pool } = this.offer(chosen, ordinary);
+        await this.cart.add(pool, quantity, this.holds.lines?.admission(pool));
+        this.sheet.dialog.close();
+        toast(`In your cart: ${quantity} × ${fullTitle(product, chosen)}.`, "good");
+      } catch (problem) {
+        this.complain(error, problem);
+      }
+    }));
     this.draw("choose", "Buy",
       el("div", { class: "sheet-item" }, photo(product, "thumb"),
         el("div", { class: "grow" }, title, el("div", { class: "offer-prices" }, price, list), facts)),
       chips,
       el("div", { class: "row between" }, el("span", {}, "Quantity"), el("div", { class: "stepper" }, less, count, moreOne)),
-      error, hold,
+      error, hold, later,
       el("p", { class: "faint centred" }, "It is kept for you while you pay. Nothing is charged yet."));
     this.stopTick = everyTick(redraw);
     hold.focus();
@@ -262,6 +276,12 @@ export class BuySheet {
       clearTimeout(slow);
       if (this.body === body) this.paying = false;
     }
+  }
+
+  /** Opens on an order that was just made. */
+  showDone(order) {
+    this.open("It is yours");
+    this.drawDone(order);
   }
 
   drawDone(order) {

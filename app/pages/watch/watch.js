@@ -16,6 +16,7 @@ import { NoticeBar } from "../shared/notice-bar.js";
 import { Stage } from "../shared/stage.js";
 import { toast, toastProblem } from "../shared/toast.js";
 import { BuySheet } from "./buy-sheet.js";
+import { Cart } from "./cart.js";
 import { Holds } from "./holds.js";
 import { LineUp } from "./line-up.js";
 import { Lines } from "./lines.js";
@@ -47,6 +48,8 @@ class WatchPage {
     this.composer = new Composer(byId("composer"), { signedIn: this.me !== null, room: this.room });
     this.holds = new Holds(showId, this.me, () => this.drawHolds());
     this.sheet = new BuySheet({ holds: this.holds, state: this.room.state, signedIn: this.me !== null });
+    this.cart = new Cart(byId("cart"), { show: showId, holds: this.holds, done: (order) => this.sheet.showDone(order) });
+    this.sheet.cart = this.cart;
     this.lines = new Lines(byId("lines"), {
       room: this.room, show: showId, signedIn: this.me !== null, title: (pool) => this.titleOf(pool),
       take: (pool) => this.takeInTurn(pool), signIn: () => location.assign(signInUrl()),
@@ -80,7 +83,8 @@ class WatchPage {
     say(byId("shop"), found.shop.name);
     document.title = `${found.title} · Hawker`;
     this.lineUp.show(found.lineup);
-    this.sheet.shop = found.shop.id;
+    this.sheet.shop = this.cart.shop = found.shop.id;
+    if (this.me) this.cart.load().then(() => this.drawHolds()).catch(toastProblem);
     if (!this.room.state.has("show")) this.stage.setShow(found.state);
     this.tick(serverNow());
   }
@@ -160,6 +164,7 @@ class WatchPage {
   becomeNobody() {
     this.me = null;
     this.sheet.signedIn = false;
+    show(byId("cart"), false);
     this.lines.signedIn = false;
     this.lines.replaceAll([]);
     drawHeader({ person: null, shops: [], moderates: [] });
@@ -204,7 +209,7 @@ class WatchPage {
   }
 
   drawHolds() {
-    const live = this.holds.all();
+    const live = this.holds.all().filter((hold) => !this.cart.has(hold.id));
     show(byId("held"), live.length > 0);
     fill(byId("held"), live.map((hold) => el("button", { type: "button", class: "held-item", onclick: () => this.resume(hold) },
       icon("clock"), el("span", { class: "grow" }, `${hold.quantity} × ${hold.title} is ${this.lines.offers(hold.id) ? "offered to you, who waited" : "held for you"}`),

@@ -1,0 +1,196 @@
+// The cart of this show's shop: what is in it, its line on the page, and the sheet in which all of it is one order.
+// Owns the calls to /api/shops/…/cart; the server alone knows prices and what is left. The stream goes on behind it.
+
+import { get, post, put, remove, segment } from "../shared/api.js";
+import { countdown, everyTick, serverNow } from "../shared/clock.js";
+import { openDialog } from "../shared/dialog.js";
+import { busy, el, fill, say, show } from "../shared/dom.js";
+import { icon } from "../shared/icons.js";
+import { money } from "../shared/money.js";
+import { toast } from "../shared/toast.js";
+import { CheckoutForm, isStale } from "./checkout-form.js";
+import { PaymentPanel } from "./payment.js";
+
+const QUANTITY_MAX = 99;
+const PUT_RIGHT = new Set(["payment_declined", "hold_ended", "sold_out", "all_held", "stock_short", "over_limit", "ended", "not_found", "cart_empty"]);
+
+export class Cart {
+  /** `host` gets the line; `holds` asks for orders until they are decided; `done(order)` shows one. */
+  constructor(host, { show: showId, holds, done }) {
+    Object.assign(this, { host, showId, holds, done });
+    this.shop = null;
+    this.items = [];
+    this.paying = false;
+  }
+
+  get path() {
+    return `/api/shops/${segment(this.shop)}/cart`;
+  }
+
+  async load() {
+    this.take(await get(this.path));
+  }
+
+  take(cart) {
+    this.cart = cart;
+    this.items = cart.items.map((item) => ({ ...item, deadline: item.hold ? serverNow() + item.held_ms : null }));
+    this.drawLine();
+    if (this.isOpen) this.drawItems();
+  }
+
+  /** True of a hold that is shown with the cart, not among the others. */
+  has(hold) {
+    return this.items.some((item) => item.hold === hold);
+  }
+
+  async add(pool, quantity, admission) {
+    this.take(await put(`${this.path}/${segment(pool)}`, { quantity, show: this.showId, admission }));
+  }
+
+  drawLine() {
+    const count = this.items.reduce((sum, item) => sum + item.quantity, 0);
+    show(this.host, count > 0);
+    fill(this.host, el("button", { type: "button", class: "held-item cart-line", id: "open-cart", onclick: () => this.open() },
+      icon("bag"), el("span", { class: "grow" }, `${count} ${count === 1 ? "item" : "items"} in your cart`),
+      el("strong", { class: "numbers" }, this.cart ? money(this.cart.goods_minor, this.cart.currency) : ""), el("span", { class: "held-pay" }, "Open")));
+  }
+
+  get isOpen() {
+    return Boolean(this.dialog?.open);
+  }
+
+  open() {
+    if (this.isOpen) return;
+    this.list = el("ul", { class: "cart-items", id: "cart-items" });
+    this.note = el("p", { class: "sheet-note", role: "alert", hidden: true });
+    this.panel = new PaymentPanel({ amount_minor: this.cart.goods_minor, currency: this.cart.currency }, (method) => this.pay(method));
+    this.form = new CheckoutForm(this.shop, {
+      quote: (country, shipping) => post(`${this.path}/quotes`, { country, shipping }),
+      priced: (total) => {
+        if (total !== null) this.panel.setAmount(total);
+        if (!this.paying) this.panel.disable(total === null);
+      },
+    });
+    this.goods = el("p", { class: "row between total" });
+    const { dialog, closed } = openDialog({ title: "Your cart", className: "buy-sheet",
+      body: el("div", { class: "sheet", id: "cart-sheet" }, this.list, this.goods, this.form.node, this.note, this.panel.node) });
+    this.dialog = dialog;
+    this.drawItems();
+    const stop = everyTick((now) => this.tick(now));
+    closed.then(stop);
+    this.reload();
+  }
+
+  // What is in it may have changed since: prices, what is left, what was bought in another window.
+  async reload() {
+    try {
+      await this.load();
+      await this.requote();
+    } catch (problem) {
+      this.tell(problem.message, "bad");
+      if (!problem.code) throw problem;
+    }
+  }
+
+  async requote() {
+    if (!this.items.length || !this.isOpen) return;
+    await this.form.ready;
+    if (this.form.asks) await this.form.refresh();
+    else this.panel.setAmount(this.cart.goods_minor);
+  }
+
+  drawItems() {
+    this.clocks = new Map();
+    fill(this.list, this.items.length ? this.items.map((item) => this.row(item)) : el("li", { class: "empty" }, "Your cart is empty."));
+    show(this.panel.node, this.items.length > 0);
+    show(this.form.node, this.items.length > 0 && this.form.asks && Boolean(this.form.conditions));
+    fill(this.goods, el("span", {}, "Goods"), el("strong", { class: "numbers" }, money(this.cart.goods_minor, this.cart.currency)));
+    this.tick(serverNow());
+  }
+
+  row(item) {
+    const count = el("output", { class: "stepper-count numbers" }, String(item.quantity));
+    const step = (by, label, mark) => {
+      const button = el("button", { type: "button", class: "icon-button", "aria-label": `${label}: ${item.title}` }, mark);
+      button.disabled = item.quantity + by < 1 || item.quantity + by > QUANTITY_MAX;
+      button.addEventListener("click", () => this.change(button, () => put(`${this.path}/${segment(item.pool)}`, { quantity: item.quantity + by, show: this.showId })));
+      return button;
+    };
+    const out = el("button", { type: "button", class: "icon-button", "aria-label": `Take out: ${item.title}` }, icon("trash"));
+    out.addEventListener("click", () => this.change(out, () => remove(`${this.path}/${segment(item.pool)}`)));
+    const clock = el("span", { class: "faint numbers" });
+    this.clocks.set(item, clock);
+    return el("li", { class: "cart-item", data: { pool: item.pool } },
+      el("div", { class: "grow" }, el("h3", {}, item.title), el("span", { class: "numbers soft" }, money(item.price_minor, item.currency ?? this.cart.currency)), " ", clock),
+      el("div", { class: "stepper" }, step(-1, "One less", "−"), count, step(1, "One more", icon("plus"))), out);
+  }
+
+  tick(now) {
+    for (const [item, clock] of this.clocks ?? []) {
+      const left = item.deadline === null ? 0 : item.deadline - now;
+      if (left > 0) say(clock, `held for you ${countdown(left)}`);
+      else if (item.of_sale) say(clock, item.left >= item.quantity ? "not held any more; still there" : "not held any more");
+      else say(clock, item.left >= item.quantity ? "" : item.left ? `only ${item.left} left` : "none left");
+    }
+  }
+
+  change(button, call) {
+    return busy(button, async () => {
+      show(this.note, false);
+      try {
+        this.take(await call());
+        await this.requote();
+      } catch (problem) {
+        this.tell(problem.message, "bad");
+        if (!problem.code) throw problem;
+      }
+    });
+  }
+
+  async pay(method) {
+    if (this.paying) return;
+    this.paying = true;
+    this.panel.disable(true);
+    const { dialog } = this;
+    try {
+      await this.form.ready;
+      const said = { agreed: { total_minor: this.cart.goods_minor }, ...this.form.read() };
+      this.tell("Paying…", "busy");
+      const order = await this.holds.insist(`${this.path}/order`, { method: await method(), ...said }, {
+        pending: () => this.tell("Payment pending: the provider has not answered yet. You will see the outcome here.", "busy"),
+        ask: async (question) => {
+          this.tell("Your bank wants to know whether it is you.", "busy");
+          await this.panel.ask(question);
+          this.tell("Paying…", "busy");
+        },
+      });
+      const here = dialog.open;
+      if (here) dialog.close();
+      if (here) this.done(order);
+      else toast(`It is yours: order ${order.id}.`, "good");
+      await this.load();
+    } catch (problem) {
+      await this.refused(problem);
+    } finally {
+      this.paying = false;
+      this.panel.disable(false);
+    }
+  }
+
+  async refused(problem) {
+    if (!this.isOpen) toast(problem.message, "bad");
+    this.tell(problem.message, "bad");
+    if (!problem.code) throw problem;
+    if (isStale(problem) && this.form.asks) await this.form.again();
+    if (isStale(problem) || PUT_RIGHT.has(problem.code)) await this.reload();
+    const item = this.items.find((one) => one.pool === problem.more?.details?.pool);
+    if (item) this.tell(`${item.title}: ${problem.message}`, "bad");
+  }
+
+  tell(text, tone) {
+    if (!this.note) return;
+    say(this.note, text);
+    this.note.dataset.tone = tone;
+    show(this.note, true);
+  }
+}
