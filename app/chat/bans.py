@@ -68,12 +68,10 @@ class EndBan(msgspec.Struct, frozen=True):
 
 async def set_ban(chat: Chat, show: str, actor: Person, standing: Standing, wanted: SetBan) -> Refusal | None:
     """Bans a person. Banning twice is banning once."""
-    target = await find_target(chat, show, standing, wanted.account)
-    if isinstance(target, Refusal):
-        return target
-    shop = await _shop_for(chat, show, actor) if wanted.everywhere else None
-    if isinstance(shop, Refusal):
-        return shop
+    meant = await _meant(chat, show, actor, standing, wanted)
+    if isinstance(meant, Refusal):
+        return meant
+    target, shop = meant
     deed = Deed(show, who(actor), "ban.set", target, reason=wanted.reason, detail={"everywhere": wanted.everywhere})
     async with chat.moderating, sanctions.one_at_a_time(chat.pg, target.id) as connection:
         ban, of_show = clock.new_id(), None if shop else show
@@ -94,12 +92,10 @@ async def set_ban(chat: Chat, show: str, actor: Person, standing: Standing, want
 
 async def end_ban(chat: Chat, show: str, actor: Person, standing: Standing, wanted: EndBan) -> Refusal | None:
     """Lets a person back. Nothing happens when no ban of that reach stands."""
-    target = await find_target(chat, show, standing, wanted.account)
-    if isinstance(target, Refusal):
-        return target
-    shop = await _shop_for(chat, show, actor) if wanted.everywhere else None
-    if isinstance(shop, Refusal):
-        return shop
+    meant = await _meant(chat, show, actor, standing, wanted)
+    if isinstance(meant, Refusal):
+        return meant
+    target, shop = meant
     deed = Deed(show, who(actor), "ban.end", target, detail={"everywhere": wanted.everywhere})
     async with chat.moderating, sanctions.one_at_a_time(chat.pg, target.id) as connection:
         async with connection.transaction():
@@ -111,6 +107,17 @@ async def end_ban(chat: Chat, show: str, actor: Person, standing: Standing, want
         await chat.rooms.tell(show, target.id, Banned(None))
         await tell_act(chat, deed, number, clock.now_ms())
     return None
+
+
+async def _meant(
+    chat: Chat, show: str, actor: Person, standing: Standing, wanted: SetBan | EndBan
+) -> tuple[Who, str | None] | Refusal:
+    """Whom it is about, and the shop when it is for all its shows."""
+    target = await find_target(chat, show, standing, wanted.account)
+    if isinstance(target, Refusal):
+        return target
+    shop = await _shop_for(chat, show, actor) if wanted.everywhere else None
+    return shop if isinstance(shop, Refusal) else (target, shop)
 
 
 async def _restate(chat: Chat, connection: Any, room: str, target: Who) -> None:

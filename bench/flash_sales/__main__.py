@@ -14,6 +14,7 @@ from dataclasses import replace
 from bench.flash_sales import contenders
 from bench.flash_sales.contenders import POOL, Taken
 from bench.flash_sales.server import CLIENT_CORE, Server, pin, prefer, waited_s
+from bench.verdict import tell_verdict
 
 ROUNDS = int(os.environ.get("ROUNDS") or 5)
 TURN_S = float(os.environ.get("TURN_S") or 2)
@@ -24,7 +25,7 @@ TARGETS = {
     "holds_over_batch_limit": (0.45, ">="),
     "p99_ms_open_loop_80": (10, "<="),
     "appendfsync_always_ratio": (0.9, ">="),
-    "holds_per_s": (None, ""),
+    "holds_per_s": None,
 }
 Turn = Callable[[Server], Taken]
 
@@ -106,10 +107,7 @@ def main() -> int:
     print("\n".join(["", *table(rounds), "", f"{time.monotonic() - began_s:.0f} s"]))
     told = [ratios(one) for one in rounds]
     result = {key: statistics.median(one[key] for one in told) for key in TARGETS}
-    for key, (target, sign) in TARGETS.items():
-        missed = target is not None and (result[key] < target if sign == ">=" else result[key] > target)
-        print(f"{key:26}{result[key]:10.2f}   {f'{sign} {target}' if target is not None else '':8}{'MISSED' * missed}")
-    print(json.dumps({key: round(value, 2) for key, value in result.items()}))
+    tell_verdict(TARGETS, result)
     return 0
 
 

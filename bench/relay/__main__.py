@@ -19,6 +19,7 @@ from bench.relay.native import build
 from bench.relay.processes import OTHER_CORE, ROOT, SHOW, Site
 from bench.relay.stream import FPS, HEIGHT, moments
 from bench.relay.stream import SECONDS as TURN_S
+from bench.verdict import tell_verdict
 
 ROUNDS: Final = int(os.environ.get("ROUNDS") or "5")
 SECONDS: Final = float(os.environ.get("SECONDS_EACH") or "15")
@@ -169,11 +170,7 @@ def main() -> int:
         "video_kept_at_5_loss": lossy.get("video_kept"),
     }
     print(f"\n{time.monotonic() - began_s:.0f} s\n")
-    for key, (target, sign) in TARGETS.items():
-        value = result[key]
-        missed = value is not None and (value < target if sign == ">=" else value > target)
-        print(f"{key:24}{'-' if value is None else round(value, 3):>10}   {sign} {target:<8}{'MISSED' * missed}")
-    print(json.dumps({key: None if value is None else round(value, 3) for key, value in result.items()}))
+    tell_verdict(TARGETS, result)
     return 0
 
 

@@ -19,6 +19,7 @@ import httpx
 
 from bench.rooms.contenders import Contender, build, contenders, prepare_whole
 from bench.rooms.processes import Generator, ServerProcess
+from bench.verdict import tell_verdict
 
 ROUNDS: Final = int(os.environ.get("ROUNDS", "5"))
 SIZE: Final = 200
@@ -40,14 +41,14 @@ TARGETS: Final = {
     "joined_over_uws_plain": (1.0, ">="),
     "joined_over_uws_joined": (0.8, ">="),
     "joined_over_naive": (25, ">="),
-    "whole_path_over_floor": (None, ""),
+    "whole_path_over_floor": None,
     "unjoined_over_floor_1k": (0.7, ">="),
     "unjoined_over_floor_10k": (0.5, ">="),
     "p99_ms_500k": (40, "<="),
     "kib_per_socket": (18, "<="),
     "gc_pause_ms": (5, "<="),
     "stalled_p99_ratio": (1.2, "<="),
-    "reconnects_per_s": (None, ""),
+    "reconnects_per_s": None,
     "lost": (0, "<="),
     "doubled": (0, "<="),
 }
@@ -240,11 +241,7 @@ def main() -> int:
         else statistics.median(one[key] for one in told)
         for key in TARGETS
     }
-    print()
-    for key, (target, sign) in TARGETS.items():
-        missed = target is not None and (result[key] < target if sign == ">=" else result[key] > target)
-        print(f"{key:26}{result[key]:10.2f}   {f'{sign} {target}' if target is not None else '':8}{'MISSED' * missed}")
-    print(json.dumps({key: round(value, 2) for key, value in result.items()}))
+    tell_verdict(TARGETS, result)
     return 0
 
 
