@@ -17,13 +17,16 @@ from app.settings import read_settings
 
 POINTS = {  # what has just happened: nobody has been told of it yet
     "hold": (Gate, "take"),
+    "hold to pay": (Gate, "take_to_pay"),
     "attempt row": (parts, "write_attempts"),
     "authorise": (SimulatedProvider, "authorise"),
+    "authorise together": (SimulatedProvider, "authorise_all"),
     "commit": (parts, "commit_orders"),
     "acknowledge": (edge, "place_order"),
     "capture": (SimulatedProvider, "capture"),
     "outbox": (Outbox, "_act"),
 }
+BUYING_NOW = {"hold to pay", "authorise together"}  # the others: a hold, then its order
 
 
 def die_once(died: Path) -> None:

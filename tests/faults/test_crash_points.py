@@ -12,7 +12,7 @@ import pytest
 
 from app import clock
 from app.checkout.settle import settle
-from tests.faults.crash_child import POINTS
+from tests.faults.crash_child import BUYING_NOW, POINTS
 from tests.running import ROOT, free_port
 from tests.storage.stock_world import open_world
 from tests.waiting import eventually
@@ -75,6 +75,10 @@ class Buyer:
         order = hold and await self._ask("/api/orders", {"hold": hold["id"], "method": "works"})
         self.order = order and order["id"]
 
+    async def buy_now(self, pool: str) -> None:
+        order = await self._ask("/api/buy-now", {"pool": pool, "quantity": 1, "method": "works"})
+        self.order = order and order["id"]
+
     async def _ask(self, path: str, body: dict) -> dict | None:
         headers = {**self._headers, "Idempotency-Key": clock.new_id()}
         told: list[dict | None] = []
@@ -103,7 +107,8 @@ async def test_a_purchase_survives_a_kill_right_after(point, pg, pg_url, valkey,
         buyers = [Buyer(http, child, one.secret) for one in await world.buyers(BUYERS)]
         try:
             await child.start(http)
-            buying = asyncio.gather(*(buyer.buy(pool) for buyer in buyers))
+            at_once = point in BUYING_NOW
+            buying = asyncio.gather(*(buyer.buy_now(pool) if at_once else buyer.buy(pool) for buyer in buyers))
 
             async def killed() -> bool:
                 return child.died.exists()

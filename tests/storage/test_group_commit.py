@@ -78,3 +78,20 @@ async def test_too_many_who_wait_are_told_at_once(monkeypatch):
         await asyncio.wait_for(group.submit(4), 5)
     decider.gate.set()
     assert await asyncio.gather(*flying, *waiting) == [2, 4, 6]
+
+
+async def test_what_was_submitted_together_stays_together():
+    decider = Decider()
+    group = GroupCommit(decider, batch_max=4)
+    first = await submitted(group, 1)
+    while not decider.batches:
+        await asyncio.wait(first, timeout=0)
+    together = [asyncio.ensure_future(group.submit_all(some)) for some in ([2, 3, 4], [5, 6], [-1], [7, 8, 9, 10])]
+    alone = await submitted(group, 11)
+    await asyncio.wait(together, timeout=0)
+    decider.gate.set()
+    answers = await asyncio.gather(*together, *alone, return_exceptions=True)
+    assert answers[0] == [4, 6, 8]
+    assert [type(one) for one in answers[1:3]] == [ValueError, ValueError]
+    assert answers[3:] == [[14, 16, 18, 20], 22]
+    assert decider.batches == [[1], [2, 3, 4], [5, 6, -1], [7, 8, 9, 10], [11]]
