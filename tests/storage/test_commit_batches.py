@@ -183,6 +183,33 @@ async def test_a_request_that_is_cancelled_withdraws_nothing_that_is_being_commi
         await world.check(pool)
 
 
+ROWS_READ = """
+    SELECT sum(idx_tup_read) FROM pg_stat_user_indexes
+     WHERE relname IN ('payment_attempts', 'payment_marks', 'orders', 'order_lines', 'pool_buyers', 'pools')"""
+MARKS = "INSERT INTO payment_marks SELECT id, 'card', decode(md5(id), 'hex') FROM payment_attempts"
+
+
+async def test_a_commit_reads_its_own_rows_alone_though_its_plan_was_made_when_there_were_none(pg, valkey):
+    async with open_world(pg, valkey) as world, own(pg) as connection:
+        pool = (await world.sale(99, per_buyer_limit=99))["pool"]
+        people = [buyer.account for buyer in await world.buyers(4)]
+        for table in ("payment_attempts", "payment_marks", "orders", "order_lines", "pool_buyers"):
+            await pg.execute(f"VACUUM {table}")  # which notes that it is empty
+        await commit_orders(connection, ["nobody"])
+        ids = (await attempts_on(world, pool, people, 1500))[:30]
+        await pg.execute(MARKS)
+        server = await connection.enter()
+
+        async def rows_read() -> int:
+            await server.execute("SELECT pg_stat_force_next_flush()")
+            return await server.fetchval(ROWS_READ)
+
+        before = await rows_read()
+        outcomes = await commit_orders(connection, ids)
+        assert [one.order for one in outcomes] == ids
+        assert await rows_read() - before < 100 * len(ids)
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_batch_is_decided_as_if_each_had_come_in_its_turn(pg, valkey, seed):
     dice = random.Random(seed)
