@@ -1,6 +1,6 @@
 """How often somebody may try: counters in Valkey that end by themselves.
 
-Owns the allowances of sign-in, sign-up and guests. A lost Valkey forgets the counts and nothing else.
+Owns the allowances of sign-in, sign-up, guests and coupon codes. A lost Valkey forgets the counts and nothing else.
 """
 
 import hashlib
@@ -26,8 +26,11 @@ SIGN_IN_ACCOUNT: Final = Allowance("sign-in-account", 10)
 SIGN_IN_ADDRESS: Final = Allowance("sign-in-address", 100)
 SIGN_UP_ADDRESS: Final = Allowance("sign-up-address", 100)
 GUEST_ADDRESS: Final = Allowance("guest-address", 1000)
+COUPON_ACCOUNT: Final = Allowance("coupon-account", 10)
+COUPON_ADDRESS: Final = Allowance("coupon-address", 100)
 
 _script: Final = Script(Path(__file__).with_name("throttle.lua"))
+_forgive: Final = Script(Path(__file__).with_name("forgive.lua"))
 
 
 def _key(allowance: Allowance, subject: str) -> str:
@@ -43,6 +46,11 @@ async def count_try(valkey: Redis, *tries: tuple[Allowance, str]) -> Refusal | N
     if wait_ms == 0:
         return None
     return Refusal("too_many_tries", "Too many tries; wait a little.", retry_after_ms=int(wait_ms))
+
+
+async def forgive_try(valkey: Redis, *tries: tuple[Allowance, str]) -> None:
+    """Takes back what `count_try` has just counted: it was no guess."""
+    await _forgive(valkey, [_key(allowance, subject) for allowance, subject in tries], [])
 
 
 async def forget_tries(valkey: Redis, allowance: Allowance, subject: str) -> None:

@@ -11,9 +11,12 @@ import msgspec
 
 from app.checkout.address_rules import ShipTo
 from app.checkout.attempts import NewAttempt
-from app.checkout.condition_rules import Agreed, Conditions, charge, first_method
+from app.checkout.condition_rules import NONE, Agreed, Charged, Conditions, charge, first_method, totals_for
 from app.checkout.conditions import KnownConditions
-from app.checkout.total_rules import PricedLine
+from app.checkout.coupon_rules import clean_code
+from app.checkout.coupons import Applied, Coupons, Presented
+from app.checkout.total_rules import TOO_MUCH, PricedLine
+from app.money import AMOUNT_MINOR_MAX
 from app.refusal import Refusal
 
 _ADDRESS: Final = """
@@ -27,34 +30,60 @@ class Agreement(msgspec.Struct, frozen=True):
 
     agreed: Agreed | None = None
     to_saved: bool = False
+    coupon: Presented | None = None
 
     @property
     def words(self) -> tuple[str, ...]:
         """For the hash of the request; none when nothing was said."""
-        one = self.agreed
-        return () if one is None else ("agreed", str(one.total_minor), one.shipping, str(one.policy))
+        one, coupon = self.agreed, self.coupon
+        agreed = () if one is None else ("agreed", str(one.total_minor), one.shipping, str(one.policy))
+        return agreed if coupon is None else (*agreed, "coupon", clean_code(coupon.code))
 
 
 async def agree(
-    pg: asyncpg.Pool, known: KnownConditions, new: NewAttempt, agreement: Agreement
+    pg: asyncpg.Pool, known: KnownConditions, coupons: Coupons, new: NewAttempt, agreement: Agreement
 ) -> NewAttempt | Refusal:
     """The attempt with its address and what it costs, or what the buyer has still to say."""
     agreed = agreement.agreed
     conditions = await (known.lately(new.shop) if agreed is None else known.now(new.shop))
-    if agreed is None and not conditions.any:
+    if agreed is None and not conditions.any and agreement.coupon is None:
         return new
+    coupon = await _coupon_of(coupons, new, agreement.coupon)
+    if isinstance(coupon, Refusal):
+        return coupon
     ship_to = new.ship_to
     if ship_to is None and agreement.to_saved and conditions.needs_address:
         ship_to = await saved_address(pg, new.person)
     country = "" if ship_to is None else ship_to.country
     usual = await usual_method(pg, conditions, new.person, new.shop, country) if agreed is None else ""
     lines = [PricedLine(line.quantity, line.unit_price_minor) for line in new.lines]
-    charged = charge(conditions, lines, country, agreed, usual_method=usual)
+    discount = 0 if coupon is None else coupon.discount_minor
+    if agreed is None and not conditions.any:
+        charged = _charge_unasked(lines, discount)
+    else:
+        charged = charge(conditions, lines, country, agreed, discount, usual_method=usual)
     if isinstance(charged, Refusal):
         return charged
     if agreed is not None and ship_to is not None:
         await remember(pg, new.person, new.shop, ship_to, agreed.shipping)
-    return msgspec.structs.replace(new, ship_to=ship_to, charged=charged if conditions.any else None)
+    if not conditions.any and coupon is None:
+        return msgspec.structs.replace(new, ship_to=ship_to)
+    return msgspec.structs.replace(new, ship_to=ship_to, charged=charged, coupon=coupon)
+
+
+async def _coupon_of(coupons: Coupons, new: NewAttempt, presented: Presented | None) -> Applied | Refusal | None:
+    if presented is None:
+        return None
+    goods = sum(line.quantity * line.unit_price_minor for line in new.lines)
+    if goods > AMOUNT_MINOR_MAX:
+        return TOO_MUCH
+    return await coupons.present(presented, person=new.person, shop=new.shop, show=new.show, goods_minor=goods)
+
+
+def _charge_unasked(lines: list[PricedLine], discount_minor: int) -> Charged | Refusal:
+    """At a shop that asks nothing there is nothing to agree to but the price, which a coupon lowers."""
+    totals = totals_for(NONE, lines, "", "", discount_minor)
+    return totals if isinstance(totals, Refusal) else Charged(totals)
 
 
 async def saved_address(pg: asyncpg.Pool, person: str) -> ShipTo | None:

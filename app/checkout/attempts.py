@@ -16,6 +16,7 @@ import msgspec
 
 from app.checkout.address_rules import ShipTo, door_of, mark_of
 from app.checkout.condition_rules import Charged
+from app.checkout.coupons import Applied
 from app.checkout.order_rules import (
     ATTEMPT_TRANSITIONS,
     NO_ORDER,
@@ -55,6 +56,9 @@ _TOTALS: Final = """
     INSERT INTO payment_totals (attempt_id, goods_minor, discount_minor, shipping_minor, tax_minor, tax_rate_bp,
                                 tax_included, total_minor, shipping, policy_version)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"""
+
+_COUPON: Final = """
+    INSERT INTO payment_coupons (attempt_id, coupon_id, account_id, discount_minor) VALUES ($1, $2, $3, $4)"""
 
 _MARK: Final = """
     INSERT INTO payment_marks (attempt_id, kind, mark) VALUES ($1, $2, $3) ON CONFLICT (attempt_id, kind) DO NOTHING"""
@@ -101,13 +105,15 @@ _FIND_OPEN: Final = """
          ORDER BY id LIMIT $3
     )
     SELECT a.id, a.line, a.hold_id, a.pool_id, a.account_id, a.show_id, a.method, a.quantity, a.unit_price_minor,
-           a.created_at < now() - make_interval(secs => $2) AS hopeless
+           a.created_at < now() - make_interval(secs => $2) AS hopeless,
+           EXISTS (SELECT FROM payment_coupons c WHERE c.attempt_id = a.id) AS coupon
       FROM found JOIN payment_attempts a ON a.id = found.id ORDER BY a.id, a.line"""
 
 _READ_OPEN: Final = """
     SELECT id, line, hold_id, pool_id, account_id, show_id, method, quantity, unit_price_minor,
-           created_at < now() - make_interval(secs => $2) AS hopeless
-      FROM payment_attempts WHERE id = $1 AND state IN ('started', 'authorised') ORDER BY line"""
+           created_at < now() - make_interval(secs => $2) AS hopeless,
+           EXISTS (SELECT FROM payment_coupons c WHERE c.attempt_id = a.id) AS coupon
+      FROM payment_attempts a WHERE id = $1 AND state IN ('started', 'authorised') ORDER BY line"""
 
 # Whoever is silent is asked again only when the attempt has been untouched for long enough once more.
 _TOUCH: Final = "UPDATE payment_attempts SET updated_at = now() WHERE id = $1 AND state IN ('started', 'authorised')"
@@ -157,6 +163,7 @@ class NewAttempt(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...]
     ship_to: ShipTo | None = None
     charged: Charged | None = None  # None: what the lines cost, and nothing else
+    coupon: Applied | None = None  # what it takes off is in `charged`
 
     @property
     def amount_minor(self) -> int:
@@ -183,6 +190,7 @@ class OpenAttempt(msgspec.Struct, frozen=True):
     show: str
     method: str
     lines: tuple[OpenLine, ...]
+    coupon: bool = False
     hopeless: bool = False  # too old to wait for a provider that is silent
 
 
@@ -236,6 +244,8 @@ async def _write_beside(connection: Any, attempts: list[NewAttempt]) -> None:
         if one.charged is not None:
             sums = msgspec.structs.astuple(one.charged.totals)
             await connection.execute(_TOTALS, one.id, *sums, one.charged.shipping, one.charged.policy_version)
+        if one.coupon is not None:
+            await connection.execute(_COUPON, one.id, one.coupon.coupon, one.person, one.coupon.discount_minor)
         if one.ship_to is not None:
             to = one.ship_to
             await connection.execute(
@@ -361,6 +371,7 @@ def _open(rows: list[Any]) -> OpenAttempt:
         show=rows[0]["show_id"] or "",
         method=rows[0]["method"],
         hopeless=rows[0]["hopeless"],
+        coupon=rows[0]["coupon"],
         lines=tuple(OpenLine(row["hold_id"], row["pool_id"], row["quantity"], row["unit_price_minor"]) for row in rows),
     )
 

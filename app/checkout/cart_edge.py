@@ -18,6 +18,8 @@ from app.checkout.carts import (
     take_out_of_cart,
 )
 from app.checkout.condition_rules import Agreed, MethodId
+from app.checkout.coupon_edge import presented
+from app.checkout.coupon_rules import Code
 from app.checkout.parts import Checkout
 from app.checkout.quotes import Quote
 from app.checkout.views import OrderView
@@ -43,6 +45,7 @@ class AskCart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     country: Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")] = ""
     shipping: MethodId = ""
+    coupon: Code | None = None
 
 
 class OrderCart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +54,7 @@ class OrderCart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     method: MethodName
     agreed: Agreed
     ship_to: ShipTo | None = None
+    coupon: Code | None = None
 
 
 def cart_endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
@@ -129,7 +133,8 @@ async def _drop(parts: Checkout, sales: FlashSales, call: Call) -> Reply | Refus
 
 
 async def _quote(parts: Checkout, call: Call) -> Reply | Refusal:
-    quote = await quote_cart(parts, call.signed_in.id, call.path["shop"], call.body.country, call.body.shipping)
+    body, shop, coupon = call.body, call.path["shop"], presented(call.body.coupon, call)
+    quote = await quote_cart(parts, call.signed_in.id, shop, body.country, body.shipping, coupon=coupon)
     return quote if isinstance(quote, Refusal) else Reply(quote)
 
 
@@ -144,7 +149,7 @@ async def _order(parts: Checkout, sales: FlashSales, call: Call) -> Reply | Refu
         call.path["shop"],
         body.method,
         call.idempotency_key,
-        Agreement(body.agreed),
+        Agreement(body.agreed, coupon=presented(body.coupon, call)),
         ship_to,
         call.address,
     )

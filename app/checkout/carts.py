@@ -13,9 +13,10 @@ from app import clock
 from app.checkout.address_rules import ShipTo
 from app.checkout.agreement import Agreement, usual_method
 from app.checkout.cart_store import CartRow, drop_item, note_holds, put_item, read_items
+from app.checkout.coupons import Presented
 from app.checkout.parts import Checkout
 from app.checkout.pay import Wanted, body_hash, known_before, place_order
-from app.checkout.quotes import Quote, quote
+from app.checkout.quotes import Quote, discount_on, quote
 from app.checkout.total_rules import PricedLine
 from app.checkout.views import OrderView
 from app.flash_sales.gate import Decided
@@ -140,8 +141,10 @@ async def read_cart(checkout: Checkout, person: str, shop: str) -> Cart | Refusa
     return Cart(shop, currency, items, sum(one.quantity * one.price_minor for one in items))
 
 
-async def quote_cart(checkout: Checkout, person: str, shop: str, country: str, method: str) -> Quote | Refusal:
-    """What all of it costs when it goes to `country`."""
+async def quote_cart(
+    checkout: Checkout, person: str, shop: str, country: str, method: str, *, coupon: Presented | None = None
+) -> Quote | Refusal:
+    """What all of it costs when it goes to `country`, with the coupon that is presented."""
     cart = await read_cart(checkout, person, shop)
     if isinstance(cart, Refusal):
         return cart
@@ -150,7 +153,16 @@ async def quote_cart(checkout: Checkout, person: str, shop: str, country: str, m
     conditions = await checkout.conditions.now(shop)
     chosen = method or await usual_method(checkout.pg, conditions, person, shop, country)
     lines = [PricedLine(one.quantity, one.price_minor) for one in cart.items]
-    return quote(conditions, lines, cart.currency, country, chosen)
+    show = await _show(checkout, person, shop)
+    discount = await discount_on(checkout, coupon, lines, person=person, shop=shop, show=show)
+    if isinstance(discount, Refusal):
+        return discount
+    return quote(conditions, lines, cart.currency, country, chosen, discount_minor=discount)
+
+
+async def _show(checkout: Checkout, person: str, shop: str) -> str:
+    """The show that an order of the cart would be of: its first item's that is of any."""
+    return next((row.show for row in await read_items(checkout.pg, person, shop) if row.show), "")
 
 
 async def _items(checkout: Checkout, person: str, shop: str) -> list[CartItem] | Refusal:

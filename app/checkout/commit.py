@@ -11,6 +11,7 @@ became of it.
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +24,10 @@ from app.refusal import Refusal
 from app.storage.own_connection import OwnConnection, halving, insisting
 
 _COMMIT: Final = "SELECT attempt_id, outcome FROM commit_orders($1, $2, $3)"
-_REFUSED: Final = frozenset({"ended", "sold_out", "over_limit", "over_card_limit", "over_address_limit"})
+_COMMIT_WITH_COUPONS: Final = "SELECT attempt_id, outcome FROM commit_orders_with_coupons($1, $2, $3)"
+_REFUSED: Final = frozenset(
+    {"ended", "sold_out", "over_limit", "over_card_limit", "over_address_limit", "coupon_used_up", "coupon_used"}
+)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -45,8 +49,19 @@ async def commit_orders(own: OwnConnection, attempts: list[str]) -> Sequence[Out
     return [outcomes[one] for one in attempts]
 
 
+async def commit_with_coupons(own: OwnConnection, attempts: list[str]) -> Sequence[Outcome]:
+    """Commits payment attempts that have a coupon: with the order its use, or neither."""
+    unique = list(dict.fromkeys(attempts))
+    outcomes = dict(zip(unique, await insisting(own, _commit_good_with_coupons, unique), strict=True))
+    return [outcomes[one] for one in attempts]
+
+
 async def _commit_good(connection: Any, attempts: list[str]) -> list[Outcome]:
-    return await halving(connection, _commit, attempts, _set_aside)
+    return await halving(connection, partial(_commit, statement=_COMMIT), attempts, _set_aside)
+
+
+async def _commit_good_with_coupons(connection: Any, attempts: list[str]) -> list[Outcome]:
+    return await halving(connection, partial(_commit, statement=_COMMIT_WITH_COUPONS), attempts, _set_aside)
 
 
 async def _set_aside(connection: Any, attempt: str) -> Outcome:
@@ -55,18 +70,18 @@ async def _set_aside(connection: Any, attempt: str) -> Outcome:
     return _UNFIT
 
 
-async def _commit(connection: Any, attempts: list[str]) -> list[Outcome]:
-    outcomes = await _ask(connection, attempts, final=len(attempts) == 1)
+async def _commit(connection: Any, attempts: list[str], *, statement: str) -> list[Outcome]:
+    outcomes = await _ask(connection, statement, attempts, final=len(attempts) == 1)
     return [
-        one if one is not None else (await _ask(connection, [attempt], final=True))[0] or _OVER
+        one if one is not None else (await _ask(connection, statement, [attempt], final=True))[0] or _OVER
         for attempt, one in zip(attempts, outcomes, strict=True)
     ]
 
 
-async def _ask(connection: Any, attempts: list[str], *, final: bool) -> list[Outcome | None]:
+async def _ask(connection: Any, statement: str, attempts: list[str], *, final: bool) -> list[Outcome | None]:
     """One call of the function. None: refused in company."""
     moment = from_ms(clock.now_ms())
-    answers = dict(await connection.fetch(_COMMIT, attempts, moment, final))
+    answers = dict(await connection.fetch(statement, attempts, moment, final))
     outcomes: list[Outcome | None] = []
     for one in attempts:
         word = answers.get(one, "over")

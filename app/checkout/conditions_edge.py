@@ -8,6 +8,7 @@ import msgspec
 from app.checkout.address_rules import ShipTo
 from app.checkout.agreement import saved_address
 from app.checkout.conditions import ConditionsEdit, ConditionsView, change_conditions, policy_text, view_conditions
+from app.checkout.coupon_edge import presented
 from app.checkout.parts import Checkout
 from app.checkout.quotes import Ask, Quote, quote_holds
 from app.http.endpoint import Call, Endpoint, Reply
@@ -107,7 +108,8 @@ async def _policy(parts: Checkout, call: Call) -> Reply | Refusal:
 
 
 async def _quote(parts: Checkout, call: Call) -> Reply | Refusal:
-    quote = await quote_holds(parts, call.signed_in.id, call.path["shop"], call.body)
+    shop, coupon = call.path["shop"], presented(call.body.coupon, call)
+    quote = await quote_holds(parts, call.signed_in.id, shop, call.body, coupon)
     return quote if isinstance(quote, Refusal) else Reply(quote)
 
 

@@ -12,6 +12,8 @@ from app.checkout.cart_edge import cart_endpoints
 from app.checkout.cart_store import forget_carts
 from app.checkout.condition_rules import Agreed
 from app.checkout.conditions_edge import condition_endpoints
+from app.checkout.coupon_edge import coupon_endpoints, presented
+from app.checkout.coupon_rules import Code
 from app.checkout.meters import read_meters
 from app.checkout.orders import orders_in, orders_of, read_order
 from app.checkout.parts import Checkout
@@ -56,6 +58,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     method: MethodName
     ship_to: ShipTo | None = None
     agreed: Agreed | None = None  # needed where the shop has conditions
+    coupon: Code | None = None
     more: Annotated[list[HoldId], msgspec.Meta(max_length=LINES_MAX - 1)] = []  # holds that go into the same order
 
 
@@ -68,6 +71,7 @@ class BuyNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     show: Name | None = None
     admission: Name | None = None
     agreed: Agreed | None = None  # needed where the shop has conditions; it goes to the saved address
+    coupon: Code | None = None
 
 
 class BankAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -139,6 +143,7 @@ def endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
         *_payment_endpoints(parts),
         *undo_endpoints(parts),
         *condition_endpoints(parts),
+        *coupon_endpoints(parts),
         *cart_endpoints(parts, sales),
     ]
 
@@ -205,7 +210,7 @@ async def _place(parts: Checkout, call: Call) -> Reply | Refusal:
     if isinstance(ship_to, Refusal):
         return ship_to
     sent = () if ship_to is None else msgspec.structs.astuple(ship_to)
-    agreement = Agreement(call.body.agreed)
+    agreement = Agreement(call.body.agreed, coupon=presented(call.body.coupon, call))
     hashed = body_hash("order", call.body.method, *sorted(holds), *sent, *agreement.words)
     wanted = Wanted(call.signed_in.id, holds, call.body.method, call.idempotency_key, hashed, ship_to=ship_to)
     answer = await place_order(parts, msgspec.structs.replace(wanted, agreement=agreement))
@@ -225,6 +230,7 @@ async def _buy_now(till: Till, call: Call) -> Reply | Refusal:
         call.address,
         body.admission or "",
         body.agreed,
+        presented(body.coupon, call),
     )
     answer = await buy_now(till, purchase)
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)

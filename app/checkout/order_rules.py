@@ -109,6 +109,8 @@ NO_ORDER: Final = {
         Refusal("over_limit", "This would be more than one person may buy; the payment is given back."),
         Refusal("over_card_limit", "This would be more than one card may buy in this sale; the payment is given back."),
         Refusal("over_address_limit", "This would be more than one address may get of this sale; it is given back."),
+        Refusal("coupon_used_up", "The code had its last use before the payment came through; it is given back."),
+        Refusal("coupon_used", "You have used this code already; the payment is given back."),
         Refusal("ended", "The sale was called off; the payment is given back."),
         Refusal("hold_ended", "The hold ended before the payment came through; it is given back."),
         Refusal("order_invalid", "This order cannot be written down; the payment is given back."),

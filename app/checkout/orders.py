@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 
 from app.checkout.address_rules import ShipTo
-from app.checkout.views import Charges, HostOrderView, OrderLine, OrderView
+from app.checkout.views import Charges, HostOrderView, OrderLine, OrderView, share_discount
 
 ORDERS_MAX: Final = 200
 
@@ -90,6 +90,7 @@ def _address(found: dict[str, str] | None) -> ShipTo | None:
 
 
 def _found(row: Any) -> FoundOrder:
+    charges = None if row["charges"] is None else Charges(**row["charges"])
     view = OrderView(
         id=row["id"],
         state=row["state"],
@@ -98,9 +99,9 @@ def _found(row: Any) -> FoundOrder:
         total_minor=row["total_minor"],
         currency=row["currency"],
         created_at=row["created_at"],
-        lines=[OrderLine(*line) for line in row["lines"]],
+        lines=share_discount([OrderLine(*line) for line in row["lines"]], charges),
         refunded_minor=row["refunded_minor"],
         shipped=row["shipped"],
-        charges=None if row["charges"] is None else Charges(**row["charges"]),
+        charges=charges,
     )
     return FoundOrder(view=view, buyer=row["account_id"], buyer_name=row["buyer"])

@@ -7,10 +7,12 @@ from typing import Final
 
 import asyncpg
 import structlog
+from redis.asyncio import Redis
 
 from app.checkout.attempts import NewAttempt, Written, write_attempts
-from app.checkout.commit import Outcome, commit_orders
+from app.checkout.commit import Outcome, commit_orders, commit_with_coupons
 from app.checkout.conditions import KnownConditions
+from app.checkout.coupons import Coupons
 from app.checkout.effects import make_effects
 from app.checkout.outbox import CLAIM_MAX, Lane, Outbox
 from app.checkout.provider import Absent, Patience, Provider
@@ -44,9 +46,11 @@ class Checkout:
     offer: PaymentOffer
     attempts: GroupCommit[NewAttempt, Written]
     commits: GroupCommit[str, Outcome]
+    coupon_commits: GroupCommit[str, Outcome]  # of payments with a coupon; the others pay nothing for there being any
     outbox: Outbox
     connections: tuple[OwnConnection, ...]
     conditions: KnownConditions
+    coupons: Coupons
     before_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     async def close(self) -> None:
@@ -55,6 +59,7 @@ class Checkout:
             await finish()
         await self.attempts.drain()
         await self.commits.drain()
+        await self.coupon_commits.drain()
         for connection in self.connections:
             await connection.close()
         await self.outbox.close()
@@ -62,7 +67,7 @@ class Checkout:
 
 
 def open_checkout(
-    pg: asyncpg.Pool, gate: Gate, rooms: Rooms, settings: Settings, provider: Provider | None = None
+    pg: asyncpg.Pool, valkey: Redis, gate: Gate, rooms: Rooms, settings: Settings, *, provider: Provider | None = None
 ) -> Checkout:
     """Connects nothing and starts nothing. Without a provider: the one that the settings ask for."""
     chosen = provider or _open_provider(pg, settings)
@@ -82,7 +87,7 @@ def open_checkout(
         Lane("house", told, TOLD_SIDE_BY_SIDE_MAX, LEASE_S, TOLD_PAUSE_MAX_S),
         Lane("provider", asked, ASKED_SIDE_BY_SIDE_MAX, asked_lease_s, ASKED_PAUSE_MAX_S),
     ]
-    connections = (OwnConnection(pg), OwnConnection(pg))
+    connections = (OwnConnection(pg), OwnConnection(pg), OwnConnection(pg))
     checkout = Checkout(
         pg=pg,
         settings=settings,
@@ -92,9 +97,11 @@ def open_checkout(
         offer=_offer(settings),
         attempts=GroupCommit(partial(write_attempts, connections[0])),
         commits=GroupCommit(partial(commit_orders, connections[1])),
+        coupon_commits=GroupCommit(partial(commit_with_coupons, connections[2])),
         outbox=Outbox(pg, lanes),
         connections=connections,
         conditions=KnownConditions(pg),
+        coupons=Coupons(pg, valkey),
     )
     return checkout
 

@@ -34,7 +34,7 @@ from app.checkout.order_rules import NO_ORDER, OrderState
 from app.checkout.orders import order_of_hold, payment_open_on, read_order
 from app.checkout.parts import Checkout
 from app.checkout.provider import RESERVED, UNDECIDED, Answer, Payment
-from app.checkout.views import OrderLine, OrderView, charges_of
+from app.checkout.views import OrderLine, OrderView, charges_of, share_discount
 from app.flash_sales.gate import Decided
 from app.flash_sales.gate_wire import pool_of
 from app.flash_sales.holds import refuse
@@ -209,7 +209,7 @@ async def _new_attempt(checkout: Checkout, wanted: Wanted, attempt: str, held: l
         lines=tuple(line_of(hold, one) for hold, one in zip(wanted.holds, held, strict=True)),
         ship_to=wanted.ship_to,
     )
-    agreed = await agree(checkout.pg, checkout.conditions, new, wanted.agreement)
+    agreed = await agree(checkout.pg, checkout.conditions, checkout.coupons, new, wanted.agreement)
     if isinstance(agreed, Refusal):
         return agreed
     return agreed if payable(checkout, agreed) else UNPAYABLE
@@ -288,7 +288,7 @@ async def answered(checkout: Checkout, new: NewAttempt, answer: Answer, alive_un
     if answer is Answer.CHALLENGE:
         return await ask_buyer(checkout, new.id, [line.hold for line in new.lines], new.person)
     lines = tuple(OpenLine(one.hold, one.pool, one.quantity, one.unit_price_minor) for one in new.lines)
-    attempt = OpenAttempt(new.id, new.person, new.show, new.method, lines)
+    attempt = OpenAttempt(new.id, new.person, new.show, new.method, lines, coupon=new.coupon is not None)
     outcome = await finish(checkout, attempt, answer, alive_until_s=alive_until_s)
     return outcome if isinstance(outcome, Refusal) else await view_of(checkout, new, outcome)
 
@@ -303,6 +303,8 @@ async def view_of(checkout: Checkout, new: NewAttempt, outcome: Outcome) -> Orde
 
 def view_made(new: NewAttempt, made_at: datetime) -> OrderView:
     """The order that an attempt became just now."""
+    charges = None if new.charged is None else charges_of(new.charged)
+    lines = [OrderLine(one.title, one.quantity, one.unit_price_minor) for one in new.lines]
     return OrderView(
         id=new.id,
         state=OrderState.AUTHORISED,
@@ -311,8 +313,8 @@ def view_made(new: NewAttempt, made_at: datetime) -> OrderView:
         total_minor=new.amount_minor,
         currency=new.currency,
         created_at=made_at,
-        lines=[OrderLine(one.title, one.quantity, one.unit_price_minor) for one in new.lines],
-        charges=None if new.charged is None else charges_of(new.charged),
+        lines=share_discount(lines, charges),
+        charges=charges,
     )
 
 
@@ -335,7 +337,7 @@ async def finish(
     holds = await _prepare(checkout, attempt, alive_until_s)
     if isinstance(holds, Refusal):
         return holds
-    outcome = await checkout.commits.submit(attempt.id)
+    outcome = await (checkout.coupon_commits if attempt.coupon else checkout.commits).submit(attempt.id)
     checkout.outbox.kick()
     if outcome.refusal is not None:
         return outcome.refusal

@@ -15,7 +15,7 @@ from app.checkout.order_rules import AttemptEvent, OrderState
 from app.checkout.orders import FoundOrder, read_order
 from app.checkout.parts import Checkout
 from app.checkout.refund_rules import NOT_PAID, UnitsBack, is_over, judge_cancel, judge_refund
-from app.checkout.undo import lock_order, return_units, undo_order, write_refund
+from app.checkout.undo import lock_order, return_coupon, return_units, undo_order, write_refund
 from app.refusal import Refusal
 
 NO_ORDER: Final = Refusal("not_found", "There is no such order.")
@@ -71,6 +71,7 @@ async def cancel_order(checkout: Checkout, order: str, by: str) -> FoundOrder | 
                 refund, rest = clock.new_id(), facts.refundable_minor
                 await write_refund(connection, facts, refund, rest, by=by, key=f"cancel {refund}", body_hash=b"")
                 await return_units(connection, order, facts.units)
+                await return_coupon(connection, order)
     checkout.outbox.kick()
     return await _read(checkout, order)
 

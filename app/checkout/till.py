@@ -17,6 +17,7 @@ from app import clock
 from app.checkout.agreement import Agreement
 from app.checkout.attempts import NewAttempt, Written
 from app.checkout.condition_rules import Agreed
+from app.checkout.coupons import Presented
 from app.checkout.parts import Checkout
 from app.checkout.pay import (
     COMMIT_MARGIN_S,
@@ -64,12 +65,17 @@ class Purchase(msgspec.Struct, frozen=True):
     address: str = ""
     admission: str = ""
     agreed: Agreed | None = None
+    coupon: Presented | None = None
+
+    @property
+    def agreement(self) -> Agreement:
+        """What was said beside."""
+        return Agreement(self.agreed, to_saved=True, coupon=self.coupon)
 
     @property
     def body_hash(self) -> bytes:
         """Of what was asked; an admission is a way in, not a wish."""
-        said = Agreement(self.agreed).words
-        return body_hash("now", self.pool, str(self.quantity), self.show, self.method, *said)
+        return body_hash("now", self.pool, str(self.quantity), self.show, self.method, *self.agreement.words)
 
     @property
     def gate_key(self) -> str:
@@ -78,9 +84,8 @@ class Purchase(msgspec.Struct, frozen=True):
 
     def paid_with(self, hold: str) -> Wanted:
         """The request to pay for it, once there is a hold, which ends with it."""
-        agreement = Agreement(self.agreed, to_saved=True)
-        passing = frozenset((hold,))
-        return Wanted(self.person, (hold,), self.method, self.key, self.body_hash, passing=passing, agreement=agreement)
+        one = Wanted(self.person, (hold,), self.method, self.key, self.body_hash, passing=frozenset((hold,)))
+        return msgspec.structs.replace(one, agreement=self.agreement)
 
 
 Alone: TypeAlias = Callable[[], Awaitable[OrderView | Refusal]]

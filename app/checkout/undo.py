@@ -62,6 +62,14 @@ _RETURN: Final = """
       FROM (SELECT id, sum(units)::int AS units, sum(allotted)::int AS allotted FROM changed GROUP BY id) c
      WHERE p.id = c.id"""
 
+# The order does not stand any more: whoever comes next may have the use of its coupon.
+_RETURN_COUPON: Final = """
+    WITH back AS (
+        UPDATE payment_coupons SET returned_at = now()
+         WHERE attempt_id = $1 AND counted_at IS NOT NULL AND returned_at IS NULL RETURNING coupon_id
+    )
+    UPDATE coupons c SET used = c.used - 1 FROM back b WHERE c.id = b.coupon_id"""
+
 _CHANGE_ATTEMPT: Final = """
     UPDATE payment_attempts SET state = $2, updated_at = now() WHERE id = $1 AND state = $3 RETURNING id"""
 
@@ -150,10 +158,16 @@ async def undo_order(connection: Any, order: OrderFacts, event: AttemptEvent) ->
     if await connection.fetchval(_CHANGE_ATTEMPT, order.id, after, AttemptState.COMMITTED) is None:
         return False
     await connection.execute(_CANCEL, order.id, change_order(OrderState.AUTHORISED, OrderEvent.CANCEL))
+    await return_coupon(connection, order.id)
     if after is AttemptState.VOIDING:
         await connection.execute(_NOTE, "void", order.id)
     await return_units(connection, order.id, order.units)
     return True
+
+
+async def return_coupon(connection: Any, order: str) -> None:
+    """Gives the use of the order's coupon back, once. The caller holds `lock_order`."""
+    await connection.execute(_RETURN_COUPON, order)
 
 
 async def return_units(connection: Any, order: str, units: Mapping[int, int]) -> None:

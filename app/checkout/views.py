@@ -6,15 +6,19 @@ import msgspec
 
 from app.checkout.address_rules import ShipTo
 from app.checkout.condition_rules import Charged
+from app.checkout.coupon_rules import split_discount
 
 
 class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A line as it was called and priced when it was bought. `returned` of its units came back."""
+    """A line as it was called and priced when it was bought. `returned` of its units came back; `discount_minor` is
+    its share of what a coupon took off the whole.
+    """
 
     title: str
     quantity: int
     unit_price_minor: int
     returned: int = 0
+    discount_minor: int = 0
 
 
 class Charges(msgspec.Struct, frozen=True):
@@ -103,3 +107,11 @@ def charges_of(charged: Charged) -> Charges:
     return Charges(
         **msgspec.structs.asdict(charged.totals), shipping=charged.shipping, policy_version=charged.policy_version
     )
+
+
+def share_discount(lines: list[OrderLine], charges: Charges | None) -> list[OrderLine]:
+    """The lines, each with its share of the discount."""
+    if charges is None or not charges.discount_minor:
+        return lines
+    shares = split_discount(charges.discount_minor, [line.quantity * line.unit_price_minor for line in lines])
+    return [msgspec.structs.replace(line, discount_minor=share) for line, share in zip(lines, shares, strict=True)]

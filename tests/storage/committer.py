@@ -6,7 +6,7 @@ import sys
 
 import msgspec
 
-from app.checkout.commit import commit_orders
+from app.checkout.commit import commit_orders, commit_with_coupons
 from app.storage.group_commit import GroupCommit
 from app.storage.own_connection import OwnConnection
 from app.storage.postgres import open_pool
@@ -20,10 +20,11 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-async def main(url: str, attempts: list[str]) -> None:
+async def main(url: str, attempts: list[str], *, coupons: bool) -> None:
     pg = await open_pool(url)
     own = OwnConnection(pg)
-    group = GroupCommit(lambda batch: commit_orders(own, batch), batch_max=BATCH_MAX)
+    commit = commit_with_coupons if coupons else commit_orders
+    group = GroupCommit(lambda batch: commit(own, batch), batch_max=BATCH_MAX)
     await (await own.enter()).execute("SELECT 1")
     say("ready")
     sys.stdin.readline()
@@ -34,4 +35,4 @@ async def main(url: str, attempts: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], json.loads(sys.argv[2]), coupons=sys.argv[3:] == ["coupons"]))

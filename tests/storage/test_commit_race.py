@@ -34,8 +34,8 @@ async def attempts_on(world, pool: str, buyers: list[str], count: int) -> list[s
     return ids
 
 
-async def commit_side_by_side(pg_url: str, shares: list[list[str]]) -> list[list[dict]]:
-    """Each share in a process of its own, all let go at the same moment."""
+async def commit_side_by_side(pg_url: str, shares: list[list[str]], *what: str) -> list[list[dict]]:
+    """Each share in a process of its own, all let go at the same moment. `what`: "coupons" where they have any."""
     children = [
         await asyncio.create_subprocess_exec(
             sys.executable,
@@ -43,6 +43,7 @@ async def commit_side_by_side(pg_url: str, shares: list[list[str]]) -> list[list
             "tests.storage.committer",
             pg_url,
             json.dumps(share),
+            *what,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=2**22,
