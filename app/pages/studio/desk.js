@@ -9,6 +9,7 @@ import { StaffChat } from "../shared/staff-chat.js";
 import { toastProblem } from "../shared/toast.js";
 import { Broadcast } from "./broadcast.js";
 import { Campaigns } from "./campaigns.js";
+import { Coupons } from "./coupons.js";
 import { LineUpDesk } from "./line-up-desk.js";
 import { Moderators } from "./moderators.js";
 import { Orders } from "./orders.js";
@@ -27,12 +28,13 @@ class Desk {
       sales: panel("sales", "Flash sales"),
       chat: el("section", { class: "panel chat desk-chat", id: "chat", "aria-label": "Chat" }),
       campaigns: panel("campaigns", "Campaigns"),
+      coupons: panel("coupons", "Coupons"),
       orders: panel("orders", "Orders"),
       moderators: panel("moderators", "Moderators"),
     };
     fill(host, el("div", { class: "desk" }, places.bar,
       el("div", { class: "desk-column side" }, places.broadcast, places.orders),
-      el("div", { class: "desk-column middle" }, places.sales, places.lineup, places.campaigns),
+      el("div", { class: "desk-column middle" }, places.sales, places.lineup, places.campaigns, places.coupons),
       el("div", { class: "desk-column side" }, places.chat, places.moderators)));
     this.room = new ShowRoom(show.id, {
       on: {
@@ -54,6 +56,7 @@ class Desk {
     this.lineUp = new LineUpDesk(places.lineup, { show, state: this.room.state, changed: (changed) => this.take(changed), reload });
     this.sales = new SalesDesk(places.sales, { show, state: this.room.state });
     this.campaigns = new Campaigns(places.campaigns, show);
+    this.coupons = new Coupons(places.coupons, show);
     this.chat = new StaffChat(places.chat, { room: this.room, me: session.person, title: "Chat" });
     this.orders = new Orders(places.orders, show);
     this.moderators = new Moderators(places.moderators, show);
@@ -63,7 +66,7 @@ class Desk {
     this.room.open();
     this.staff.open();
     everyTick((now) => this.tick(now));
-    await Promise.all([this.lineUp.load(), this.campaigns.load(), this.orders.load(), this.moderators.load(), this.broadcast.load()]);
+    await Promise.all([this.lineUp.load(), this.campaigns.load(), this.coupons.load(), this.orders.load(), this.moderators.load(), this.broadcast.load()]);
   }
 
   async reload() {

@@ -13,6 +13,7 @@ import { signInUrl } from "../shared/session.js";
 import { toast } from "../shared/toast.js";
 import { totalRows } from "../shared/totals.js";
 import { CheckoutForm, isStale } from "./checkout-form.js";
+import { CodeField } from "./code-field.js";
 import { PaymentPanel } from "./payment.js";
 
 const QUANTITY_MAX = 10;
@@ -146,14 +147,16 @@ export class BuySheet {
     hold.focus();
   }
 
-  drawPayment(hold, product) {
+  drawPayment(hold, product, code = null) {
     const clock = el("strong", { class: "hold-clock numbers", id: "hold-clock" });
     const bar = el("div", { class: "hold-bar" }, el("i", {}));
     const note = el("p", { class: "sheet-note", role: "alert", hidden: true });
     const parts = { note };
     const panel = new PaymentPanel(hold, (method) => this.pay(hold, product, method, parts));
     parts.panel = panel;
-    parts.form = this.checkoutForm(hold, panel);
+    parts.form = this.checkoutForm(hold, panel, () => parts.code?.said());
+    const sums = el("div", { "aria-live": "polite" });
+    parts.code = this.shop ? this.codeField(hold, parts, sums, code) : null;
     const release = el("button", { type: "button", class: "button ghost small", id: "release" }, "Let it go");
     parts.release = release;
     release.addEventListener("click", () => busy(release, async () => {
@@ -168,7 +171,7 @@ export class BuySheet {
       el("div", { class: "hold-timer" }, el("span", {}, "Yours for"), clock, bar),
       this.summary(product, `${hold.quantity} × ${hold.title}`,
         el("span", { class: "offer-price numbers" }, money(hold.amount_minor, hold.currency))),
-      parts.form?.node, note, panel.node, el("div", { class: "row end" }, release));
+      parts.form?.node, parts.code?.node, sums, note, panel.node, el("div", { class: "row end" }, release));
     const whole = hold.deadline - serverNow();
     this.paying = false;
     this.stopTick = everyTick((now) => {
@@ -183,10 +186,10 @@ export class BuySheet {
   }
 
   // What the shop asks beside the money; the ways to pay wait until it is known.
-  checkoutForm(hold, panel) {
+  checkoutForm(hold, panel, code) {
     if (!this.shop) return null;
     return new CheckoutForm(this.shop, {
-      quote: (country, shipping) => post(`/api/shops/${segment(this.shop)}/quotes`, { holds: [hold.id], country, shipping }),
+      quote: (country, shipping) => this.quote(hold, { country, shipping, ...code() }),
       priced: (total) => {
         if (total !== null) panel.setAmount(total);
         if (!this.paying) panel.disable(total === null);
@@ -194,11 +197,28 @@ export class BuySheet {
     });
   }
 
+  quote(hold, asked) {
+    return post(`/api/shops/${segment(this.shop)}/quotes`, { holds: [hold.id], ...asked });
+  }
+
+  // A code that the buyer has; a shop that asks for nothing else shows what it comes to right below.
+  codeField(hold, { form, panel }, sums, code) {
+    return new CodeField({
+      code,
+      quote: (typed) => this.quote(hold, { ...form.asked(), coupon: typed }),
+      priced: async (quote) => {
+        if (form.asks) return form.refresh();
+        fill(sums, quote && totalRows(quote.totals, quote.currency, ""));
+        return panel.setAmount(quote ? quote.totals.total_minor : hold.amount_minor);
+      },
+    });
+  }
+
   // What the buyer agreed to; null while something is missing, and the note says what.
-  async readForm(form, note) {
+  async readForm({ form, code, note }) {
     try {
       await form?.ready;
-      return form?.read() ?? {};
+      return { ...form?.read(), ...code?.said() };
     } catch (problem) {
       this.tell(note, problem.message, "bad");
       if (!problem.code) throw problem;
@@ -207,7 +227,7 @@ export class BuySheet {
   }
 
   // A declined payment gave the units back: another method takes them again first, if they are still there.
-  drawDeclined(product, hold, why) {
+  drawDeclined(product, hold, why, code = null) {
     const note = el("p", { class: "sheet-note", role: "alert" });
     const panel = new PaymentPanel(hold, async (chosen) => {
       panel.disable(true);
@@ -216,7 +236,7 @@ export class BuySheet {
         // Whoever waited in line may have it back already, as an offer.
         const offered = this.holds.all().find((one) => one.pool === hold.pool);
         const taken = offered ?? (await this.holds.take(hold.pool, hold.quantity));
-        this.pay(taken, product, async () => method, this.drawPayment(taken, product));
+        this.pay(taken, product, async () => method, this.drawPayment(taken, product, code));
       } catch (problem) {
         this.tell(note, problem.message, "bad");
         panel.disable(false);
@@ -231,11 +251,12 @@ export class BuySheet {
     panel.focus();
   }
 
-  async pay(hold, product, method, { panel, release, note, form }) {
+  async pay(hold, product, method, parts) {
+    const { panel, release, note, form } = parts;
     const body = this.body;
     if (this.paying) return;
     this.paying = true;
-    const said = await this.readForm(form, note);
+    const said = await this.readForm(parts);
     if (said === null) {
       this.paying = false;
       return;
@@ -264,11 +285,12 @@ export class BuySheet {
       else this.drawDone(order);
     } catch (problem) {
       if (!stillHere()) toast(`${hold.title}: ${problem.message}`, "bad");
-      else if (problem.code === "payment_declined") this.drawDeclined(product, hold, problem.message);
+      else if (problem.code === "payment_declined") this.drawDeclined(product, hold, problem.message, parts.code?.code);
       else if (problem.code === "hold_ended") this.drawLost(product, hold, problem.message);
       else {
         disable(false);
-        this.tell(note, problem.message, "bad");
+        if (await parts.code?.refused(problem)) show(note, false);
+        else this.tell(note, problem.message, "bad");
         if (form && isStale(problem)) await form.again();
       }
       if (!problem.code) throw problem;

@@ -8,7 +8,9 @@ import { busy, el, fill, say, show } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { money } from "../shared/money.js";
 import { toast } from "../shared/toast.js";
+import { totalRows } from "../shared/totals.js";
 import { CheckoutForm, isStale } from "./checkout-form.js";
+import { CodeField } from "./code-field.js";
 import { PaymentPanel } from "./payment.js";
 
 const QUANTITY_MAX = 99;
@@ -65,15 +67,17 @@ export class Cart {
     this.note = el("p", { class: "sheet-note", role: "alert", hidden: true });
     this.panel = new PaymentPanel({ amount_minor: this.cart.goods_minor, currency: this.cart.currency }, (method) => this.pay(method));
     this.form = new CheckoutForm(this.shop, {
-      quote: (country, shipping) => post(`${this.path}/quotes`, { country, shipping }),
+      quote: (country, shipping) => post(`${this.path}/quotes`, { country, shipping, ...this.code.said() }),
       priced: (total) => {
         if (total !== null) this.panel.setAmount(total);
         if (!this.paying) this.panel.disable(total === null);
       },
     });
     this.goods = el("p", { class: "row between total" });
+    this.sums = el("div", { "aria-live": "polite" });
+    this.code = this.codeField();
     const { dialog, closed } = openDialog({ title: "Your cart", className: "buy-sheet",
-      body: el("div", { class: "sheet", id: "cart-sheet" }, this.list, this.goods, this.form.node, this.note, this.panel.node) });
+      body: el("div", { class: "sheet", id: "cart-sheet" }, this.list, this.goods, this.form.node, this.code.node, this.sums, this.note, this.panel.node) });
     this.dialog = dialog;
     this.drawItems();
     const stop = everyTick((now) => this.tick(now));
@@ -96,13 +100,29 @@ export class Cart {
     if (!this.items.length || !this.isOpen) return;
     await this.form.ready;
     if (this.form.asks) await this.form.refresh();
+    else if (this.code.code !== null) await this.code.again();
     else this.panel.setAmount(this.cart.goods_minor);
+  }
+
+  // A code that the buyer has; a shop that asks for nothing else shows what it comes to right below.
+  codeField() {
+    this.total = null;
+    return new CodeField({
+      quote: (typed) => post(`${this.path}/quotes`, { ...this.form.asked(), coupon: typed }),
+      priced: async (quote) => {
+        if (this.form.asks) return this.form.refresh();
+        this.total = quote?.totals.total_minor ?? null;
+        fill(this.sums, quote && totalRows(quote.totals, quote.currency, ""));
+        return this.panel.setAmount(this.total ?? this.cart.goods_minor);
+      },
+    });
   }
 
   drawItems() {
     this.clocks = new Map();
     fill(this.list, this.items.length ? this.items.map((item) => this.row(item)) : el("li", { class: "empty" }, "Your cart is empty."));
     show(this.panel.node, this.items.length > 0);
+    show(this.code.node, this.items.length > 0);
     show(this.form.node, this.items.length > 0 && this.form.asks && Boolean(this.form.conditions));
     fill(this.goods, el("span", {}, "Goods"), el("strong", { class: "numbers" }, money(this.cart.goods_minor, this.cart.currency)));
     this.tick(serverNow());
@@ -154,7 +174,7 @@ export class Cart {
     const { dialog } = this;
     try {
       await this.form.ready;
-      const said = { agreed: { total_minor: this.cart.goods_minor }, ...this.form.read() };
+      const said = { agreed: { total_minor: this.total ?? this.cart.goods_minor }, ...this.form.read(), ...this.code.said() };
       this.tell("Paying…", "busy");
       const order = await this.holds.insist(`${this.path}/order`, { method: await method(), ...said }, {
         pending: () => this.tell("Payment pending: the provider has not answered yet. You will see the outcome here.", "busy"),
@@ -179,12 +199,13 @@ export class Cart {
 
   async refused(problem) {
     if (!this.isOpen) toast(problem.message, "bad");
+    if (await this.code.refused(problem)) return show(this.note, false);
     this.tell(problem.message, "bad");
     if (!problem.code) throw problem;
     if (isStale(problem) && this.form.asks) await this.form.again();
     if (isStale(problem) || PUT_RIGHT.has(problem.code)) await this.reload();
     const item = this.items.find((one) => one.pool === problem.more?.details?.pool);
-    if (item) this.tell(`${item.title}: ${problem.message}`, "bad");
+    return item && this.tell(`${item.title}: ${problem.message}`, "bad");
   }
 
   tell(text, tone) {

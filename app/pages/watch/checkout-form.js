@@ -103,6 +103,11 @@ export class CheckoutForm {
     this.priced(quote.totals?.total_minor ?? null);
   }
 
+  /** What a quote is asked for. */
+  asked() {
+    return { country: this.country?.value ?? "", shipping: this.quote?.shipping ?? "" };
+  }
+
   written() {
     const words = Object.fromEntries(Object.entries(this.inputs).map(([name, input]) => [name, input.value.trim()]));
     return { ...words, country: this.country.value };
