@@ -172,7 +172,7 @@ def endpoints_of(
 ) -> list[Endpoint]:
     """Everything that can be asked over HTTP."""
     crowd = features.accounts.crowd
-    media = Media(stores.pg, features.media, gatekeeper, settings)
+    media = Media(stores.pg, features.media, gatekeeper, features.sales.bans, settings)
     return [
         *health_endpoints(stores.pg, stores.valkey, lambda: room_figures(hub, crowd)),
         *accounts_edge.endpoints(features.accounts),

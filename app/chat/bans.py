@@ -25,6 +25,8 @@ from app.storage.loops import Loop
 
 ENFORCE_PERIOD_S: Final = 2.0
 ENFORCED_AT_ONCE_MAX: Final = 50
+AGAIN_S: Final = 20
+"""For so long whoever listens is told again: of what the person began before the ban and had only after it."""
 
 _SHOP: Final = "SELECT shop_id FROM shows WHERE id = $1"
 # Shows that somebody may be in: all that have not ended, and of those that have the ones with an open room ($2).
@@ -48,6 +50,10 @@ FROM sanctions x JOIN accounts a ON a.id = x.account_id
 WHERE x.kind = 'ban' AND x.enforced_at IS NULL AND x.lifted_at IS NULL AND x.created_at < now() - interval '1 second'
 ORDER BY x.created_at LIMIT $1
 """
+_YOUNG: Final = """
+SELECT show_id, shop_id, account_id FROM sanctions
+WHERE kind = 'ban' AND lifted_at IS NULL AND enforced_at IS NOT NULL AND created_at > now() - make_interval(secs => $1)
+"""
 
 
 class SetBan(msgspec.Struct, frozen=True):
@@ -66,6 +72,13 @@ class EndBan(msgspec.Struct, frozen=True):
     everywhere: bool = False
 
 
+class _Reach(msgspec.Struct, frozen=True):
+    """The shows that a ban is for, and the shop whose they are when it is for all of them."""
+
+    shows: Sequence[str]
+    shop: str | None
+
+
 async def set_ban(chat: Chat, show: str, actor: Person, standing: Standing, wanted: SetBan) -> Refusal | None:
     """Bans a person. Banning twice is banning once."""
     meant = await _meant(chat, show, actor, standing, wanted)
@@ -80,9 +93,8 @@ async def set_ban(chat: Chat, show: str, actor: Person, standing: Standing, want
             fresh = await connection.fetchval(_INSERT, *values) is not None
             number = await write_act(connection, deed) if fresh else 0
         if fresh:
-            await _enforce(
-                chat, connection, ban, await _shows(chat, of_show, shop), target, reason=wanted.reason, first=True
-            )
+            reach = _Reach(await _shows(chat, of_show, shop), shop)
+            await _enforce(chat, connection, ban, reach, target, reason=wanted.reason, first=True)
     if wanted.delete:
         await purge(chat, show, actor, target)
     if fresh:
@@ -150,26 +162,35 @@ async def _shows(chat: Chat, show: str | None, shop: str | None) -> Sequence[str
 
 
 async def _enforce(
-    chat: Chat, connection: asyncpg.Connection, ban: str, shows: Sequence[str], target: Who, *, reason: str, first: bool
+    chat: Chat, connection: asyncpg.Connection, ban: str, reach: _Reach, target: Who, *, reason: str, first: bool
 ) -> None:
     """Tells every room, the person, and whoever listens; then says in Postgres that this was done."""
-    for show in shows:
+    for show in reach.shows:
         if first or await chat.rooms.sanction_of(show, target.id) != Muted(None):
             await chat.rooms.sanction(show, target.id, None, Ban(target, clock.now_ms()))
         await chat.rooms.tell(show, target.id, Banned(reason))
         await chat.rooms.standing_changed(show, target.id)
-    for listener in chat.ban_listeners:
-        await listener.person_banned(target.id, shows)
+    await _tell_listeners(chat, target.id, reach)
     await connection.execute(_ENFORCED, ban)
 
 
+async def _tell_listeners(chat: Chat, account: str, reach: _Reach) -> None:
+    for listener in chat.ban_listeners:
+        await listener.person_banned(account, reach.shows, reach.shop)
+
+
 async def enforce_all(chat: Chat) -> None:
-    """Does what is left to do of bans that were written and not carried through."""
+    """Does what is left to do of bans that were written and not carried through, and ends what those who were banned
+    just now had begun before.
+    """
     for row in await chat.pg.fetch(_UNENFORCED, ENFORCED_AT_ONCE_MAX):
         target = Who(row["account_id"], row["name"])
         async with sanctions.one_at_a_time(chat.pg, target.id) as connection:
-            shows = await _shows(chat, row["show_id"], row["shop_id"])
-            await _enforce(chat, connection, row["id"], shows, target, reason=row["reason"], first=False)
+            reach = _Reach(await _shows(chat, row["show_id"], row["shop_id"]), row["shop_id"])
+            await _enforce(chat, connection, row["id"], reach, target, reason=row["reason"], first=False)
+    for row in await chat.pg.fetch(_YOUNG, AGAIN_S):
+        reach = _Reach(await _shows(chat, row["show_id"], row["shop_id"]), row["shop_id"])
+        await _tell_listeners(chat, row["account_id"], reach)
 
 
 def bans_loop(chat: Chat) -> Loop:

@@ -20,8 +20,10 @@ MODERATING_MAX: Final = 4
 class BanListener(Protocol):
     """Implemented by features that end what a banned person has of theirs. Harmless when told twice."""
 
-    async def person_banned(self, person: str, shows: Sequence[str]) -> None:
-        """The person was banned from these shows. Raises what is an outage, and is told again."""
+    async def person_banned(self, person: str, shows: Sequence[str], shop: str | None) -> None:
+        """The person was banned from these shows, all of the shop when that is named. Raises what is an outage, and is
+        told again.
+        """
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from app.storage.own_connection import OwnConnection, halving, insisting
 
 # Writes the lines whose hold is of their pool's present epoch. FOR KEY SHARE makes a rebuild of the gate wait, and
 # looks at the epoch again after having waited for one: either the rebuild counts the attempt or the hold is lost. A
-# key or a hold that is being claimed elsewhere is waited for.
+# key or a hold that is being claimed elsewhere is waited for. Whoever is banned by now begins no payment any more.
 _INSERT: Final = """
     WITH pool AS MATERIALIZED (SELECT id, epoch FROM pools WHERE id = ANY($1) ORDER BY id FOR KEY SHARE)
     INSERT INTO payment_attempts (id, line, hold_id, pool_id, account_id, shop_id, show_id, variant_id, title, quantity,
@@ -45,6 +45,9 @@ _INSERT: Final = """
            AS t (id, line, hold_id, pool_id, account_id, shop_id, show_id, variant_id, title, quantity, unit_price,
                  amount, currency, method, hold_expires_at, key, body_hash, epoch)
       JOIN pool p ON p.id = t.pool_id AND p.epoch = t.epoch
+     WHERE NOT EXISTS (SELECT FROM sanctions x
+                        WHERE x.account_id = t.account_id AND x.kind = 'ban' AND x.lifted_at IS NULL
+                          AND (x.shop_id = t.shop_id OR x.show_id = t.show_id))
      ORDER BY t.hold_id
     ON CONFLICT DO NOTHING RETURNING id"""
 
@@ -72,6 +75,12 @@ _OWNERS: Final = """
     SELECT a.account_id, a.idempotency_key AS key, a.id
       FROM unnest($1::text[], $2::text[]) AS t (account_id, key)
       JOIN payment_attempts a ON a.account_id = t.account_id AND a.idempotency_key = t.key"""
+
+_BANNED: Final = """
+    SELECT t.id FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS t (id, account_id, shop_id, show_id)
+     WHERE EXISTS (SELECT FROM sanctions x
+                    WHERE x.account_id = t.account_id AND x.kind = 'ban' AND x.lifted_at IS NULL
+                      AND (x.shop_id = t.shop_id OR x.show_id = t.show_id))"""
 
 _OPEN_ON: Final = """
     SELECT hold_id FROM payment_attempts
@@ -201,6 +210,7 @@ class Written(StrEnum):
     KEY_TAKEN = "key_taken"  # the key was used before: its answer counts
     PAYING = "paying"  # another attempt on one of its holds is open, or has its order
     LOST = "lost"  # the epoch of one of its holds is gone
+    BANNED = "banned"  # by the staff of the show or the shop
     UNFIT = "unfit"  # the database will not have it
 
 
@@ -269,6 +279,8 @@ async def _tell_why(connection: Any, attempts: list[NewAttempt], failed: list[Ne
     owner = {(row["account_id"], row["key"]): row["id"] for row in owners}
     holds = [line.hold for one in failed for line in one.lines]
     paying = {row["hold_id"] for row in await connection.fetch(_OPEN_ON, holds)}
+    whom = [(one.id, one.person, one.shop, one.show) for one in failed]
+    banned = {row["id"] for row in await connection.fetch(_BANNED, *map(list, zip(*whom, strict=True)))}
     fates = {}
     for one in failed:
         found = owner.get((one.person, one.key))
@@ -276,6 +288,8 @@ async def _tell_why(connection: Any, attempts: list[NewAttempt], failed: list[Ne
             fates[one.id] = Written.STARTED  # by an earlier try, whose answer was lost
         elif found is not None:
             fates[one.id] = Written.KEY_TAKEN
+        elif one.id in banned:
+            fates[one.id] = Written.BANNED
         else:
             fates[one.id] = Written.PAYING if any(line.hold in paying for line in one.lines) else Written.LOST
     return [fates.get(one.id, Written.STARTED) for one in attempts]

@@ -37,7 +37,7 @@ from app.checkout.provider import RESERVED, UNDECIDED, Answer, Payment
 from app.checkout.views import OrderLine, OrderView, charges_of, share_discount
 from app.flash_sales.gate import Decided
 from app.flash_sales.gate_wire import pool_of
-from app.flash_sales.holds import refuse
+from app.flash_sales.holds import BANNED, refuse
 from app.money import AMOUNT_MINOR_MAX
 from app.refusal import Refusal
 
@@ -225,6 +225,8 @@ async def _not_written(checkout: Checkout, new: NewAttempt, written: Written) ->
     if written is Written.LOST:
         for line in new.lines:
             await checkout.gate.sync(line.pool)
+    if written is Written.BANNED:
+        return BANNED
     if written is Written.UNFIT:
         return NO_ORDER["order_invalid"]
     return PENDING if written is Written.PAYING else HOLD_ENDED

@@ -47,6 +47,7 @@ class Hold(msgspec.Struct, frozen=True):
 
 
 NOT_SOLD_HERE: Final = Refusal("not_found", "There is no such item in this show.")
+BANNED: Final = Refusal("banned", "You may not buy here.")
 MISMATCH: Final = Refusal("idempotency_mismatch", "This Idempotency-Key was used with another request.")
 PAYING: Final = Refusal("in_progress", "A payment for this hold is under way; it cannot be given back now.", 1000)
 _REFUSALS: Final = {
@@ -123,12 +124,16 @@ async def take_hold(
     wish = Wish(
         person, key, network_of(address), quantity, entrance.per_address_limit, entrance.waiting_room, admission
     )
-    claimed, verdict = await asyncio.gather(
-        sales.claims.submit(KeyClaim(person, key, pool)), sales.door.enter(pool, wish)
+    claimed, verdict, bans = await asyncio.gather(
+        sales.claims.submit(KeyClaim(person, key, pool)), sales.door.enter(pool, wish), sales.bans.of(person)
     )
     if not claimed:
         await sales.door.back(pool, person, key, reuse=True)
         return MISMATCH
+    if bans.bar(entrance.shop, entrance.show, show):
+        if verdict is Verdict.IN:
+            await sales.door.back(pool, person, key, reuse=True)
+        return BANNED
     if verdict is not Verdict.IN:
         return await _same_hold(sales, person, key, pool) or _TURNED_AWAY[verdict]
     decided = await sales.gate.take(

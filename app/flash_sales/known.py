@@ -12,15 +12,21 @@ POOLS_KNOWN_MAX: Final = 10_000
 LINES_KNOWN_S: Final = 0.2
 
 _ENTRANCE: Final = """
-    SELECT coalesce(s.waiting_room, false) AS waiting_room, coalesce(s.per_address_limit, 0) AS per_address_limit
-      FROM pools p LEFT JOIN flash_sales s ON s.id = p.flash_sale_id WHERE p.id = $1"""
+    SELECT coalesce(s.waiting_room, false) AS waiting_room, coalesce(s.per_address_limit, 0) AS per_address_limit,
+           d.shop_id, coalesce(s.show_id, '') AS show_id
+      FROM pools p JOIN variants v ON v.id = p.variant_id JOIN products d ON d.id = v.product_id
+      LEFT JOIN flash_sales s ON s.id = p.flash_sale_id WHERE p.id = $1"""
 
 
 class Entrance(msgspec.Struct, frozen=True):
-    """What a pool's door asks for. Never changes once the pool is there. `per_address_limit` 0: none."""
+    """What a pool's door asks for, and whose it is. Never changes once the pool is there. `per_address_limit` 0: none;
+    `show` is that of a sale, else "".
+    """
 
     waiting_room: bool
     per_address_limit: int
+    shop: str
+    show: str
 
 
 class EntranceOf:
@@ -40,7 +46,7 @@ class EntranceOf:
             return None
         if len(self._known) >= POOLS_KNOWN_MAX:
             self._known.clear()
-        known = self._known[pool] = Entrance(row["waiting_room"], row["per_address_limit"])
+        known = self._known[pool] = Entrance(*row)
         return known
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from app.flash_sales import line_store
-from app.flash_sales.holds import NOT_SOLD_HERE, Hold, release_hold
+from app.flash_sales.holds import BANNED, NOT_SOLD_HERE, Hold, release_hold
 from app.flash_sales.line_joins import Joining
 from app.flash_sales.line_rules import EntryEvent, EntryState, expected_wait_ms, pace_ms
 from app.flash_sales.line_store import Entry, LineCounts, LineFacts
@@ -90,6 +90,9 @@ async def join_line(sales: FlashSales, *, person: str, pool: str, show: str) -> 
     """Takes a place at the end of the pool's line, or in the draw to come. Idempotent."""
     if not await sales.sells(show, pool):
         return NOT_SOLD_HERE
+    entrance = await sales.entrance_of(pool)
+    if entrance is None or (await sales.bans.of(person)).bar(entrance.shop, entrance.show, show):
+        return BANNED if entrance else NOT_SOLD_HERE
     joined = await sales.joins.submit(Joining(person, pool, show))
     if isinstance(joined, Refusal):
         return joined
@@ -108,6 +111,12 @@ async def leave_line(sales: FlashSales, *, person: str, pool: str) -> Refusal | 
 async def leave_all_lines(sales: FlashSales, person: str) -> None:
     """The person goes: nobody waits behind them any more."""
     await _leave(sales, await line_store.entries_of(sales.pg, [person]))
+
+
+async def leave_lines_of(sales: FlashSales, person: str, shows: Sequence[str]) -> None:
+    """The same of these shows alone."""
+    entries = await line_store.entries_of(sales.pg, [person])
+    await _leave(sales, [one for one in entries if one.show in shows])
 
 
 async def _leave(sales: FlashSales, entries: Sequence[Entry]) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 from redis.asyncio import Redis
 
 from app import clock
+from app.chat.ban_book import BanBook
 from app.flash_sales import line_store
 from app.flash_sales.door import Door
 from app.flash_sales.gate import Gate
@@ -50,6 +51,7 @@ class FlashSales:
     settings: Settings
     gate: Gate
     door: Door
+    bans: BanBook
     voice: Voice
     claims: GroupCommit[KeyClaim, bool]
     notes: GroupCommit[HoldNote, None]
@@ -66,7 +68,7 @@ class FlashSales:
         """Answers what was asked and says what was heard. Postgres and Valkey must still be open."""
         await self.claims.drain()
         await self.gate.drain()
-        for batch in (self.notes, self.joins, self.places, self.served):
+        for batch in (self.bans, self.notes, self.joins, self.places, self.served):
             await batch.drain()
         await self.voice.drain()
         await self.door.drain()
@@ -141,6 +143,7 @@ def open_flash_sales(pg: asyncpg.Pool, valkey: Redis, rooms: Rooms, settings: Se
         settings=settings,
         gate=Gate(pg, valkey, voice),
         door=door,
+        bans=BanBook(pg),
         voice=voice,
         sells=_Sells(pg),
         entrance_of=entrance_of,

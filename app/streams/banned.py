@@ -12,8 +12,9 @@ class BannedSessions:
     def __init__(self, media: MediaControl) -> None:
         self._media = media
 
-    async def person_banned(self, person: str, shows: Sequence[str]) -> None:
+    async def person_banned(self, person: str, shows: Sequence[str], shop: str | None) -> None:
         """Ends the person's sessions of these shows. Raises ConnectionError while the media role is away."""
+        del shop  # every session is of a show
         for show in shows:
             ended = await self._media.end_sessions(show, person=person)
             if isinstance(ended, Refusal):

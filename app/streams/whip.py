@@ -23,6 +23,7 @@ FRAGMENT_TYPE: Final = "application/trickle-ice-sdpfrag"
 NOT_LIVE_RETRY_MS: Final = 2_000
 _WATCHABLE: Final = frozenset({"live", "paused"})
 _NOT_FOUND: Final = Refusal("not_found", "There is nothing at this address.")
+_BANNED: Final = Refusal("banned", "You may not watch this show.")
 _BEARER: Final = Refusal("sign_in", "Send the show's stream key as a bearer, or sign in as its host.")
 
 # Purpose: the state that decides whether a show may be watched or published in.
@@ -46,12 +47,16 @@ async def publish(media: Media, call: Call) -> Reply | Refusal:
 
 
 async def watch(media: Media, call: Call) -> Reply | Refusal:
-    """POST /whep/{show}: a viewer's offer. A public show needs no proof of who watches."""
+    """POST /whep/{show}: a viewer's offer. A public show needs no proof of who watches; who is banned and says so
+    themselves does not get in.
+    """
     state = await media.pg.fetchval(_SHOW_STATE, call.path["show"])
     if state is None:
         return _NOT_FOUND
     if state not in _WATCHABLE:
         return Refusal("not_live", "This show is not live.", NOT_LIVE_RETRY_MS)
+    if call.person is not None and await media.bans.bars(call.person.id, call.path["show"]):
+        return _BANNED
     return await _open(media, call, "play", "")
 
 

@@ -22,6 +22,7 @@ from app import clock
 from app.accounts.gatekeeper import AccountsGatekeeper
 from app.accounts.parts import build_accounts
 from app.accounts.register import create_account
+from app.chat.ban_book import BanBook
 from app.http.edge import build_asgi, build_routes
 from app.http.pages import page_routes
 from app.settings import Settings
@@ -130,7 +131,8 @@ async def media_site(pg: asyncpg.Pool, valkey: Redis, **settings) -> AsyncIterat
         port = free_port()
         known = Settings(port=port, media_port=port, data_dir=Path(folder), **settings)
         site = MediaSite(known, pg, valkey)
-        media = Media(pg=pg, control=site.control, gatekeeper=AccountsGatekeeper(site.accounts), settings=known)
+        gatekeeper = AccountsGatekeeper(site.accounts)
+        media = Media(pg=pg, control=site.control, gatekeeper=gatekeeper, bans=BanBook(pg), settings=known)
         routes = build_routes(endpoints(media), media.gatekeeper, known)
         app = build_asgi([*routes, Route("/page", _page), *page_routes()])
         server = _Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off"))

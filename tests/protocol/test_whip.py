@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from app import clock
+from app.accounts.register import create_account
 from app.http.credentials import SESSION_COOKIE, csrf_token
 from app.refusal import Refusal
 from app.settings import Settings
@@ -197,6 +199,25 @@ async def test_a_show_that_is_not_live_cannot_be_watched_yet(site: MediaSite, st
     assert problem(answer) == (409, "not_live")
     assert int(answer.headers["Retry-After"]) >= 1
     await viewer.peer.close()
+
+
+async def test_who_is_banned_and_signed_in_opens_no_session_and_others_do(site: MediaSite):
+    publisher, show, _ = await published(site)
+    account = await create_account(site.pg, name=clock.new_id(), email=None, password_hash=None)
+    secret = await site.accounts.sessions.open(account)
+    await site.pg.execute(
+        "INSERT INTO sanctions (id, shop_id, account_id, kind, by_account_id)"
+        " SELECT $1, shop_id, $2, 'ban', $2 FROM shows WHERE id = $3",
+        clock.new_id(),
+        account,
+        show,
+    )
+    viewer = Viewer(site.http)
+    for proof in ({"Cookie": f"{SESSION_COOKIE}={secret}"}, {"Authorization": f"Bearer {secret}"}):
+        assert problem(await viewer.post(f"/whep/{show}", **proof)) == (403, "banned")
+    assert (await viewer.watch(show)).status_code == 201
+    await viewer.peer.close()
+    await publisher.peer.close()
 
 
 async def test_a_live_show_without_a_publisher_says_when_to_ask_again(site: MediaSite):

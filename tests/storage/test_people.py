@@ -32,7 +32,8 @@ class Told:
         self.bans = []
         self.outages = 0
 
-    async def person_banned(self, person, shows):
+    async def person_banned(self, person, shows, shop):
+        del shop
         if self.outages:
             self.outages -= 1
             raise ConnectionError("away")
