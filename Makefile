@@ -18,7 +18,7 @@ run-lan:
 test:
 	@bin/setup test
 	@$(ALIKE) CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest $(SPREAD) $(ARGS)
-SPREAD = -n auto --maxprocesses 4 --dist loadfile
+SPREAD = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 # Sets are in the same order in all of them, in another one in each run.
 ALIKE = PYTHONHASHSEED=$$(od -An -N2 -tu2 /dev/urandom | tr -d " ")
 

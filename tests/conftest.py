@@ -39,6 +39,22 @@ def short_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+LONGEST = ("journeys", "faults")
+"""Folders of the files that take longest: begun last, one of them would keep all other processes waiting."""
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    """Where files are given out to several processes, the longest come first."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a test waits now and then."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+
+
 @functools.cache
 def folder_of_the_run() -> Path:
     """A folder for all processes of this run; called by the one that began it. Gone afterwards."""
