@@ -138,11 +138,14 @@ async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def hawker(short_folder: Path, first_start: FirstStart) -> Iterator[RunningHawker]:
-    """A whole Hawker with its demo, shared by the session. Tests that kill or wipe use `own_hawker`."""
-    first_start.copy_cluster(short_folder / "h")
-    running = RunningHawker(short_folder / "h", WEBHOOKS_PRIVATE="1", **QUICK_PAYMENTS).start()
+    """A whole Hawker with its demo, shared by the module: idle it costs a twelfth of a core. Tests that kill or wipe
+    use `own_hawker`.
+    """
+    data = short_folder / f"h{next(_numbers)}"
+    first_start.copy_cluster(data)
+    running = RunningHawker(data, WEBHOOKS_PRIVATE="1", **QUICK_PAYMENTS).start()
     yield running
     running.stop()
 

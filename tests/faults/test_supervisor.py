@@ -38,12 +38,11 @@ def test_when_the_supervisor_is_killed_all_children_die_and_the_next_start_works
     assert running.is_ready()
 
 
-def test_a_second_start_on_the_same_data_says_so_in_one_line(own_hawker):
-    running = own_hawker().start()
+def test_a_second_start_on_the_same_data_says_so_in_one_line(hawker):
     second = subprocess.run(
         [sys.executable, "-m", "app", "serve"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HAWKER_DATA": str(running.data), "PORT": ""},
+        env={"PATH": os.environ["PATH"], "HAWKER_DATA": str(hawker.data), "PORT": ""},
         capture_output=True,
         text=True,
         timeout=30,
@@ -54,12 +53,11 @@ def test_a_second_start_on_the_same_data_says_so_in_one_line(own_hawker):
     assert second.stderr.count("\n") == 1
 
 
-def test_a_taken_port_is_told_in_one_line(own_hawker):
-    running = own_hawker().start()
-    other = own_hawker(PORT=str(running.port))
+def test_a_taken_port_is_told_in_one_line(hawker, own_hawker):
+    other = own_hawker(PORT=str(hawker.port))
     other.start(wait=False)
     assert other._process.wait(30) == 1
-    assert any(f"Cannot listen on 127.0.0.1:{running.port}" in line for line in other.log)
+    assert any(f"Cannot listen on 127.0.0.1:{hawker.port}" in line for line in other.log)
 
 
 def test_without_the_demo_the_first_host_is_made_on_the_command_line(own_hawker):

@@ -31,6 +31,7 @@ FLAGS = (
 WAIT_MS = 30_000  # a guard against hanging, also on a machine that does ten other things
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
+NARROW = {"width": 360, "height": 740}
 _LOAD_FAILURE = "Failed to load resource"
 
 
@@ -61,6 +62,15 @@ class Window:
         assert not self.faults, f"{self.name}'s window: {self.faults}"
         strange = [line for line in self.refusals if not any(re.fullmatch(pattern, line) for pattern in expected)]
         assert not strange, f"{self.name}'s window was refused: {strange}"
+
+
+async def sticks_out(page: Page) -> list[str]:
+    """What reaches beyond the right edge of the window, and is not meant to be out of sight."""
+    return await page.evaluate(
+        "() => [...document.querySelectorAll('body *')].filter((node) => node.checkVisibility()"
+        " && node.getBoundingClientRect().right > innerWidth + 1 && !node.closest('.skip, .visually-hidden'))"
+        ".map((node) => node.tagName + '.' + node.className)"
+    )
 
 
 @asynccontextmanager

@@ -5,13 +5,12 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.journeys.browser import Window, open_window
+from tests.journeys.browser import NARROW, Window, open_window, sticks_out
 from tests.journeys.people import Host, Viewer
 from tests.journeys.pictures import wait_for_frames
 
 pytestmark = pytest.mark.timeout(240)
 BEFORE_THE_STREAM = r"409 POST /whep/.*"
-NARROW_PX = 360
 DRAWN = {  # page: what is there once it is drawn
     "/": ".show-card",
     "/sign-in": "#demo button",
@@ -236,7 +235,7 @@ async def test_no_page_is_wider_than_a_phone(hawker, browser: Browser) -> None:
     """At 360 pixels every page scrolls up and down only."""
     window = await open_window(browser, "phone", hawker.base_url, phone=True)
     page = window.page
-    await page.set_viewport_size({"width": NARROW_PX, "height": 740})
+    await page.set_viewport_size(NARROW)
     await page.goto("/#demo=host")
     await expect(page.locator("#who")).to_be_visible()
     for path, landmark in DRAWN.items():
@@ -244,12 +243,7 @@ async def test_no_page_is_wider_than_a_phone(hawker, browser: Browser) -> None:
         await expect(page.locator(landmark).first).to_be_visible()
         for closed in await page.locator("details > summary").all():
             await closed.click()
-        wide = await page.evaluate(
-            "(width) => [...document.querySelectorAll('body *')].filter((node) => node.checkVisibility()"
-            " && node.getBoundingClientRect().right > width + 1 && !node.closest('.skip, .visually-hidden'))"
-            ".map((node) => node.tagName + '.' + node.className)",
-            NARROW_PX,
-        )
+        wide = await sticks_out(page)
         assert not wide, f"{path}: {wide}"
     window.check(BEFORE_THE_STREAM)
 

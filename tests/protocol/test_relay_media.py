@@ -30,6 +30,8 @@ async def on_air(site: MediaSite, **options):
     async with Publisher(site.http, **options) as publisher:
         assert (await publisher.publish(show, key)).status_code == 201
         await publishing(site, show)
+        # Who leaves before its own side of the handshake is done cannot say goodbye.
+        await eventually_true(lambda: publisher.peer.connectionState == "connected")
         yield publisher, show, key
 
 
