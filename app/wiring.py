@@ -145,7 +145,7 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
         stack.callback(catalog.darkroom.close)
         chat = build_chat(pg, bus, Copies(valkey), settings, BannedHolds(sales), BannedSessions(media))
         memory = ChatMemory(chat)
-        checkout = open_checkout(pg, valkey, sales.gate, bus, settings)
+        checkout = open_checkout(pg, valkey, sales, bus, settings)
         stack.push_async_callback(checkout.close)
         webhooks = open_webhooks(pg, settings)
         stack.push_async_callback(webhooks.target.aclose)

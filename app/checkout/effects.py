@@ -18,7 +18,9 @@ from app.checkout.outbox import Effect
 from app.checkout.provider import Answer, Patience, Refund
 from app.checkout.undo import end_refund, lock_order, note_refunds, post_given_back, undo_order
 from app.checkout.views import OrderCancelled, OrderPaid, OrderRefunded, Sold, StaffOrder
+from app.flash_sales.door import Door
 from app.flash_sales.gate import Decided, Gate
+from app.flash_sales.gate_wire import place_of
 from app.rooms.bus import Rooms, staff_room
 
 log = structlog.get_logger()
@@ -47,6 +49,7 @@ _VOIDED: Final = "UPDATE payment_attempts SET state = $2, updated_at = now() WHE
 
 _READ_RETURN: Final = """
     SELECT u.pool_id, u.account_id, u.quantity, u.epoch, p.closed_at IS NOT NULL AS closed,
+           (SELECT l.hold_id FROM order_lines l WHERE l.order_id = u.order_id AND l.line = u.line) AS hold,
            (SELECT o.id FROM pools o WHERE o.variant_id = p.variant_id AND o.flash_sale_id IS NULL) AS ordinary
       FROM unit_returns u JOIN pools p ON p.id = u.pool_id WHERE u.id = $1"""
 
@@ -58,7 +61,7 @@ _READ_REFUND: Final = """
 
 
 def make_effects(
-    pg: asyncpg.Pool, gate: Gate, rooms: Rooms, provider: Patience
+    pg: asyncpg.Pool, gate: Gate, door: Door, rooms: Rooms, provider: Patience
 ) -> tuple[dict[str, Effect], dict[str, Effect]]:
     """The effects by topic: those that tell our own house, and those that ask the provider."""
     told: dict[str, Effect] = {
@@ -67,7 +70,7 @@ def make_effects(
         "order.paid": partial(_tell_buyer, pg, rooms, OrderPaid),
         "order.cancelled": partial(_changed, pg, rooms, OrderCancelled),
         "order.refunded": partial(_changed, pg, rooms, OrderRefunded),
-        "units.returned": partial(_give_back, pg, gate),
+        "units.returned": partial(_give_back, pg, gate, door),
     }
     asked: dict[str, Effect] = {
         "capture": partial(_capture, pg, provider),
@@ -179,13 +182,15 @@ async def _look_for_refunds(pg: asyncpg.Pool, providers: Patience, attempt: str)
     return True
 
 
-async def _give_back(pg: asyncpg.Pool, gate: Gate, back: str) -> bool:
+async def _give_back(pg: asyncpg.Pool, gate: Gate, door: Door, back: str) -> bool:
     row = await pg.fetchrow(_READ_RETURN, back)
     told = await gate.give_back(
         row["pool_id"], back=back, person=row["account_id"], quantity=row["quantity"], epoch=row["epoch"]
     )
     if told.code == "rebuilding":
         return False
+    if told.code == "returned":  # once; a network whose units the door would miss here stays at what it had
+        await door.less(row["pool_id"], place_of(row["hold"]), row["quantity"])
     if row["closed"]:  # the units went on into the ordinary pool
         await gate.sync(row["pool_id"])
         await gate.sync(row["ordinary"])

@@ -3,11 +3,9 @@
 Owns what becomes of a payment that came after its hold had ended. Safe to repeat, also side by side.
 """
 
-from app import clock
 from app.checkout.attempts import OpenAttempt, give_up, replace_hold
 from app.checkout.order_rules import NO_ORDER
 from app.checkout.parts import Checkout
-from app.flash_sales.gate_wire import hold_id
 from app.flash_sales.holds import refuse
 from app.refusal import Refusal
 
@@ -42,7 +40,6 @@ async def _hold_again(checkout: Checkout, attempt: OpenAttempt, number: int) -> 
     # The key makes two settlers find the same new hold.
     taken = await checkout.gate.take(
         line.pool,
-        hold=hold_id(line.pool, clock.new_id()),
         person=attempt.person,
         key=f"payment:{attempt.id}" if number == 1 else f"payment:{attempt.id}:{number}",
         body=f"{line.quantity}",

@@ -1,7 +1,8 @@
 """The outbox: what must happen outside the database once a transaction is durable, at least once.
 
 Owns claiming, pace, retries, and what becomes of a note that cannot be done. What a topic does is an effect, given
-from outside, and safe to repeat. A claim is a lease: a process that dies leaves its notes to the next, when it ends.
+from outside, and safe to repeat. A claim is a lease, renewed while the work lasts: a process that dies leaves its notes
+to the next within LEASE_S.
 
 An outage is waited out however long it takes. A note whose effect is broken fails alone: after FAILURES_MAX tries it
 is set aside for people to look at, and the others go on.
@@ -17,8 +18,10 @@ import structlog
 
 from app import clock
 from app.outage import EXTERNAL, is_outage
+from app.storage.away import unless_away
 
 CLAIM_MAX: Final = 64
+LEASE_S: Final = 5.0
 FAILURES_MAX: Final = 5
 RETRY_S: Final = 1.0
 RETRY_GROWTH: Final = 1.5
@@ -38,6 +41,10 @@ _CLAIM: Final = """
      WHERE n IN (SELECT n FROM outbox WHERE done_at IS NULL AND next_try_at <= now() AND (topic = ANY($3)) <> $4
                   ORDER BY n LIMIT $1 FOR UPDATE SKIP LOCKED)
     RETURNING n, topic, subject, tries"""
+
+_RENEW: Final = """
+    UPDATE outbox SET next_try_at = now() + make_interval(secs => $2)
+     WHERE n = ANY($1) AND done_at IS NULL AND set_aside_at IS NULL"""
 
 _DONE: Final = "UPDATE outbox SET done_at = now() WHERE n = ANY($1) AND done_at IS NULL"
 
@@ -77,13 +84,12 @@ Effect: TypeAlias = Callable[[str], Awaitable[bool]]
 class Lane(msgspec.Struct, frozen=True):
     """Topics that wait for the same others, so that nobody waits for somebody else's.
 
-    A note's lease outlasts the slowest effect of a full claim; its tries are `pause_max_s` apart at most.
+    A note's tries are `pause_max_s` apart at most.
     """
 
     name: str
     effects: Mapping[str, Effect]
     side_by_side_max: int
-    lease_s: float
     pause_max_s: float
 
 
@@ -103,9 +109,10 @@ def pause_s(tries: int, pause_max_s: float) -> float:
 class Outbox:
     """The first lane also gets the topics that no lane knows: they fail there, and are set aside."""
 
-    def __init__(self, pg: asyncpg.Pool, lanes: Sequence[Lane]) -> None:
+    def __init__(self, pg: asyncpg.Pool, lanes: Sequence[Lane], lease_s: float = LEASE_S) -> None:
         self._pg = pg
         self.lanes = lanes
+        self._lease_s = lease_s
         self._kicked_s = -KICK_EVERY_S
         self._kicks = 0
         self._draining: dict[str, asyncio.Task[None]] = {}
@@ -166,22 +173,34 @@ class Outbox:
     async def _run_once(self, lane: Lane) -> int:
         first = lane is self.lanes[0]
         topics = [topic for other in self.lanes[1:] for topic in other.effects] if first else list(lane.effects)
-        rows = await self._pg.fetch(_CLAIM, CLAIM_MAX, lane.lease_s, topics, first)
+        rows = await self._pg.fetch(_CLAIM, CLAIM_MAX, self._lease_s, topics, first)
         notes = [Note(row["n"], row["topic"], row["subject"], row["tries"]) for row in sorted(rows, key=_number)]
         side_by_side = asyncio.Semaphore(lane.side_by_side_max)
         done: list[int] = []
+        at_work = {note.n for note in notes}
 
         async def act(note: Note) -> None:
             async with side_by_side:
                 if await self._act(lane, note):
                     done.append(note.n)
+                else:
+                    at_work.discard(note.n)
 
         async with asyncio.TaskGroup() as group:
-            for note in notes:
-                group.create_task(act(note), name=f"outbox {note.topic}")
+            renewing = group.create_task(self._renew(at_work), name=f"outbox lease {lane.name}")
+            async with asyncio.TaskGroup() as acting:
+                for note in notes:
+                    acting.create_task(act(note), name=f"outbox {note.topic}")
+            renewing.cancel()
         if done:
             await self._pg.execute(_DONE, done)
         return len(notes)
+
+    async def _renew(self, at_work: set[int]) -> None:
+        """Until cancelled. Where Postgres is away the leases end, and the notes come back: they may be repeated."""
+        while True:
+            await asyncio.sleep(self._lease_s / 3)
+            await unless_away("outbox lease", self._pg.execute(_RENEW, list(at_work), self._lease_s))
 
     async def _act(self, lane: Lane, note: Note) -> bool:
         """True when the note is done. Else it has been told when to come back, or its lease brings it back."""

@@ -14,17 +14,17 @@ from app.checkout.commit import Outcome, commit_orders, commit_with_coupons
 from app.checkout.conditions import KnownConditions
 from app.checkout.coupons import Coupons
 from app.checkout.effects import make_effects
-from app.checkout.outbox import CLAIM_MAX, Lane, Outbox
+from app.checkout.outbox import Lane, Outbox
 from app.checkout.provider import Absent, Patience, Provider
 from app.checkout.simulated import Method, SimulatedProvider
 from app.checkout.views import PaymentOffer
 from app.flash_sales.gate import Gate
+from app.flash_sales.parts import FlashSales
 from app.rooms.bus import Rooms
 from app.settings import NO_PROVIDER, Settings
 from app.storage.group_commit import GroupCommit
 from app.storage.own_connection import OwnConnection
 
-LEASE_S: Final = 15.0
 TOLD_SIDE_BY_SIDE_MAX: Final = 8
 TOLD_PAUSE_MAX_S: Final = 60.0
 ASKED_SIDE_BY_SIDE_MAX: Final = 32
@@ -67,7 +67,13 @@ class Checkout:
 
 
 def open_checkout(
-    pg: asyncpg.Pool, valkey: Redis, gate: Gate, rooms: Rooms, settings: Settings, *, provider: Provider | None = None
+    pg: asyncpg.Pool,
+    valkey: Redis,
+    sales: FlashSales,
+    rooms: Rooms,
+    settings: Settings,
+    *,
+    provider: Provider | None = None,
 ) -> Checkout:
     """Connects nothing and starts nothing. Without a provider: the one that the settings ask for."""
     chosen = provider or _open_provider(pg, settings)
@@ -79,19 +85,17 @@ def open_checkout(
 
         return await look_again(checkout, payment)
 
-    told, asked = make_effects(pg, gate, rooms, patient)
+    told, asked = make_effects(pg, sales.gate, sales.door, rooms, patient)
     asked["payment.look"] = look_again_here
-    # A full claim that the provider keeps waiting all the time is done before its lease ends.
-    asked_lease_s = LEASE_S + settings.payment_timeout_s * CLAIM_MAX / ASKED_SIDE_BY_SIDE_MAX
     lanes = [
-        Lane("house", told, TOLD_SIDE_BY_SIDE_MAX, LEASE_S, TOLD_PAUSE_MAX_S),
-        Lane("provider", asked, ASKED_SIDE_BY_SIDE_MAX, asked_lease_s, ASKED_PAUSE_MAX_S),
+        Lane("house", told, TOLD_SIDE_BY_SIDE_MAX, TOLD_PAUSE_MAX_S),
+        Lane("provider", asked, ASKED_SIDE_BY_SIDE_MAX, ASKED_PAUSE_MAX_S),
     ]
     connections = (OwnConnection(pg), OwnConnection(pg), OwnConnection(pg))
     checkout = Checkout(
         pg=pg,
         settings=settings,
-        gate=gate,
+        gate=sales.gate,
         provider=patient,
         simulated=chosen if isinstance(chosen, SimulatedProvider) else None,
         offer=_offer(settings),

@@ -1,15 +1,17 @@
 -- Decides who may ask one pool's gate at all: admissions of its waiting room, the limit of a network, the waitlist.
 --
--- KEYS  1 admissions (hash)   person -> token, or token \0 idempotency key once it was used
---       2 inside (hash)       person \0 idempotency key -> {network, units}, of holds that count
+-- KEYS  1 admissions (hash)   person -> token, or token \0 place once it was used
+--       2 inside (hash)       place -> {network, units}, of holds that count
 --       3 networks (hash)     network -> units inside
 --       4 waiting (string)    how many wait for units to come back; ends by itself when nobody says it again
 -- ARGV  1 operations, a MessagePack array of arrays:
---         {"enter", person, key, network, units, network_limit, by_admission, token}
---         {"back", person, key, reuse}   its hold was refused or has ended; with `reuse` the admission counts again
+--         {"enter", person, place, network, units, network_limit, by_admission, token}
+--         {"back", person, place, reuse} its hold was refused or has ended; with `reuse` the admission counts again
+--         {"less", place, units}         so many units of an order came back
 --         {"admit", person, token}       says an admission, as often as one likes
 --         {"expel", person}
 --         {"waiting", count, ttl_ms}
+--       A place is made of person and idempotency key (gate_wire.py).
 --       2 how long all this is kept after the last word, in ms
 -- RESULT  MessagePack array of words, one an operation: for "enter" in, not_admitted, admission_used, network_limit or
 --         in_line; for the others done.
@@ -22,9 +24,8 @@ local ops, kept_ms = cmsgpack.unpack(ARGV[1]), ARGV[2]
 local act = {}
 
 function act.enter(op)
-    local person, key, network, units, limit, by_admission, token = op[2], op[3], op[4], op[5], op[6], op[7], op[8]
-    local field = person .. '\0' .. key
-    if redis.call('HEXISTS', inside_key, field) == 1 then
+    local person, place, network, units, limit, by_admission, token = op[2], op[3], op[4], op[5], op[6], op[7], op[8]
+    if redis.call('HEXISTS', inside_key, place) == 1 then
         return 'in'
     end
     if by_admission then
@@ -45,31 +46,46 @@ function act.enter(op)
         redis.call('PEXPIRE', networks_key, kept_ms)
     end
     if by_admission then
-        redis.call('HSET', admissions_key, person, token .. '\0' .. key)
+        redis.call('HSET', admissions_key, person, token .. '\0' .. place)
         redis.call('PEXPIRE', admissions_key, kept_ms)
     end
     if counted or by_admission then
-        redis.call('HSET', inside_key, field, cmsgpack.pack({counted and network or '', units}))
+        redis.call('HSET', inside_key, place, cmsgpack.pack({counted and network or '', units}))
         redis.call('PEXPIRE', inside_key, kept_ms)
     end
     return 'in'
 end
 
+local function count_out(network, units)
+    if network ~= '' and redis.call('HINCRBY', networks_key, network, -units) <= 0 then
+        redis.call('HDEL', networks_key, network)
+    end
+end
+
 function act.back(op)
-    local person, key, reuse = op[2], op[3], op[4]
-    local field = person .. '\0' .. key
-    local packed = redis.call('HGET', inside_key, field)
+    local person, place, reuse = op[2], op[3], op[4]
+    local packed = redis.call('HGET', inside_key, place)
     if not packed then
         return 'done'
     end
-    local entry = cmsgpack.unpack(packed)
-    redis.call('HDEL', inside_key, field)
-    if entry[1] ~= '' and redis.call('HINCRBY', networks_key, entry[1], -entry[2]) <= 0 then
-        redis.call('HDEL', networks_key, entry[1])
-    end
+    redis.call('HDEL', inside_key, place)
+    count_out(unpack(cmsgpack.unpack(packed)))
     local there = reuse and redis.call('HGET', admissions_key, person)
-    if there and string.sub(there, -#key - 1) == '\0' .. key then
-        redis.call('HSET', admissions_key, person, string.sub(there, 1, #there - #key - 1))
+    if there and string.sub(there, -#place - 1) == '\0' .. place then
+        redis.call('HSET', admissions_key, person, string.sub(there, 1, #there - #place - 1))
+    end
+    return 'done'
+end
+
+-- The rest stays inside, as what the network has.
+function act.less(op)
+    local place, units = op[2], op[3]
+    local packed = redis.call('HGET', inside_key, place)
+    if packed then
+        local entry = cmsgpack.unpack(packed)
+        units = math.min(units, entry[2])
+        count_out(entry[1], units)
+        redis.call('HSET', inside_key, place, cmsgpack.pack({entry[1], entry[2] - units}))
     end
     return 'done'
 end

@@ -37,10 +37,12 @@ class Verdict(StrEnum):
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """A hold that somebody wants. `network_limit` 0 for none; `network` "" for one that is not counted."""
+    """A hold that somebody wants, at its place in the pool (`place_for`). `network_limit` 0 for none; `network` ""
+    for one that is not counted.
+    """
 
     person: str
-    key: str
+    place: str
     network: str
     units: int
     network_limit: int
@@ -61,12 +63,12 @@ class Door:
         self._batches: dict[str, GroupCommit[tuple[Any, ...], str]] = {}
 
     async def enter(self, pool: str, wish: Wish) -> Verdict:
-        """Whether the hold may be asked for. Idempotent by person and key."""
+        """Whether the hold may be asked for. Idempotent by its place."""
         answer = await self._ask(
             pool,
             "enter",
             wish.person,
-            wish.key,
+            wish.place,
             wish.network,
             wish.units,
             wish.network_limit,
@@ -75,9 +77,13 @@ class Door:
         )
         return Verdict(answer)
 
-    async def back(self, pool: str, person: str, key: str, *, reuse: bool) -> None:
+    async def back(self, pool: str, person: str, place: str, *, reuse: bool) -> None:
         """The hold was refused or has ended: its units count no more, and with `reuse` the admission may be used."""
-        await self._ask(pool, "back", person, key, reuse)
+        await self._ask(pool, "back", person, place, reuse)
+
+    async def less(self, pool: str, place: str, units: int) -> None:
+        """Units of an order came back: the network may have as many others."""
+        await self._ask(pool, "less", place, units)
 
     async def admit(self, pool: str, person: str, admission: str) -> None:
         """Says an admission; one that was used stays used."""

@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 from redis.asyncio import Redis
 
+from app import clock
 from app.flash_sales.gate_wire import (
     GateAnswer,
     GateResult,
@@ -82,18 +83,27 @@ class Gate:
         self._batches: dict[str, GroupCommit[tuple[Any, ...], Decided]] = {}
 
     async def take(
-        self, pool: str, *, hold: str, person: str, key: str, body: str, quantity: int, show: str, ttl_ms: int
+        self, pool: str, *, person: str, key: str, body: str, quantity: int, show: str, ttl_ms: int
     ) -> Decided:
         """Granted · same · mismatch · all_held · stock_short · sold_out · over_limit · not_started · ended."""
+        hold = hold_id(pool, person, key, clock.new_id())
         return await self._ask(pool, ("take", hold, person, key, body, quantity, show, ttl_ms))
 
     async def take_to_pay(
         self, pool: str, wishes: Sequence[WishToPay], *, ttl_ms: int, for_ms: int, total_max_ms: int
     ) -> Sequence[Decided]:
-        """For each a take and an extend at once, of a hold that has its attempt's id. Also in_line: somebody waits."""
+        """For each a take and an extend at once, of a hold that names its attempt. Also in_line: somebody waits."""
         operations = [
             (
-                *("take", hold_id(pool, one.attempt), one.person, one.key, one.body, one.quantity, one.show),
+                *(
+                    "take",
+                    hold_id(pool, one.person, one.key, one.attempt),
+                    one.person,
+                    one.key,
+                    one.body,
+                    one.quantity,
+                    one.show,
+                ),
                 *(ttl_ms, one.attempt, for_ms, total_max_ms),
             )
             for one in wishes
@@ -202,10 +212,11 @@ class Gate:
 
 
 def _to_decided(answer: GateAnswer, result: GateResult, label: PoolLabel) -> Decided:
+    hold = answer.hold if isinstance(answer.hold, HoldRecord) else None
     return Decided(
         code=answer.code,
-        id=answer.id,
-        hold=answer.hold if isinstance(answer.hold, HoldRecord) else None,
+        id=hold.id if hold else "",
+        hold=hold,
         wait_ms=answer.wait_ms,
         now_ms=result.now_ms,
         label=label,

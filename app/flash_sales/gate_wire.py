@@ -4,16 +4,18 @@ because a Lua string that is not UTF-8 could not come back).
 Owns the shapes and the key names; the meaning is in hold.lua's header. The order of the fields is the wire.
 """
 
+import hashlib
 from typing import Any, Final
 
 import msgspec
 
 HOLD_SEPARATOR: Final = "-"  # never part of an id
+_PLACE_LENGTH: Final = 20
 
 
 def gate_keys(pool: str) -> list[str]:
     """The keys of one pool, in the order of hold.lua. One hash tag: a cluster keeps them on one node."""
-    return [f"{{pool:{pool}}}:{part}" for part in ("config", "holds", "live", "buyers", "keys", "over")]
+    return [f"{{pool:{pool}}}:{part}" for part in ("config", "holds", "live", "buyers", "over")]
 
 
 def waiting_key(pool: str) -> str:
@@ -21,9 +23,23 @@ def waiting_key(pool: str) -> str:
     return f"{{pool:{pool}}}:waiting"
 
 
-def hold_id(pool: str, fresh: str) -> str:
-    """A hold's id names its pool, so that it is found without an index."""
-    return f"{pool}{HOLD_SEPARATOR}{fresh}"
+def hold_id(pool: str, person: str, key: str, fresh: str) -> str:
+    """A new hold's id. It names its pool, and its place there: what asks again with the same key finds it there.
+
+    `fresh` is a new id: a place is used again once its hold has been over for long.
+    """
+    return f"{pool}{HOLD_SEPARATOR}{place_for(person, key)}{fresh}"
+
+
+def place_for(person: str, key: str) -> str:
+    """Where a pool keeps what this person asked for with this idempotency key: 20 characters."""
+    return hashlib.blake2b(f"{person}\0{key}".encode(), digest_size=_PLACE_LENGTH // 2).hexdigest()
+
+
+def place_of(hold: str) -> str:
+    """The place in a hold's id."""
+    own = hold.rpartition(HOLD_SEPARATOR)[2]
+    return own[:_PLACE_LENGTH] if len(own) > _PLACE_LENGTH else hold
 
 
 def pool_of(hold: str) -> str | None:
@@ -46,6 +62,7 @@ class HoldRecord(msgspec.Struct, frozen=True, array_like=True):
     body: str
     show: str
     attempt: str
+    id: str
 
 
 class GateAnswer(msgspec.Struct, frozen=True, array_like=True):
@@ -53,19 +70,14 @@ class GateAnswer(msgspec.Struct, frozen=True, array_like=True):
 
     code: str
     wait_ms: int
-    id: str
     hold: HoldRecord | bool
 
 
-class EndedHold(msgspec.Struct, frozen=True, array_like=True):
-    """A hold that expired, or that the house released, and whose owner has not been told."""
-
-    id: str
-    hold: HoldRecord
-
-
 class GateResult(msgspec.Struct, frozen=True, array_like=True):
-    """What one script call saw and did. `epoch` 0: the gate has no configuration and decided nothing."""
+    """What one script call saw and did. `epoch` 0: the gate has no configuration and decided nothing.
+
+    `ended` are holds that expired, or that the house released, and whose owners have not been told.
+    """
 
     now_ms: int
     epoch: int
@@ -76,7 +88,7 @@ class GateResult(msgspec.Struct, frozen=True, array_like=True):
     allotment: int
     state: str
     label: str
-    ended: list[EndedHold]
+    ended: list[HoldRecord]
     answers: list[GateAnswer]
 
     @property

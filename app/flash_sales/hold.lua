@@ -1,13 +1,12 @@
 -- Decides a batch of operations on the holds of one pool, in order, at one instant of this server's clock.
 --
 -- KEYS  1 config (hash)            epoch n left held sold allotment price limit starts ends state label
---                                  server
---       2 holds (hash)             hold id -> record
---       3 live (sorted set)        hold id -> expires_ms, for holds that are held
+--                                  server due
+--       2 holds (hash)             place -> record
+--       3 live (sorted set)        place -> expires_ms, for holds that are held
 --       4 buyers (hash)            person -> units held or sold
---       5 keys (hash)              person \0 idempotency key -> hold id
---       6 over (sorted set)        hold id -> when it ended; its record and key are forgotten KEEP_MS later
---       7 waiting (string)         as in door.lua; needed by a take that pays at once
+--       5 over (sorted set)        place -> when its hold ended; the record is forgotten KEEP_MS later
+--       6 waiting (string)         as in door.lua; needed by a take that pays at once
 -- ARGV  1 operations, a MessagePack array of arrays:
 --         {"take", hold, person, key, body, quantity, show, ttl_ms}; with {…, attempt, for_ms, total_max_ms} it is paid
 --                 for at once: a take and an extend in one, for who has no admission, and in_line while somebody waits
@@ -20,15 +19,18 @@
 --         {"read", hold, person}
 --         {"clear"}                            releases all that no payment is open on
 --         {"look"}
+--       A hold's id is the pool, "-", 20 characters of place and some of its own. The place is made of person and
+--       idempotency key, so that a key finds its hold without an index (gate_wire.py); a shorter id is its own place.
 --       A record is {state, person, quantity, price, expires_ms, first_expires_ms, granted_ms, key, body, show,
---       attempt}, where attempt is "" unless a payment is in flight.
+--       attempt, hold}, where attempt is "" unless a payment is in flight.
 -- RESULT  MessagePack {now_ms, epoch, n, left, held, sold, allotment, state, label, ended, answers}: `ended` lists
---         {hold, record} of holds that expired or were cleared, an answer is {code, wait_ms, hold, record or false}.
+--         records of holds that expired or were cleared, an answer is {code, wait_ms, record or false}.
 --         epoch is 0 when the pool has no configuration, or one that was written under another server, whose tail may
 --         be missing here: nothing was decided, the gate must be rebuilt.
 --
 -- What a batch needs is read in a few commands before, what it changes is written in a few commands after: a command
--- for many costs half of many commands. In between, everything is decided on Lua tables.
+-- for many costs half of many commands. In between, everything is decided on Lua tables. `due` spares most calls the
+-- look for what is overdue: no hold ends before it.
 --
 -- The race it closes: two buyers, or one buyer twice, asking for the last unit (or for the last of their limit), and
 -- the clock passing an edge of the window or of a hold between a look and a write. Looking, deciding and writing are
@@ -37,17 +39,19 @@
 local KEEP_MS = 3600000
 local EXPIRE_MAX = 256
 local FORGET_MAX = 64
+local FORGET_EVERY = 16
 local WRITE_MAX = 1000  -- arguments of one command; some thousands do not fit on Lua's stack
+local NEVER = 9007199254740992
 -- MessagePack's own bytes: records are packed once, for Valkey and for the answer.
-local ARRAY_OF_4, ARRAY_OF_11, ARRAY_16, FALSE = '\148', '\155', '\220', '\194'
+local ARRAY_OF_3, ARRAY_OF_11, ARRAY_OF_12, ARRAY_16, FALSE = '\147', '\155', '\156', '\220', '\194'
 
-local config_key, holds_key, live_key, buyers_key, keys_key, over_key, waiting_key = unpack(KEYS)
+local config_key, holds_key, live_key, buyers_key, over_key, waiting_key = unpack(KEYS)
 local ops = cmsgpack.unpack(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local config = redis.call('HMGET', config_key, 'epoch', 'n', 'left', 'held', 'sold', 'allotment', 'price', 'limit',
-    'starts', 'ends', 'state', 'label', 'server')
+    'starts', 'ends', 'state', 'label', 'server', 'due')
 if not config[1] or config[13] ~= this_server() then
     return cmsgpack.pack({now, 0, 0, 0, 0, 0, 0, '', '', {}, {}})
 end
@@ -55,28 +59,49 @@ local epoch, n = tonumber(config[1]), tonumber(config[2])
 local left, held, sold = tonumber(config[3]), tonumber(config[4]), tonumber(config[5])
 local allotment, price, limit = tonumber(config[6]), tonumber(config[7]), tonumber(config[8])
 local starts, ends, state, label = tonumber(config[9]), tonumber(config[10]), config[11], config[12]
-local was_left, was_held, was_sold = left, held, sold
+local due = tonumber(config[14] or 0)
+local was_left, was_held, was_sold, was_due = left, held, sold, due
 local ended = {}
 
-local STATE, PERSON, QUANTITY, PRICE, EXPIRES, FIRST_EXPIRES, GRANTED, KEY, BODY, SHOW, ATTEMPT =
-    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+local STATE, PERSON, QUANTITY, PRICE, EXPIRES, FIRST_EXPIRES, GRANTED, KEY, BODY, SHOW, ATTEMPT, HOLD =
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 
-local hold_of, packed_of, units_of, id_of_key = {}, {}, {}, {}  -- as they are now; false: known not to be there
-local new_keys = {}
-local changed, over_now, recounted = {}, {}, {}  -- sets of what differs from what Valkey has
+local packed_of, units_of = {}, {}  -- as they are now; false: known not to be there
+local hold_of = {}  -- what was unpacked of them
+local changed, live_at, over_now, recounted = {}, {}, {}, {}  -- what differs from what Valkey has
 
-local function load_hold(id)
-    local hold = hold_of[id]
+local place_from = #config_key - 12  -- {pool:<pool>}:config is as much longer than <pool>-
+local place_to = place_from + 19
+
+local function place_of(id)
+    return #id > place_to and string.sub(id, place_from, place_to) or id
+end
+
+local function hold_at(place)
+    local hold = hold_of[place]
     if hold == nil then
-        local packed = redis.call('HGET', holds_key, id)
+        local packed = packed_of[place]
+        if packed == nil then
+            packed = redis.call('HGET', holds_key, place)
+            packed_of[place] = packed
+        end
         hold = packed and cmsgpack.unpack(packed)
-        hold_of[id], packed_of[id] = hold, packed
+        hold_of[place] = hold
     end
     return hold
 end
 
-local function save_hold(id, hold)
-    hold_of[id], packed_of[id], changed[id] = hold, cmsgpack.pack(hold), true
+local function find_hold(id)
+    local hold = hold_at(place_of(id))
+    return hold and hold[HOLD] == id and hold
+end
+
+local function save_hold(place, hold)
+    hold_of[place], packed_of[place], changed[place] = hold, cmsgpack.pack(hold), true
+    if hold[STATE] == 'held' then
+        live_at[place] = hold[EXPIRES]
+        due = math.min(due, hold[EXPIRES])
+    end
 end
 
 local function count_buyer(person, units)
@@ -85,7 +110,8 @@ local function count_buyer(person, units)
 end
 
 -- Every hold leaves the state `held` here and nowhere else.
-local function end_hold(id, hold, how)
+local function end_hold(hold, how)
+    local place = place_of(hold[HOLD])
     hold[STATE] = how
     hold[ATTEMPT] = ''
     held = held - hold[QUANTITY]
@@ -95,8 +121,8 @@ local function end_hold(id, hold, how)
         left = left + hold[QUANTITY]
         count_buyer(hold[PERSON], -hold[QUANTITY])
     end
-    save_hold(id, hold)
-    over_now[id] = true
+    save_hold(place, hold)
+    live_at[place], over_now[place] = nil, true
 end
 
 local function write(command, key, args)
@@ -106,30 +132,29 @@ local function write(command, key, args)
 end
 
 local function write_holds()
-    local records, live, ids_over, over = {}, {}, {}, {}
+    local records, live, over, places_over = {}, {}, {}, {}
     local last, last_text
-    for id in pairs(changed) do
-        local hold = hold_of[id]
-        records[#records + 1] = id
-        records[#records + 1] = packed_of[id]
-        if hold[STATE] == 'held' then
-            if hold[EXPIRES] ~= last then
-                last, last_text = hold[EXPIRES], string.format('%.0f', hold[EXPIRES])
-            end
-            live[#live + 1] = last_text
-            live[#live + 1] = id
-        end
+    for place in pairs(changed) do
+        records[#records + 1] = place
+        records[#records + 1] = packed_of[place]
     end
-    for id in pairs(over_now) do
-        ids_over[#ids_over + 1] = id
+    for place, expires in pairs(live_at) do
+        if expires ~= last then
+            last, last_text = expires, string.format('%.0f', expires)
+        end
+        live[#live + 1] = last_text
+        live[#live + 1] = place
+    end
+    for place in pairs(over_now) do
+        places_over[#places_over + 1] = place
         over[#over + 1] = now
-        over[#over + 1] = id
+        over[#over + 1] = place
     end
     write('HSET', holds_key, records)
     write('ZADD', live_key, live)
-    write('ZREM', live_key, ids_over)
+    write('ZREM', live_key, places_over)
     write('ZADD', over_key, over)
-    changed, over_now = {}, {}
+    changed, live_at, over_now = {}, {}, {}
 end
 
 local function write_buyers()
@@ -147,53 +172,64 @@ local function write_buyers()
 end
 
 local function read_ahead()
-    local fields, persons, ids = {}, {}, {}
+    local places, persons = {}, {}
     for _, op in ipairs(ops) do
         if op[1] == 'take' then
-            fields[#fields + 1] = op[3] .. '\0' .. op[4]
             persons[#persons + 1] = op[3]
+        end
+        if op[1] == 'give_back' then
+            places[#places + 1] = op[2]
         elseif op[2] then
-            ids[#ids + 1] = op[2]
+            places[#places + 1] = place_of(op[2])
         end
     end
-    if #fields > 0 then
-        local known = redis.call('HMGET', keys_key, unpack(fields))
+    if #places > 0 then
+        local records = redis.call('HMGET', holds_key, unpack(places))
+        for i = 1, #places do
+            packed_of[places[i]] = records[i]
+        end
+    end
+    if #persons > 0 then
         local units = redis.call('HMGET', buyers_key, unpack(persons))
-        for i = 1, #fields do
-            id_of_key[fields[i]] = known[i]
+        for i = 1, #persons do
             units_of[persons[i]] = tonumber(units[i] or 0)
-        end
-    end
-    if #ids > 0 then
-        for i, packed in ipairs(redis.call('HMGET', holds_key, unpack(ids))) do
-            hold_of[ids[i]], packed_of[ids[i]] = packed and cmsgpack.unpack(packed), packed
         end
     end
 end
 
 local function forget_old()
     local old = redis.call('ZRANGEBYSCORE', over_key, '-inf', now - KEEP_MS, 'LIMIT', 0, FORGET_MAX)
-    for _, id in ipairs(old) do
-        local hold = load_hold(id)
-        if hold and hold[KEY] ~= '' then
-            redis.call('HDEL', keys_key, hold[PERSON] .. '\0' .. hold[KEY])
-        end
-        redis.call('HDEL', holds_key, id)
-        redis.call('ZREM', over_key, id)
-    end
+    write('HDEL', holds_key, old)
+    write('ZREM', over_key, old)
 end
 
 local function expire_due()
-    local due = redis.call('ZRANGEBYSCORE', live_key, '-inf', now, 'LIMIT', 0, EXPIRE_MAX)
-    for _, id in ipairs(due) do
-        local hold = load_hold(id)
-        end_hold(id, hold, 'expired')
-        ended[#ended + 1] = {id, hold}
+    local places = redis.call('ZRANGEBYSCORE', live_key, '-inf', now, 'LIMIT', 0, EXPIRE_MAX)
+    for _, place in ipairs(places) do
+        local hold = hold_at(place)
+        end_hold(hold, 'expired')
+        ended[#ended + 1] = hold
     end
 end
 
-local function answer(code, id, hold, wait_ms)
-    return ARRAY_OF_4 .. cmsgpack.pack(code, wait_ms or 0, id or '') .. (hold and packed_of[id] or FALSE)
+local function first_due()
+    local first = redis.call('ZRANGE', live_key, 0, 0, 'WITHSCORES')
+    return tonumber(first[2] or NEVER)
+end
+
+local codes = {}
+
+local function answer(code, packed, wait_ms)
+    local said = codes[code]
+    if not said then
+        said = ARRAY_OF_3 .. cmsgpack.pack(code, wait_ms or 0)
+        codes[code] = said
+    end
+    return said .. (packed or FALSE)
+end
+
+local function answer_with(code, hold)
+    return answer(code, packed_of[place_of(hold[HOLD])])
 end
 
 local some_wait
@@ -208,15 +244,15 @@ end
 local act = {}
 
 function act.take(op)
-    local id, person, key, body, quantity, attempt = op[2], op[3], op[4], op[5], op[6], op[9]
-    local field = person .. '\0' .. key
-    local earlier = id_of_key[field]
-    if earlier then
-        local hold = load_hold(earlier)
-        if hold[BODY] ~= body then
-            return answer('mismatch', earlier)
+    local id, person, body, quantity, attempt = op[2], op[3], op[5], op[6], op[9]
+    local place = place_of(id)
+    if packed_of[place] then
+        local hold = hold_at(place)
+        -- One that a rebuild brought over from an open payment has no body any more.
+        if hold[PERSON] ~= person or (hold[BODY] ~= body and hold[BODY] ~= '') then
+            return answer('mismatch')
         end
-        return answer('same', earlier, hold)
+        return answer_with('same', hold)
     end
     if attempt and somebody_waits() then
         return answer('in_line')
@@ -225,7 +261,7 @@ function act.take(op)
         return answer('ended')
     end
     if now < starts then
-        return answer('not_started', '', nil, starts - now)
+        return answer('not_started', nil, starts - now)
     end
     if left <= 0 and held == 0 then
         return answer('sold_out')
@@ -241,84 +277,83 @@ function act.take(op)
     end
     local first_expires = now + op[8]
     local expires = attempt and math.max(first_expires, now + math.min(op[10], op[11])) or first_expires
-    local hold = {'held', person, quantity, price, expires, first_expires, now, key, body, op[7], attempt or ''}
+    -- As save_hold would, without a table for what nobody may ask for again.
+    local packed = ARRAY_OF_12 .. cmsgpack.pack('held', person, quantity, price, expires, first_expires, now, op[4],
+        body, op[7], attempt or '', id)
+    packed_of[place], hold_of[place], changed[place], live_at[place] = packed, nil, true, expires
+    due = math.min(due, expires)
     left = left - quantity
     held = held + quantity
     count_buyer(person, quantity)
-    save_hold(id, hold)
-    id_of_key[field] = id
-    new_keys[#new_keys + 1] = field
-    new_keys[#new_keys + 1] = id
-    return answer('granted', id, hold)
+    return answer('granted', packed)
 end
 
 function act.release(op)
-    local id, person = op[2], op[3]
-    local hold = load_hold(id)
+    local person = op[3]
+    local hold = find_hold(op[2])
     if not hold or (person ~= '' and hold[PERSON] ~= person) then
         return answer('not_found')
     end
     if hold[STATE] ~= 'held' then
-        return answer('over', id, hold)
+        return answer_with('over', hold)
     end
     if person ~= '' and hold[ATTEMPT] ~= '' then
-        return answer('paying', id, hold)
+        return answer_with('paying', hold)
     end
-    end_hold(id, hold, 'released')
-    return answer('released', id, hold)
+    end_hold(hold, 'released')
+    return answer_with('released', hold)
 end
 
 function act.extend(op)
-    local id, person, attempt, for_ms, total_max_ms, force = op[2], op[3], op[4], op[5], op[6], op[7]
-    local hold = load_hold(id)
+    local person, attempt, for_ms, total_max_ms, force = op[3], op[4], op[5], op[6], op[7]
+    local hold = find_hold(op[2])
     if not hold or hold[PERSON] ~= person then
         return answer('not_found')
     end
     if hold[STATE] ~= 'held' then
-        return answer('over', id, hold)
+        return answer_with('over', hold)
     end
     if hold[ATTEMPT] ~= '' and hold[ATTEMPT] ~= attempt and not force then
-        return answer('paying', id, hold)
+        return answer_with('paying', hold)
     end
     hold[ATTEMPT] = attempt
     hold[EXPIRES] = math.max(hold[EXPIRES], math.min(now + for_ms, hold[GRANTED] + total_max_ms))
-    save_hold(id, hold)
-    return answer('extended', id, hold)
+    save_hold(place_of(hold[HOLD]), hold)
+    return answer_with('extended', hold)
 end
 
 function act.resume(op)
-    local id, attempt, give_back = op[2], op[3], op[4]
-    local hold = load_hold(id)
+    local attempt, give_back = op[3], op[4]
+    local hold = find_hold(op[2])
     if not hold then
         return answer('not_found')
     end
     if hold[STATE] ~= 'held' or hold[ATTEMPT] ~= attempt then
-        return answer('over', id, hold)
+        return answer_with('over', hold)
     end
     if give_back then
-        end_hold(id, hold, 'released')
-        ended[#ended + 1] = {id, hold}
-        return answer('released', id, hold)
+        end_hold(hold, 'released')
+        ended[#ended + 1] = hold
+        return answer_with('released', hold)
     end
     hold[ATTEMPT] = ''
     hold[EXPIRES] = hold[FIRST_EXPIRES]
     if hold[EXPIRES] <= now then
-        end_hold(id, hold, 'expired')
-        ended[#ended + 1] = {id, hold}
+        end_hold(hold, 'expired')
+        ended[#ended + 1] = hold
     else
-        save_hold(id, hold)
+        save_hold(place_of(hold[HOLD]), hold)
     end
-    return answer('resumed', id, hold)
+    return answer_with('resumed', hold)
 end
 
 function act.confirm(op)
-    local id = op[2]
-    local hold = load_hold(id)
+    local hold = find_hold(op[2])
     if not hold then
         return answer('not_found')
     end
     if hold[STATE] == 'confirmed' then
-        return answer('over', id, hold)
+        return answer_with('over', hold)
     end
     if hold[STATE] ~= 'held' then
         -- Ended here, yet Postgres committed: Postgres is the truth, so the unit is taken out again. `left` may go
@@ -327,48 +362,48 @@ function act.confirm(op)
         held = held + hold[QUANTITY]
         count_buyer(hold[PERSON], hold[QUANTITY])
     end
-    end_hold(id, hold, 'confirmed')
-    return answer('confirmed', id, hold)
+    end_hold(hold, 'confirmed')
+    return answer_with('confirmed', hold)
 end
 
 -- Its record keeps a repeated one from counting twice. A gate of another epoch was built after Postgres had counted.
 function act.give_back(op)
-    local id, person, quantity, of_epoch = op[2], op[3], op[4], op[5]
-    if of_epoch ~= epoch or load_hold(id) then
-        return answer('over', id)
+    local back, person, quantity, of_epoch = op[2], op[3], op[4], op[5]
+    if of_epoch ~= epoch or hold_at(back) then
+        return answer('over')
     end
-    save_hold(id, {'returned', person, quantity, price, now, now, now, '', '', '', ''})
-    over_now[id] = true
+    save_hold(back, {'returned', person, quantity, price, now, now, now, '', '', '', '', back})
+    over_now[back] = true
     sold = sold - quantity
     left = left + quantity
     count_buyer(person, -quantity)
-    return answer('returned', id)
+    return answer('returned')
 end
 
 function act.mend(op)
     local id, how, sha1 = op[2], op[3], op[4]
-    local hold = load_hold(id)
-    if not hold or op[5] ~= epoch or redis.sha1hex(packed_of[id]) ~= sha1 then
+    local hold = find_hold(id)
+    if not hold or op[5] ~= epoch or redis.sha1hex(packed_of[place_of(id)]) ~= sha1 then
         return answer('moved')
     end
     return act[how]({how, id, hold[ATTEMPT], false})
 end
 
 function act.read(op)
-    local hold = load_hold(op[2])
+    local hold = find_hold(op[2])
     if not hold or (op[3] ~= '' and hold[PERSON] ~= op[3]) then
         return answer('not_found')
     end
-    return answer('read', op[2], hold)
+    return answer_with('read', hold)
 end
 
 function act.clear()
     write_holds()  -- those of this batch are meant too
-    for _, id in ipairs(redis.call('ZRANGE', live_key, 0, EXPIRE_MAX - 1)) do
-        local hold = load_hold(id)
+    for _, place in ipairs(redis.call('ZRANGE', live_key, 0, EXPIRE_MAX - 1)) do
+        local hold = hold_at(place)
         if hold[ATTEMPT] == '' then
-            end_hold(id, hold, 'released')
-            ended[#ended + 1] = {id, hold}
+            end_hold(hold, 'released')
+            ended[#ended + 1] = hold
         end
     end
     return answer('cleared')
@@ -379,18 +414,27 @@ function act.look()
 end
 
 read_ahead()
-expire_due()
+local looks = now >= due
+if looks then
+    expire_due()
+end
 local answers = {}
 for i, op in ipairs(ops) do
     answers[i] = act[op[1]](op)
 end
 write_holds()
 write_buyers()
-write('HSET', keys_key, new_keys)
-forget_old()
+if #ops > 1 or n % FORGET_EVERY == 0 then
+    forget_old()
+end
+if looks then
+    due = first_due()
+end
 if left ~= was_left or held ~= was_held or sold ~= was_sold then
     n = n + 1
-    redis.call('HSET', config_key, 'n', n, 'left', left, 'held', held, 'sold', sold)
+    redis.call('HSET', config_key, 'n', n, 'left', left, 'held', held, 'sold', sold, 'due', due)
+elseif due ~= was_due then
+    redis.call('HSET', config_key, 'due', due)
 end
 local head = cmsgpack.pack(now, epoch, n, left, held, sold, allotment, state, label, ended)
 local size = string.char(math.floor(#answers / 256), #answers % 256)

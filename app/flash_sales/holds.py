@@ -6,12 +6,11 @@ from typing import Annotated, Final
 
 import msgspec
 
-from app import clock
 from app.flash_sales import line_store
 from app.flash_sales.address_rules import network_of
 from app.flash_sales.door import Verdict, Wish
 from app.flash_sales.gate import Decided, WishToPay
-from app.flash_sales.gate_wire import HoldRecord, PoolLabel, hold_id, pool_of
+from app.flash_sales.gate_wire import HoldRecord, PoolLabel, place_for, place_of, pool_of
 from app.flash_sales.hold_index import HoldNote, KeyClaim, noted_holds
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.voice import HoldReleased
@@ -121,24 +120,24 @@ async def take_hold(
     entrance = await sales.entrance_of(pool)
     if entrance is None or (show and not await sales.sells(show, pool)):
         return NOT_SOLD_HERE
+    place = place_for(person, key)
     wish = Wish(
-        person, key, network_of(address), quantity, entrance.per_address_limit, entrance.waiting_room, admission
+        person, place, network_of(address), quantity, entrance.per_address_limit, entrance.waiting_room, admission
     )
     claimed, verdict, bans = await asyncio.gather(
         sales.claims.submit(KeyClaim(person, key, pool)), sales.door.enter(pool, wish), sales.bans.of(person)
     )
     if not claimed:
-        await sales.door.back(pool, person, key, reuse=True)
+        await sales.door.back(pool, person, place, reuse=True)
         return MISMATCH
     if bans.bar(entrance.shop, entrance.show, show):
         if verdict is Verdict.IN:
-            await sales.door.back(pool, person, key, reuse=True)
+            await sales.door.back(pool, person, place, reuse=True)
         return BANNED
     if verdict is not Verdict.IN:
         return await _same_hold(sales, person, key, pool) or _TURNED_AWAY[verdict]
     decided = await sales.gate.take(
         pool,
-        hold=hold_id(pool, clock.new_id()),
         person=person,
         key=key,
         body=f"{quantity}:{show}",
@@ -148,7 +147,7 @@ async def take_hold(
     )
     if decided.code not in {"granted", "same"}:
         if decided.code not in {"rebuilding", "mismatch"}:  # else its first request stands, or nobody knows yet
-            await sales.door.back(pool, person, key, reuse=True)
+            await sales.door.back(pool, person, place, reuse=True)
         return refuse(decided)
     assert decided.hold is not None
     assert decided.label is not None
@@ -212,7 +211,7 @@ async def release_hold(sales: FlashSales, *, person: str, hold: str) -> Refusal 
         assert decided.hold is not None
         assert decided.label is not None
         show = decided.label.show or decided.hold.show
-        await unless_away("door", sales.door.back(pool_of(hold) or "", person, decided.hold.key, reuse=False))
+        await unless_away("door", sales.door.back(pool_of(hold) or "", person, place_of(hold), reuse=False))
         if decided.hold.key.startswith(OFFER_KEY):
             await unless_away("offer", line_store.leave_offer(sales.pg, hold))
         if show:

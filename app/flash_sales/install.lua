@@ -1,23 +1,26 @@
 -- Puts a gate that was rebuilt from Postgres in place, under its new epoch.
 --
--- KEYS  1 config, 2 holds, 3 live, 4 buyers, 5 keys, 6 over (as in hold.lua)
+-- KEYS  1 config, 2 holds, 3 live, 4 buyers, 5 over (as in hold.lua)
 -- ARGV  1 epoch, 2 MessagePack {left, held, sold, allotment, price, limit, starts, ends, state, label},
---       3 MessagePack array of {hold, record} (units in open payment attempts), 4 MessagePack array of {person, units}
+--       3 MessagePack array of records (units in open payment attempts), 4 MessagePack array of {person, units}
 -- RESULT  "done" or "stale": a gate of this or a later epoch is already in place.
 --
 -- The race it closes: two rebuilds whose transactions committed in one order and whose scripts arrive in the other.
 -- The configuration is written last, with the server that it was written under: a gate without one decides nothing.
 
-local config_key, holds_key, live_key, buyers_key, keys_key, over_key = unpack(KEYS)
+local config_key, holds_key, live_key, buyers_key, over_key = unpack(KEYS)
 local epoch = tonumber(ARGV[1])
 local there = tonumber(redis.call('HGET', config_key, 'epoch') or 0)
 if there >= epoch then
     return 'stale'
 end
-redis.call('DEL', config_key, holds_key, live_key, buyers_key, keys_key, over_key)
-for _, entry in ipairs(cmsgpack.unpack(ARGV[3])) do
-    redis.call('HSET', holds_key, entry[1], cmsgpack.pack(entry[2]))
-    redis.call('ZADD', live_key, entry[2][5], entry[1])
+redis.call('DEL', config_key, holds_key, live_key, buyers_key, over_key)
+local place_from = #config_key - 12  -- as in hold.lua
+for _, record in ipairs(cmsgpack.unpack(ARGV[3])) do
+    local id = record[12]
+    local place = #id > place_from + 19 and string.sub(id, place_from, place_from + 19) or id
+    redis.call('HSET', holds_key, place, cmsgpack.pack(record))
+    redis.call('ZADD', live_key, record[5], place)
 end
 for _, entry in ipairs(cmsgpack.unpack(ARGV[4])) do
     redis.call('HSET', buyers_key, entry[1], entry[2])

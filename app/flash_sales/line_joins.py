@@ -14,10 +14,9 @@ from app import clock
 from app.flash_sales import line_store
 from app.flash_sales.line_rules import LINE_MAX
 from app.flash_sales.line_store import Entry, LineFacts, NewEntry
-from app.flash_sales.sale_rules import OPEN_STATES, SaleState
+from app.flash_sales.sale_rules import BEGUN_STATES, OPEN_STATES
 from app.refusal import Refusal
 
-_RUNNING: Final = frozenset({SaleState.RUNNING, SaleState.SOLD_OUT})
 _ENDED: Final = Refusal("ended", "The sale has ended.")
 _NOT_STARTED: Final = Refusal("not_started", "The sale has not begun, and it has no waiting room.")
 _FULL: Final = Refusal("overloaded", "The line is as long as any may be; look again in a moment.", 5000)
@@ -80,6 +79,6 @@ def _refuse(facts: LineFacts | None, count: int) -> Refusal | None:
         return _NO_POOL
     if facts.closed or (facts.sale_state is not None and facts.sale_state not in OPEN_STATES):
         return _ENDED
-    if facts.sale_state is not None and not facts.waiting_room and facts.sale_state not in _RUNNING:
+    if facts.sale_state is not None and not facts.waiting_room and facts.sale_state not in BEGUN_STATES:
         return _NOT_STARTED
     return _FULL if count >= LINE_MAX else None

@@ -13,7 +13,6 @@ import msgspec
 from app import clock
 from app.flash_sales import line_store, sale_store
 from app.flash_sales.draw_rules import draw_order
-from app.flash_sales.gate_wire import hold_id
 from app.flash_sales.hold_index import HoldNote
 from app.flash_sales.holds import OFFER_KEY, Hold, view_hold
 from app.flash_sales.line_rules import EntryEvent, EntryState, change_entry, to_serve
@@ -21,12 +20,11 @@ from app.flash_sales.line_store import Entry, LineFacts
 from app.flash_sales.lines import LineState, PlaceChanged, line_state, version_line, view_place
 from app.flash_sales.moment import from_ms, valkey_now_ms
 from app.flash_sales.parts import FlashSales
-from app.flash_sales.sale_rules import OPEN_STATES, SaleState
+from app.flash_sales.sale_rules import BEGUN_STATES, OPEN_STATES
 from app.flash_sales.sales import say_sale
 from app.storage.away import unless_away
 
 TOLD_AT_ONCE: Final = 100
-_RUNNING: Final = frozenset({SaleState.RUNNING, SaleState.SOLD_OUT})
 
 
 class SaleDrawn(msgspec.Struct, frozen=True, tag="draw", tag_field="t"):
@@ -57,14 +55,14 @@ async def serve_line(sales: FlashSales, pool: str) -> None:
     """One round over one line."""
     facts = (await line_store.read_facts(sales.pg, [pool]))[pool]
     drawn: list[Entry] = []
-    if facts.waiting_room and facts.drawn_at_ms is None and facts.sale_state in _RUNNING:
+    if facts.waiting_room and facts.drawn_at_ms is None and facts.sale_state in BEGUN_STATES:
         drawn = await draw(sales, facts)
         facts = (await line_store.read_facts(sales.pg, [pool]))[pool]
     async with sales.pg.acquire() as connection, connection.transaction():
         if not await line_store.may_serve(connection, pool):
             return
         told = await _end_what_is_over(sales, connection, facts)
-        if facts.sale is None or facts.sale_state in _RUNNING:
+        if facts.sale is None or facts.sale_state in BEGUN_STATES:
             told += await _serve(sales, connection, facts)
     state = line_state(facts, await line_store.count_line(sales.pg, pool))
     await sales.door.say_waiting(pool, 0 if facts.waiting_room else state.waiting)
@@ -153,7 +151,6 @@ async def _hold_for(sales: FlashSales, entry: Entry) -> _Told | None:
     key = f"{OFFER_KEY}{entry.id}:{entry.tries}"
     decided = await sales.gate.take(
         entry.pool,
-        hold=hold_id(entry.pool, clock.new_id()),
         person=entry.person,
         key=key,
         body=f"1:{entry.show}",

@@ -13,7 +13,7 @@ from app.chat.ban_book import BanBook
 from app.flash_sales import line_store
 from app.flash_sales.door import Door
 from app.flash_sales.gate import Gate
-from app.flash_sales.gate_wire import EndedHold
+from app.flash_sales.gate_wire import HoldRecord, place_of
 from app.flash_sales.hold_index import BusyPools, HoldNote, KeyClaim, claim_keys, note_holds
 from app.flash_sales.known import Entrance, EntranceOf, KnownBriefly
 from app.flash_sales.line_joins import Joining, find_places, write_joins
@@ -119,15 +119,15 @@ class _HoldsEnded:
         self._door = door
         self._entrance_of = entrance_of
 
-    async def __call__(self, pool: str, ended: list[EndedHold]) -> None:
+    async def __call__(self, pool: str, ended: list[HoldRecord]) -> None:
         await unless_away("ended holds", self._count_out(pool, ended))
 
-    async def _count_out(self, pool: str, ended: list[EndedHold]) -> None:
+    async def _count_out(self, pool: str, ended: list[HoldRecord]) -> None:
         entrance = await self._entrance_of(pool)
         if entrance is not None and (entrance.waiting_room or entrance.per_address_limit):
             for one in ended:
-                await self._door.back(pool, one.hold.person, one.hold.key, reuse=False)
-        given_back = [one.id for one in ended if one.hold.state == "released"]
+                await self._door.back(pool, one.person, place_of(one.id), reuse=False)
+        given_back = [one.id for one in ended if one.state == "released"]
         if given_back:
             await line_store.bring_back(self._pg, given_back)
 

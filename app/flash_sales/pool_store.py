@@ -156,25 +156,23 @@ async def raise_epoch(connection: Any, pool: str) -> None:
     await connection.execute(_RAISE_EPOCH, pool)
 
 
-async def open_attempts(connection: Any, pool: str) -> list[tuple[str, HoldRecord]]:
+async def open_attempts(connection: Any, pool: str) -> list[HoldRecord]:
     """The holds that payments in flight stand on, as records of the gate with their old expiry."""
     rows = await connection.fetch(_OPEN_ATTEMPTS, pool)
     return [
-        (
-            row["hold_id"],
-            HoldRecord(
-                state="held",
-                person=row["account_id"],
-                quantity=row["quantity"],
-                price_minor=row["unit_price_minor"],
-                expires_at_ms=to_ms(row["hold_expires_at"]),
-                first_expires_at_ms=to_ms(row["hold_expires_at"]),
-                granted_at_ms=to_ms(row["created_at"]),
-                key="",
-                body="",
-                show=row["show_id"] or "",
-                attempt=row["id"],
-            ),
+        HoldRecord(
+            state="held",
+            person=row["account_id"],
+            quantity=row["quantity"],
+            price_minor=row["unit_price_minor"],
+            expires_at_ms=to_ms(row["hold_expires_at"]),
+            first_expires_at_ms=to_ms(row["hold_expires_at"]),
+            granted_at_ms=to_ms(row["created_at"]),
+            key="",
+            body="",
+            show=row["show_id"] or "",
+            attempt=row["id"],
+            id=row["hold_id"],
         )
         for row in rows
     ]

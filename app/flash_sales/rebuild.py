@@ -49,8 +49,8 @@ async def _rebuild_alone(connection: asyncpg.pool.PoolConnectionProxy, valkey: R
         assert config is not None
         holds = await pool_store.open_attempts(connection, pool)
         counts = Counter(await pool_store.buyers(connection, pool))
-    held = sum(record.quantity for _, record in holds)
-    for _, record in holds:
+    held = sum(record.quantity for record in holds)
+    for record in holds:
         counts[record.person] += record.quantity
     left = config.allotment - config.sold - held
     values = (

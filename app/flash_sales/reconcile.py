@@ -83,17 +83,17 @@ class Reconciler:
     async def _compare(self, pool: str) -> dict[str, _Suspect]:
         keys = gate_keys(pool)
         epoch = await self._valkey.hget(keys[0], "epoch")
-        ids: list[Any] = await self._valkey.zrange(keys[2], 0, HOLDS_MAX - 1)
-        if epoch is None or not ids:
+        places: list[Any] = await self._valkey.zrange(keys[2], 0, HOLDS_MAX - 1)
+        if epoch is None or not places:
             return {}
-        packed: list[Any] = await self._valkey.hmget(keys[1], ids)
-        records = {name.decode(): one for name, one in zip(ids, packed, strict=True) if one is not None}
-        rows = {row["hold_id"]: row for row in await self._pg.fetch(_PAYMENTS, list(records))}
+        packed: list[Any] = await self._valkey.hmget(keys[1], places)
+        records = [(one, _decode(one)) for one in packed if one is not None]
+        rows = {row["hold_id"]: row for row in await self._pg.fetch(_PAYMENTS, [record.id for _, record in records])}
         found = {}
-        for hold, record in records.items():
-            how = _amiss(_decode(record), rows.get(hold))
+        for one, record in records:
+            how = _amiss(record, rows.get(record.id))
             if how is not None:
-                found[hold] = _Suspect(how, record, int(epoch), self._now_s())
+                found[record.id] = _Suspect(how, one, int(epoch), self._now_s())
         return found
 
     async def _mend(self, hold: str, suspect: _Suspect) -> bool:

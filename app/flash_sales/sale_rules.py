@@ -43,6 +43,7 @@ TRANSITIONS: Final[dict[tuple[SaleState, SaleEvent], SaleState]] = {
 }
 
 OPEN_STATES: Final = frozenset({SaleState.SCHEDULED, SaleState.COUNTDOWN, SaleState.RUNNING, SaleState.SOLD_OUT})
+BEGUN_STATES: Final = frozenset({SaleState.RUNNING, SaleState.SOLD_OUT})
 COUNTDOWN_MIN_S: Final = 10
 COUNTDOWN_S: Final = 60
 """How long a sale that starts at a set time counts down when nothing else is said."""
@@ -79,7 +80,7 @@ def event_due(
             event = SaleEvent.START
         elif state is SaleState.SCHEDULED and now_ms >= starts_at_ms - countdown_ms:
             event = SaleEvent.COUNT_DOWN
-    elif state in {SaleState.RUNNING, SaleState.SOLD_OUT}:
+    elif state in BEGUN_STATES:
         if now_ms >= ends_at_ms:
             event = SaleEvent.END
         elif state is SaleState.RUNNING and sold >= allotment:

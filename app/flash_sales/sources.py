@@ -13,7 +13,7 @@ from app.flash_sales.lines import PlaceChanged, leave_all_lines, places_of, vers
 from app.flash_sales.moment import valkey_now_ms
 from app.flash_sales.parts import FlashSales
 from app.flash_sales.pool_store import live_pools_of, pools_of_products
-from app.flash_sales.sale_rules import OPEN_STATES, SaleEvent, SaleState
+from app.flash_sales.sale_rules import BEGUN_STATES, OPEN_STATES, SaleEvent, SaleState
 from app.flash_sales.sales import change
 from app.flash_sales.voice import pool_state
 from app.person import Person
@@ -81,5 +81,5 @@ class SaleSource:
         for row in await sale_store.sales_of(self._sales.pg, show):
             state = SaleState(row.view.state)
             if state in OPEN_STATES:
-                has_begun = state in {SaleState.RUNNING, SaleState.SOLD_OUT}
-                await change(self._sales, row, SaleEvent.END if has_begun else SaleEvent.CANCEL, now_ms)
+                event = SaleEvent.END if state in BEGUN_STATES else SaleEvent.CANCEL
+                await change(self._sales, row, event, now_ms)

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from app.flash_sales.gate_wire import EndedHold, GateResult, decode_label
+from app.flash_sales.gate_wire import GateResult, HoldRecord, decode_label
 from app.flash_sales.sale_rules import pool_status
 from app.rooms.bus import Rooms
 from app.storage.away import unless_away
@@ -69,7 +69,7 @@ class Voice:
         self,
         rooms: Rooms,
         find_shows: Callable[[str], Awaitable[list[str]]],
-        ended: Callable[[str, list[EndedHold]], Awaitable[None]],
+        ended: Callable[[str, list[HoldRecord]], Awaitable[None]],
     ) -> None:
         self._rooms = rooms
         self._find_shows = find_shows
@@ -120,7 +120,7 @@ class Voice:
         await self._ended(pool, result.ended)
         sale_show = decode_label(result.label).show
         for one in result.ended:
-            show = sale_show or one.hold.show
+            show = sale_show or one.show
             if show:
-                kind = HoldExpired if one.hold.state == "expired" else HoldReleased
-                await unless_away("ended hold", self._rooms.tell(show, one.hold.person, kind(one.id)))
+                kind = HoldExpired if one.state == "expired" else HoldReleased
+                await unless_away("ended hold", self._rooms.tell(show, one.person, kind(one.id)))

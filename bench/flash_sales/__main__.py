@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from bench.flash_sales import contenders
 from bench.flash_sales.contenders import POOL, Taken
-from bench.flash_sales.server import CLIENT_CORE, Server, pin, prefer, waited_s
+from bench.flash_sales.server import CLIENT_CORE, Server, pin, prefer, preferred_session, waited_s
 from bench.verdict import tell_verdict
 
 ROUNDS = int(os.environ.get("ROUNDS") or 5)
@@ -97,10 +97,11 @@ def main() -> int:
     prefer(os.getpid())
     try:
         rounds = []
-        for number in range(1, ROUNDS + 1):
-            rounds.append(one_round(servers))
-            said = {key: round(value, 2) for key, value in ratios(rounds[-1]).items()}
-            print(f"round {number}: {json.dumps(said)}", flush=True)
+        with preferred_session():
+            for number in range(1, ROUNDS + 1):
+                rounds.append(one_round(servers))
+                said = {key: round(value, 2) for key, value in ratios(rounds[-1]).items()}
+                print(f"round {number}: {json.dumps(said)}", flush=True)
     finally:
         for server in servers.values():
             server.close()

@@ -21,7 +21,7 @@ import hiredis
 import uvloop
 
 from app.flash_sales.gate import Gate
-from app.flash_sales.gate_wire import GateResult, decode_result, encode, encode_operations, gate_keys
+from app.flash_sales.gate_wire import GateResult, decode_result, encode, encode_operations, gate_keys, hold_id
 from app.rooms.pauses import short_pauses
 from app.storage.group_commit import Overloaded
 from app.storage.valkey import open_valkey
@@ -56,7 +56,8 @@ class Taken:
 
 def fresh_take(number: int) -> tuple:
     """An operation as the gate writes it, with ids and key as long as people's."""
-    return ("take", f"{POOL}-{number:012}", f"{number:012}", f"{number:036}", "1:" + LABEL.show, 1, LABEL.show, TTL_MS)
+    person, key = f"{number:012}", f"{number:036}"
+    return ("take", hold_id(POOL, person, key, person), person, key, "1:" + LABEL.show, 1, LABEL.show, TTL_MS)
 
 
 class Silence:
@@ -71,8 +72,9 @@ def evalsha(server: Server, count: int) -> Taken:
     program = shutil.which("redis-benchmark")
     if program is None:
         raise SystemExit("redis-benchmark is missing (Debian: sudo apt-get install redis-tools)")
-    # Two random numbers in the hold's id: with one of thirty bits, two holds of a run would now and then be one.
-    take = ("take", f"{RANDOM}{RANDOM}-", RANDOM, f"{RANDOM}{RANDOM}{RANDOM}", "1:" + LABEL.show, 1, LABEL.show, TTL_MS)
+    # Two random numbers in the hold's place: with one of thirty bits, two holds of a run would now and then be one.
+    hold = f"{POOL}-{RANDOM}{RANDOM}".ljust(len(hold_id(POOL, "", "", RANDOM)), "-")
+    take = ("take", hold, RANDOM, f"{RANDOM}{RANDOM}{RANDOM}", "1:" + LABEL.show, 1, LABEL.show, TTL_MS)
     packed = encode([take])
     assert b"\0" not in packed
     keys = gate_keys(POOL)
@@ -162,7 +164,6 @@ def taker(gate: Gate) -> Callable[[], Awaitable[bool]]:
         number = next(_numbers)
         decided = await gate.take(
             POOL,
-            hold=f"{POOL}-{number:012}",
             person=f"{number:012}",
             key=f"{number:036}",
             body="1:" + LABEL.show,

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,24 @@ def prefer(pid: int) -> None:
     """Before all other work of the machine, where we may: what others do meanwhile is not what a hold costs."""
     with contextlib.suppress(PermissionError):
         os.setpriority(os.PRIO_PROCESS, pid, -20)
+
+
+@contextlib.contextmanager
+def preferred_session() -> Iterator[None]:
+    """The same for our session: Linux may share the cores between sessions first (sched_autogroup), and then a
+    process' own priority counts within its session alone.
+    """
+    group = Path("/proc/self/autogroup")
+    try:
+        before = group.read_text().split()[-1]
+        group.write_text("-20")
+    except (OSError, IndexError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        group.write_text(before)
 
 
 def waited_s(pid: int) -> float:

@@ -16,6 +16,7 @@ class ModelHold:
     key: str
     body: str
     show: str
+    name: str
     state: str = "held"
     attempt: str = ""
     first_expires: int = 0
@@ -33,6 +34,7 @@ class ModelHold:
             self.body,
             self.show,
             self.attempt,
+            self.name,
         )
 
 
@@ -63,7 +65,7 @@ class ModelPool:
         )
 
     def run(self, now: int, operations: list[tuple]) -> tuple[list[tuple], list[str]]:
-        """The answers as (code, hold id, record as it was then); the ids of holds that expired or were cleared."""
+        """The answers as (code, record as it was then); the ids of holds that expired or were cleared."""
         due = [(one.expires, name) for name, one in self.holds.items() if one.state == "held" and one.expires <= now]
         ended = [name for _, name in sorted(due)]
         for name in ended:
@@ -72,7 +74,7 @@ class ModelPool:
 
     def _answer(self, now: int, ended: list[str], op: tuple) -> tuple:
         code, name = getattr(self, op[0])(now, ended, *op[1:])
-        return code, name, self.holds[name].record() if name and code != "mismatch" else False
+        return code, self.holds[name].record() if name and code != "mismatch" else False
 
     def take(self, now, _ended, name, person, key, body, quantity, show, ttl):
         earlier = self.keys.get((person, key))
@@ -94,7 +96,7 @@ class ModelPool:
         if refusal:
             return (refusal, "")
         self.holds[name] = ModelHold(
-            person, quantity, self.price, now + ttl, now, key, body, show, first_expires=now + ttl
+            person, quantity, self.price, now + ttl, now, key, body, show, name, first_expires=now + ttl
         )
         self.keys[person, key] = name
         return ("granted", name)

@@ -169,7 +169,7 @@ async def open_world(pg, valkey, *, rooms=None, provider: Provider | None = None
     rooms = rooms or HeardRooms()
     sales = open_flash_sales(pg, valkey, rooms, set_up)
     accounts = build_accounts(pg, valkey, set_up, sign_out_listeners=(SaleSource(sales),))
-    checkout = open_checkout(pg, valkey, sales.gate, rooms, set_up, provider=provider)
+    checkout = open_checkout(pg, valkey, sales, rooms, set_up, provider=provider)
     endpoints = [
         *accounts_edge.endpoints(accounts),
         *sales_edge.endpoints(sales),

@@ -9,6 +9,7 @@ from prometheus_client import generate_latest
 
 from app.checkout.meters import read_meters
 from app.checkout.outbox import FAILURES_MAX, Lane, Outbox, pause_s
+from tests.waiting import eventually
 
 DAY_S = 86_400.0
 
@@ -27,7 +28,7 @@ async def due(pg) -> None:
 
 
 def outbox_of(pg, **lanes) -> Outbox:
-    return Outbox(pg, [Lane(name, effects, 8, 15.0, 3600.0) for name, effects in lanes.items()])
+    return Outbox(pg, [Lane(name, effects, 8, 3600.0) for name, effects in lanes.items()])
 
 
 async def test_an_outage_of_a_thousand_tries_sets_no_note_aside(pg):
@@ -129,3 +130,35 @@ async def test_closing_does_not_wait_for_a_provider_that_hangs(pg, monkeypatch):
     await asyncio.wait_for(asked.wait(), 10)
     await asyncio.wait_for(outbox.close(), 10)
     assert (await outbox.count()).waiting == 1
+
+
+async def test_what_is_worked_on_stays_its_own_however_long_and_is_anybodys_soon_after_a_death(pg):
+    """A note of a process that was killed waited for as long as the slowest work might take."""
+    lease_s = 0.2
+    going_on, repeated = asyncio.Event(), []
+
+    async def slow(_subject: str) -> bool:
+        return await going_on.wait()
+
+    async def again(subject: str) -> bool:
+        repeated.append(subject)
+        return True
+
+    one = Outbox(pg, [Lane("house", {"act": slow}, 1, 3600.0)], lease_s)
+    other = Outbox(pg, [Lane("house", {"act": again}, 1, 3600.0)], lease_s)
+    await note(pg, "act", "a", "b")
+    working = asyncio.create_task(one.run())
+    claimed = await eventually(
+        lambda: pg.fetchval("SELECT min(next_try_at) FROM outbox WHERE tries = 1 HAVING count(*) = 2")
+    )
+    await eventually(lambda: pg.fetchval("SELECT now() - $1 > interval '1 second'", claimed), 20)
+    await other.run()
+    assert repeated == []
+    working.cancel()  # as good as killed: it tells nobody
+    await asyncio.gather(working, return_exceptions=True)
+
+    async def taken_over() -> bool:
+        await other.run()
+        return sorted(repeated) == ["a", "b"]
+
+    await eventually(taken_over, 10, "the other takes them over")

@@ -8,7 +8,7 @@ from app import clock
 from app.checkout.provider import Answer
 from app.checkout.settle import settle
 from app.checkout.simulated import SimulatedProvider
-from app.flash_sales.gate_wire import HoldRecord, encode, gate_keys, pool_of
+from app.flash_sales.gate_wire import HoldRecord, encode, gate_keys, place_of, pool_of
 from app.rooms.bus import staff_room
 from tests.protocol.callers import problem
 from tests.storage.stock_world import open_world
@@ -61,9 +61,11 @@ async def age(world, hold: str, by_ms: int) -> None:
         one.body,
         one.show,
         one.attempt,
+        one.id,
     )
-    await world.valkey.hset(keys[1], hold, encode(older))
-    await world.valkey.zadd(keys[2], {hold: older.expires_at_ms})
+    await world.valkey.hset(keys[1], place_of(hold), encode(older))
+    await world.valkey.zadd(keys[2], {place_of(hold): older.expires_at_ms})
+    await world.valkey.hset(keys[0], "due", 0)
 
 
 async def attempt_state(world, hold: str) -> str:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app import clock
-from app.flash_sales.gate_wire import gate_keys
+from app.flash_sales.gate_wire import gate_keys, place_of
 from app.flash_sales.reconcile import RIPE_S, Reconciler
 from tests.storage.stock_world import open_world
 from tests.storage.test_gate_lost import go_back
@@ -70,7 +70,7 @@ async def test_the_script_mends_nothing_that_is_not_as_it_was_seen(pg, valkey):
     async with open_world(pg, valkey) as world:
         pool = (await world.sale(2))["pool"]
         hold = await left_behind(world, pool)
-        gate, seen = world.sales.gate, await valkey.hget(gate_keys(pool)[1], hold)
+        gate, seen = world.sales.gate, await valkey.hget(gate_keys(pool)[1], place_of(hold))
         epoch = (await world.gate(pool)).epoch
         assert (await gate.mend(hold, how="resume", record=seen, epoch=epoch + 1)).code == "moved"
         assert (await gate.mend(hold, how="resume", record=seen + b" ", epoch=epoch)).code == "moved"

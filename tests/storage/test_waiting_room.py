@@ -243,6 +243,22 @@ async def test_units_of_a_network_come_back_when_a_hold_runs_out_or_a_payment_fa
         assert problem(await world.take(buyer, pool)) == (409, "address_limit")
 
 
+async def test_units_of_a_network_come_back_when_an_order_is_cancelled(pg, valkey):
+    """They stayed counted: a household that had changed its mind could not buy again."""
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(20, per_address_limit=2, per_buyer_limit=9))["pool"]
+        buyer = await world.buyer()
+        order = (await world.order(buyer, await world.held(buyer, pool, 2))).json()["id"]
+        await world.settle_all()
+        assert problem(await world.take(buyer, pool)) == (409, "address_limit")
+        assert (await buyer.post(f"/api/orders/{order}/cancel")).status_code == 200
+        for _ in range(2):  # a repeated note changes nothing more
+            await world.settle_all()
+            await pg.execute("UPDATE outbox SET done_at = NULL WHERE topic = 'units.returned'")
+        await world.held(buyer, pool, 2)
+        assert problem(await world.take(buyer, pool)) == (409, "address_limit")
+
+
 async def test_the_door_counts_a_wish_of_one_key_once(pg, valkey):
     async with open_world(pg, valkey) as world:
         door, wish = world.sales.door, Wish("ana", "k", "203.0.113.0/24", 2, 3, False, "")
