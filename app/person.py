@@ -10,6 +10,7 @@ class Standing(StrEnum):
 
     VIEWER = "viewer"
     MODERATOR = "moderator"
+    LEAD = "lead"  # lead moderator
     HOST = "host"
 
 
@@ -30,7 +31,8 @@ class Right(StrEnum):
 
     ANYONE = "anyone"
     SIGNED_IN = "signed_in"
-    SHOW_STAFF = "show_staff"  # moderator or host of the show
+    SHOW_STAFF = "show_staff"  # moderator, lead moderator or host of the show
+    SHOW_LEAD = "show_lead"  # lead moderator or host of the show
     SHOW_HOST = "show_host"
     SHOP_HOST = "shop_host"
     MEDIA_BEARER = "media_bearer"  # WHIP and WHEP: the action itself proves the bearer

@@ -16,7 +16,8 @@ from app.refusal import Refusal
 
 _FREE: Final = frozenset({Right.ANYONE, Right.MEDIA_BEARER})
 _NEEDED: Final = {
-    Right.SHOW_STAFF: frozenset({Standing.MODERATOR, Standing.HOST}),
+    Right.SHOW_STAFF: frozenset({Standing.MODERATOR, Standing.LEAD, Standing.HOST}),
+    Right.SHOW_LEAD: frozenset({Standing.LEAD, Standing.HOST}),
     Right.SHOW_HOST: frozenset({Standing.HOST}),
     Right.SHOP_HOST: frozenset({Standing.HOST}),
 }

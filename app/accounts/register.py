@@ -86,6 +86,6 @@ async def create_shop(pg: asyncpg.Pool, *, name: str, currency: str, host: str) 
     return shop
 
 
-async def add_member(pg: asyncpg.Pool, *, shop: str, account: str, role: Literal["host", "moderator"]) -> None:
+async def add_member(pg: asyncpg.Pool, *, shop: str, account: str, role: Literal["host", "lead", "moderator"]) -> None:
     """Makes the account a host or a moderator of the whole shop."""
     await pg.execute(_INSERT_MEMBER, shop, account, role)

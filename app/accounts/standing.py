@@ -1,7 +1,7 @@
 """What a person is in a show or a shop, as Postgres has it now.
 
-Owns the questions; it decides nothing. Hosts and moderators of a shop are that in all its shows; a show has
-moderators of its own besides.
+Owns the questions; it decides nothing. Hosts, leads and moderators of a shop are that in all its shows; a show has
+moderators and leads of its own besides.
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,12 @@ import msgspec
 
 from app.person import Person, Standing
 
-# The shop of the thing asked about, the person's role in that shop, whether the show has them as moderator, and
-# whether they host any other shop. No row: the thing is unknown.
+# The person's role in the shop of the thing asked about and in the show, and whether they host any other shop. No row:
+# the thing is unknown.
 _PLACE: Final = """
 SELECT (SELECT role FROM shop_members m WHERE m.shop_id = t.shop_id AND m.account_id = $2) AS role,
-       EXISTS (SELECT 1 FROM show_moderators sm WHERE sm.show_id = t.show_id AND sm.account_id = $2) AS appointed,
+       (SELECT CASE WHEN sm.lead THEN 'lead' ELSE 'moderator' END FROM show_moderators sm
+        WHERE sm.show_id = t.show_id AND sm.account_id = $2) AS appointed,
        EXISTS (SELECT 1 FROM shop_members m
                WHERE m.account_id = $2 AND m.role = 'host' AND m.shop_id <> t.shop_id) AS hosts_elsewhere
 FROM ({thing}) t
@@ -27,6 +28,8 @@ _THINGS: Final = {
     "shop": "SELECT id AS shop_id, NULL::text AS show_id FROM shops WHERE id = $1",
 }
 _QUERIES: Final = {name: _PLACE.format(thing=thing) for name, thing in _THINGS.items()}
+
+_HIGHEST_FIRST: Final = (Standing.HOST, Standing.LEAD, Standing.MODERATOR)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -42,10 +45,9 @@ async def place_of(pg: asyncpg.Pool, person: Person, scope: Mapping[str, str]) -
     row = await pg.fetchrow(_QUERIES[name], thing, person.id)
     if row is None:
         return None
-    if row["role"] == "host":
-        return Place(Standing.HOST, row["hosts_elsewhere"])
-    moderates = row["role"] == "moderator" or row["appointed"]
-    return Place(Standing.MODERATOR if moderates else Standing.VIEWER, row["hosts_elsewhere"])
+    roles = {row["role"], row["appointed"]}
+    highest = next((one for one in _HIGHEST_FIRST if one in roles), Standing.VIEWER)
+    return Place(highest, row["hosts_elsewhere"])
 
 
 async def standing(pg: asyncpg.Pool, show: str, person: Person | None) -> Standing | None:

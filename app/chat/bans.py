@@ -79,13 +79,16 @@ class _Reach(msgspec.Struct, frozen=True):
     shop: str | None
 
 
-async def set_ban(chat: Chat, show: str, actor: Person, standing: Standing, wanted: SetBan) -> Refusal | None:
+async def set_ban(
+    chat: Chat, show: str, actor: Person, standing: Standing, wanted: SetBan, *, undoes: int = 0
+) -> Refusal | None:
     """Bans a person. Banning twice is banning once."""
     meant = await _meant(chat, show, actor, standing, wanted)
     if isinstance(meant, Refusal):
         return meant
     target, shop = meant
-    deed = Deed(show, who(actor), "ban.set", target, reason=wanted.reason, detail={"everywhere": wanted.everywhere})
+    detail = {"everywhere": wanted.everywhere}
+    deed = Deed(show, who(actor), "ban.set", target, reason=wanted.reason, detail=detail, undoes=undoes)
     async with chat.moderating, sanctions.one_at_a_time(chat.pg, target.id) as connection:
         ban, of_show = clock.new_id(), None if shop else show
         async with connection.transaction():
@@ -102,13 +105,15 @@ async def set_ban(chat: Chat, show: str, actor: Person, standing: Standing, want
     return None
 
 
-async def end_ban(chat: Chat, show: str, actor: Person, standing: Standing, wanted: EndBan) -> Refusal | None:
+async def end_ban(
+    chat: Chat, show: str, actor: Person, standing: Standing, wanted: EndBan, *, undoes: int = 0
+) -> Refusal | None:
     """Lets a person back. Nothing happens when no ban of that reach stands."""
     meant = await _meant(chat, show, actor, standing, wanted)
     if isinstance(meant, Refusal):
         return meant
     target, shop = meant
-    deed = Deed(show, who(actor), "ban.end", target, detail={"everywhere": wanted.everywhere})
+    deed = Deed(show, who(actor), "ban.end", target, detail={"everywhere": wanted.everywhere}, undoes=undoes)
     async with chat.moderating, sanctions.one_at_a_time(chat.pg, target.id) as connection:
         async with connection.transaction():
             lifted = await connection.execute(_LIFT, show, shop, target.id, actor.id) != "UPDATE 0"

@@ -148,7 +148,7 @@ class TimeoutHint(msgspec.Struct, frozen=True, tag="timeout", tag_field="t"):
 
 
 class Act(msgspec.Struct, frozen=True, tag="act", tag_field="t", omit_defaults=True):
-    """For the staff room: who did what to whom. `n` is its number in the log."""
+    """For the staff room: who did what to whom. `n` is its number in the log, `undoes` that of what it took back."""
 
     actor: Who
     act: str
@@ -157,6 +157,8 @@ class Act(msgspec.Struct, frozen=True, tag="act", tag_field="t", omit_defaults=T
     n: int = 0
     message: str | None = None
     reason: str = ""
+    undoable: bool = False
+    undoes: int = 0
 
 
 def who(person: Person) -> Who:

@@ -35,7 +35,7 @@ class SetTerms(msgspec.Struct, frozen=True):
     permitted: TermList = []
 
 
-async def set_modes(chat: Chat, show: str, actor: Person, wanted: SetModes) -> Modes:
+async def set_modes(chat: Chat, show: str, actor: Person, wanted: SetModes, *, undoes: int = 0) -> Modes:
     """Changes the modes; what is already so is no change."""
     changes = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not UNSET}
     async with chat.moderating, chat.rulebooks.changing(show) as change:
@@ -44,7 +44,7 @@ async def set_modes(chat: Chat, show: str, actor: Person, wanted: SetModes) -> M
         if after == before:
             return after
         detail = {"before": msgspec.to_builtins(before), "after": msgspec.to_builtins(after)}
-        deed = Deed(show, who(actor), _act(before, after), detail=detail)
+        deed = Deed(show, who(actor), _act(before, after), detail=detail, undoes=undoes)
         await change.write(modes=after)
         number = await write_act(change.connection, deed)
     await tell_act(chat, deed, number, clock.now_ms())
@@ -58,7 +58,7 @@ def _act(before: Modes, after: Modes) -> str:
     return "shield.up" if after.shield else "shield.down"
 
 
-async def set_terms(chat: Chat, show: str, actor: Person, wanted: SetTerms) -> Terms | Refusal:
+async def set_terms(chat: Chat, show: str, actor: Person, wanted: SetTerms, *, undoes: int = 0) -> Terms | Refusal:
     """Replaces the lists of terms. A term that names nothing is refused, so that nobody believes it works."""
     lists = [[clean_term(term) for term in terms] for terms in (wanted.blocked, wanted.permitted)]
     if any(None in terms for terms in lists):
@@ -69,8 +69,8 @@ async def set_terms(chat: Chat, show: str, actor: Person, wanted: SetTerms) -> T
         before = change.before.terms
         if after == before:
             return after
-        detail = {"before": msgspec.to_builtins(before)}
-        deed = Deed(show, who(actor), "terms.set", detail=detail)
+        detail = {"before": msgspec.to_builtins(before), "after": msgspec.to_builtins(after)}
+        deed = Deed(show, who(actor), "terms.set", detail=detail, undoes=undoes)
         await change.write(terms=after)
         number = await write_act(change.connection, deed)
     await tell_act(chat, deed, number, clock.now_ms())

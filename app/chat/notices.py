@@ -37,7 +37,9 @@ def pinned(message: Chat, actor: Person, now_ms: int) -> Notice:
     return Notice(message.text, actor.name, now_ms, message.id, message.by.name, message.by.id)
 
 
-async def set_notice(chat: ChatParts, show: str, actor: Person, notice: Notice | None, now_ms: int) -> None:
+async def set_notice(
+    chat: ChatParts, show: str, actor: Person, notice: Notice | None, now_ms: int, *, undoes: int = 0
+) -> None:
     """Pins the notice in the place of any other; None takes away what is there."""
     target = None if notice is None or notice.author_id is None else Who(notice.author_id, notice.author or "")
     act = "notice.clear" if notice is None else "notice.set"
@@ -46,7 +48,7 @@ async def set_notice(chat: ChatParts, show: str, actor: Person, notice: Notice |
             return
         before = None if change.before.notice is None else msgspec.to_builtins(change.before.notice)
         message = None if notice is None else notice.message
-        deed = Deed(show, who(actor), act, target, message, detail={"before": _safe(before)})
+        deed = Deed(show, who(actor), act, target, message, detail={"before": _safe(before)}, undoes=undoes)
         await change.write(notice=notice)
         number = await write_act(change.connection, deed)
     await tell_act(chat, deed, number, now_ms)

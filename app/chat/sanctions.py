@@ -48,8 +48,12 @@ VALUES ($1, $2, $3, 'timeout', $4, $5, $6)
 
 # Lifts the timeouts of this show, those that are over too: an older, longer one is not to come back.
 _LIFT_TIMEOUTS: Final = """
-UPDATE sanctions SET lifted_at = now(), lifted_by = $3
-WHERE show_id = $1 AND account_id = $2 AND kind = 'timeout' AND lifted_at IS NULL AND until > now()
+WITH lifted AS (
+    UPDATE sanctions SET lifted_at = now(), lifted_by = $3
+    WHERE show_id = $1 AND account_id = $2 AND kind = 'timeout' AND lifted_at IS NULL AND until > now()
+    RETURNING until, created_at
+)
+SELECT until FROM lifted ORDER BY created_at DESC LIMIT 1
 """
 
 
@@ -96,9 +100,10 @@ async def insert_timeout(
     await connection.execute(_INSERT_TIMEOUT, sanction, show, account, at_time(until_ms), reason, actor)
 
 
-async def lift_timeouts(connection: Any, show: str, account: str, actor: str) -> bool:
-    """Lifts the person's timeouts in this show. False when there was none."""
-    return bool(await connection.execute(_LIFT_TIMEOUTS, show, account, actor) != "UPDATE 0")
+async def lift_timeouts(connection: Any, show: str, account: str, actor: str) -> int | None:
+    """Lifts the person's timeouts in this show: until when (Unix ms) they would have lasted; None: there was none."""
+    until = await connection.fetchval(_LIFT_TIMEOUTS, show, account, actor)
+    return None if until is None else unix_ms(until)
 
 
 async def name_of(pg: asyncpg.Pool, account: str) -> str | None:

@@ -17,6 +17,7 @@ from app.chat.reports import CloseReports, close_reports, open_reports
 from app.chat.rulebooks import read_room
 from app.chat.talk_edge import signed_in
 from app.chat.timeouts import EndTimeout, SetTimeout, TimedOut, end_timeout, set_timeout
+from app.chat.undo import Undo, undo
 from app.chat.views import Acts, Desk, act_view
 from app.chat.warnings import GiveWarning, warn
 from app.http.endpoint import Call, Endpoint, Reply
@@ -25,12 +26,14 @@ from app.refusal import Refusal
 from app.rooms.command import Command, Order
 
 ACTS_MAX = 200
+LEAD_OPS = frozenset({"chat.clear"})
+"""What moderators may not do, since nobody can undo it and it is about everybody."""
 
 
 def commands(parts: Chat) -> list[Command]:
     """The commands of the staff."""
     return [
-        Command(op=op, right=Right.SHOW_STAFF, body=body, action=action)
+        Command(op=op, right=Right.SHOW_LEAD if op in LEAD_OPS else Right.SHOW_STAFF, body=body, action=action)
         for op, body, action in (*_about_messages(parts), *_about_people(parts), *_about_rooms(parts))
     ]
 
@@ -81,6 +84,9 @@ def _about_people(parts: Chat) -> list[Any]:
     async def ban_end(order: Order) -> Any:
         return await end_ban(parts, order.show, signed_in(order), order.standing, order.body)
 
+    async def undo_act(order: Order) -> Any:
+        return await undo(parts, order.show, signed_in(order), order.standing, order.body.act)
+
     async def warning_give(order: Order) -> Any:
         return await warn(parts, order.show, signed_in(order), order.standing, order.body)
 
@@ -90,6 +96,7 @@ def _about_people(parts: Chat) -> list[Any]:
         ("ban.set", SetBan, ban_set),
         ("ban.end", EndBan, ban_end),
         ("warning.give", GiveWarning, warning_give),
+        ("undo", Undo, undo_act),
     ]
 
 

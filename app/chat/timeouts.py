@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import replace
 
 from app import clock
 from app.chat import sanctions
@@ -38,7 +39,7 @@ class TimedOut(msgspec.Struct, frozen=True):
 
 
 async def set_timeout(
-    chat: Chat, show: str, actor: Person, standing: Standing, wanted: SetTimeout
+    chat: Chat, show: str, actor: Person, standing: Standing, wanted: SetTimeout, *, undoes: int = 0
 ) -> TimedOut | Refusal:
     """Silences a person for some seconds from now; a newer timeout takes the place of an older one."""
     target = await find_target(chat, show, standing, wanted.account)
@@ -48,7 +49,7 @@ async def set_timeout(
         now_ms = clock.now_ms()
         until_ms = now_ms + wanted.seconds * 1000
         detail = {"until_ms": until_ms, "seconds": wanted.seconds}
-        deed = Deed(show, who(actor), "timeout.set", target, reason=wanted.reason, detail=detail)
+        deed = Deed(show, who(actor), "timeout.set", target, reason=wanted.reason, detail=detail, undoes=undoes)
         async with connection.transaction():
             await sanctions.insert_timeout(
                 connection, clock.new_id(), show, target.id, until_ms=until_ms, reason=wanted.reason, actor=actor.id
@@ -61,17 +62,20 @@ async def set_timeout(
     return TimedOut(target.id, until_ms)
 
 
-async def end_timeout(chat: Chat, show: str, actor: Person, standing: Standing, account: str) -> Refusal | None:
+async def end_timeout(
+    chat: Chat, show: str, actor: Person, standing: Standing, account: str, *, undoes: int = 0
+) -> Refusal | None:
     """Lets a person write again. Nothing happens when nothing silenced them."""
     target = await find_target(chat, show, standing, account)
     if isinstance(target, Refusal):
         return target
     async with chat.moderating, sanctions.one_at_a_time(chat.pg, target.id) as connection:
         now_ms = clock.now_ms()
-        deed = Deed(show, who(actor), "timeout.end", target)
+        deed = Deed(show, who(actor), "timeout.end", target, undoes=undoes)
         async with connection.transaction():
-            lifted = await sanctions.lift_timeouts(connection, show, target.id, actor.id)
-            number = await write_act(connection, deed) if lifted else 0
+            lifted_ms = await sanctions.lift_timeouts(connection, show, target.id, actor.id)
+            lifted = lifted_ms is not None
+            number = await write_act(connection, replace(deed, detail={"until_ms": lifted_ms})) if lifted else 0
         # A ban stays; what only the room's copy still has goes.
         stays = target.id in await sanctions.sanctions_of(connection, show)
         if not stays and (lifted or await chat.rooms.sanction_of(show, target.id)):

@@ -6,13 +6,14 @@ import msgspec
 
 from app.chat.events import Held, Report, Who
 from app.chat.mode_rules import Modes
+from app.chat.moderation_rules import UNDOABLE
 from app.chat.rulebooks import Notice
 from app.chat.store import unix_ms
 from app.chat.term_rules import Terms
 
 
 class ActView(msgspec.Struct, frozen=True):
-    """One act of moderation, newest first in lists."""
+    """One act of moderation, newest first in lists. `undoable`: it can be taken back, and was not."""
 
     n: int
     act: str
@@ -21,6 +22,7 @@ class ActView(msgspec.Struct, frozen=True):
     message: str | None
     detail: dict[str, Any]
     at_ms: int
+    undoable: bool
 
 
 class Acts(msgspec.Struct, frozen=True):
@@ -50,4 +52,5 @@ def act_view(row: Any) -> ActView:
         message=row["target_message_id"],
         detail=row["detail"],
         at_ms=unix_ms(row["at"]),
+        undoable=row["act"] in UNDOABLE and not row["undone"],
     )

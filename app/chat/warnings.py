@@ -61,6 +61,25 @@ async def warn(chat: Chat, show: str, actor: Person, standing: Standing, wanted:
     return None
 
 
+async def withdraw_warning(
+    chat: Chat, show: str, actor: Person, standing: Standing, account: str, *, warning: str, undoes: int
+) -> Refusal | None:
+    """Takes a warning back that the person has not acknowledged yet. Nothing happens when they have."""
+    target = await find_target(chat, show, standing, account)
+    if isinstance(target, Refusal):
+        return target
+    deed = Deed(show, who(actor), "warning.withdraw", target, detail={"warning": warning}, undoes=undoes)
+    async with chat.moderating, sanctions.one_at_a_time(chat.pg, target.id) as connection:
+        async with connection.transaction():
+            stood = await connection.execute(_ACKNOWLEDGE, warning, show, target.id) != "UPDATE 0"
+            number = await write_act(connection, deed) if stood else 0
+        if await next_warning(connection, show, target.id) is None:
+            await chat.rooms.absolve(show, warned(target.id), None)
+    if stood:
+        await tell_act(chat, deed, number, clock.now_ms())
+    return None
+
+
 async def accept_warning(chat: Chat, show: str, person: Person, warning: str) -> WarningHint | None:
     """The person has read it; the next one, if there is another."""
     async with chat.moderating, sanctions.one_at_a_time(chat.pg, person.id) as connection:

@@ -124,6 +124,9 @@ STATUS_OF: Final[dict[str, int]] = {
     "author_silenced": 409,
     "term_invalid": 400,
     "too_many_reports": 429,
+    "overtaken": 409,
+    "undone": 409,
+    "no_undoing": 409,
     # Media.
     "sdp_malformed": 400,
     "sdp_unserved": 422,

@@ -16,7 +16,7 @@ from app.rooms.command import Command, Order
 from app.rooms.frames import error_body, reply_body
 from app.rooms.limits import COMMAND_ID_LENGTH_MAX
 
-_STAFF_RIGHTS: Final = frozenset({Right.SHOW_STAFF, Right.SHOW_HOST})
+_STAFF_RIGHTS: Final = frozenset({Right.SHOW_STAFF, Right.SHOW_LEAD, Right.SHOW_HOST})
 _RIGHTS: Final = frozenset({Right.ANYONE, Right.SIGNED_IN}) | _STAFF_RIGHTS
 _decode = msgspec.json.Decoder().decode
 
@@ -120,6 +120,8 @@ def refuse(right: Right, person: Person | None, standing: Standing) -> Refusal |
         return Refusal("sign_in", "Sign in first.")
     if right is Right.SHOW_HOST and standing is not Standing.HOST:
         return Refusal("forbidden", "Only the show's host may do this.")
+    if right is Right.SHOW_LEAD and standing not in {Standing.LEAD, Standing.HOST}:
+        return Refusal("forbidden", "Only the show's host and lead moderators may do this.")
     if right is Right.SHOW_STAFF and standing is Standing.VIEWER:
         return Refusal("forbidden", "Only the show's staff may do this.")
     return None

@@ -1,6 +1,9 @@
-"""Who moderates a show: appointing and dismissing. Each is written among the moderation acts in its transaction."""
+"""Who moderates a show, or all shows of its shop, as moderator or lead: appointing and dismissing.
 
-from typing import Any, Final
+Each is written among the moderation acts in its transaction.
+"""
+
+from typing import Final
 
 from app.accounts.name_rules import clean_email, fold_name
 from app.accounts.standing import standing
@@ -10,13 +13,17 @@ from app.refusal import Refusal
 from app.rooms.bus import staff_room
 from app.storage.away import unless_away
 from app.streams.parts import Streams
-from app.streams.views import ActEvent, Appointment, Moderators, Named
+from app.streams.views import ActEvent, Appointment, Moderator, Moderators, Named
 
 MODERATORS_MAX: Final = 100
 
 _LIST: Final = """
-SELECT a.id, a.name FROM show_moderators m JOIN accounts a ON a.id = m.account_id
-WHERE m.show_id = $1 ORDER BY m.appointed_at, a.id
+SELECT a.id, a.name, m.lead, m.everywhere FROM (
+    SELECT account_id, lead, false AS everywhere, appointed_at FROM show_moderators WHERE show_id = $1
+    UNION ALL
+    SELECT m.account_id, m.role = 'lead', true, m.appointed_at FROM shop_members m JOIN shows s ON s.shop_id = m.shop_id
+    WHERE s.id = $1 AND m.role <> 'host'
+) m JOIN accounts a ON a.id = m.account_id ORDER BY m.appointed_at, a.id, m.everywhere
 """
 _BY_NAME: Final = "SELECT id, name FROM accounts WHERE name_folded = $1"
 _BY_EMAIL: Final = "SELECT id, name FROM accounts WHERE email_folded = $1"
@@ -24,8 +31,23 @@ _BY_EMAIL: Final = "SELECT id, name FROM accounts WHERE email_folded = $1"
 _LOCK: Final = "SELECT id FROM shows WHERE id = $1 FOR UPDATE"
 _COUNT: Final = "SELECT count(*) FROM show_moderators WHERE show_id = $1"
 _APPOINT: Final = """
-INSERT INTO show_moderators (show_id, account_id, appointed_by) VALUES ($1, $2, $3)
-ON CONFLICT DO NOTHING RETURNING account_id
+INSERT INTO show_moderators AS m (show_id, account_id, appointed_by, lead) VALUES ($1, $2, $3, $4)
+ON CONFLICT (show_id, account_id) DO UPDATE SET lead = excluded.lead, appointed_by = excluded.appointed_by
+WHERE m.lead <> excluded.lead RETURNING account_id
+"""
+_APPOINT_EVERYWHERE: Final = """
+INSERT INTO shop_members AS m (shop_id, account_id, role)
+SELECT shop_id, $2, CASE WHEN $3 THEN 'lead' ELSE 'moderator' END FROM shows WHERE id = $1
+ON CONFLICT (shop_id, account_id) DO UPDATE SET role = excluded.role
+WHERE m.role NOT IN ('host', excluded.role) RETURNING account_id
+"""
+_DISMISS_EVERYWHERE: Final = """
+DELETE FROM shop_members m USING accounts a, shows s
+WHERE s.id = $1 AND m.shop_id = s.shop_id AND m.account_id = $2 AND m.role <> 'host' AND a.id = m.account_id
+RETURNING a.name
+"""
+_SHOWS: Final = """
+SELECT o.id FROM shows s JOIN shows o ON o.shop_id = s.shop_id WHERE s.id = $1 AND (o.id = $1 OR o.state <> 'ended')
 """
 _DISMISS: Final = """
 DELETE FROM show_moderators m USING accounts a
@@ -33,12 +55,12 @@ WHERE m.show_id = $1 AND m.account_id = $2 AND a.id = m.account_id
 RETURNING a.name
 """
 _ACT: Final = """
-INSERT INTO moderation_acts (show_id, actor_id, act, target_account_id) VALUES ($1, $2, $3, $4)
+INSERT INTO moderation_acts (show_id, actor_id, act, target_account_id, detail) VALUES ($1, $2, $3, $4, $5)
 """
 
 
 async def _moderators(streams: Streams, show: str) -> Moderators:
-    return Moderators([Named(row["id"], row["name"]) for row in await streams.pg.fetch(_LIST, show)])
+    return Moderators([Moderator(*row) for row in await streams.pg.fetch(_LIST, show)])
 
 
 async def read_moderators(streams: Streams, call: Call) -> Reply:
@@ -59,7 +81,7 @@ async def _find(streams: Streams, whom: Appointment) -> Named | Refusal:
 
 
 async def appoint_moderator(streams: Streams, call: Call) -> Reply | Refusal:
-    """Makes somebody a moderator of the show; their sockets learn it. Twice is once."""
+    """Makes somebody a moderator or a lead, of the show or of all its shop's; their sockets learn it. Twice is once."""
     show = call.path["show"]
     person = await _find(streams, call.body)
     if isinstance(person, Refusal):
@@ -70,32 +92,36 @@ async def appoint_moderator(streams: Streams, call: Call) -> Reply | Refusal:
         await connection.execute(_LOCK, show)
         if await connection.fetchval(_COUNT, show) >= MODERATORS_MAX:
             return Refusal("too_many", f"A show has {MODERATORS_MAX} moderators at most.")
-        fresh = await connection.fetchval(_APPOINT, show, person.id, call.signed_in.id) is not None
-        if fresh:
-            await _write_act(connection, show, call, "appoint", person.id)
-    if fresh:
-        await _tell(streams, show, call, "appoint", person)
+        how = {"lead": call.body.lead, "everywhere": call.body.everywhere}
+        if call.body.everywhere:
+            appointed = await connection.fetchval(_APPOINT_EVERYWHERE, show, person.id, call.body.lead)
+        else:
+            appointed = await connection.fetchval(_APPOINT, show, person.id, call.signed_in.id, call.body.lead)
+        if appointed is not None:
+            await connection.execute(_ACT, show, call.signed_in.id, "appoint", person.id, how)
+    if appointed is not None:
+        await _tell(streams, show, call, "appoint", person, everywhere=call.body.everywhere)
     return Reply(await _moderators(streams, show))
 
 
 async def dismiss_moderator(streams: Streams, call: Call) -> Reply:
-    """Takes the office away; their sockets learn it. Dismissing who is none changes nothing."""
+    """Takes the office away, with `?everywhere=1` that for all shows; their sockets learn it. Dismissing who has none
+    changes nothing.
+    """
     show, account = call.path["show"], call.path["account"]
+    everywhere = call.request.query_params.get("everywhere") == "1"
     async with streams.pg.acquire() as connection, connection.transaction():
-        name = await connection.fetchval(_DISMISS, show, account)
+        name = await connection.fetchval(_DISMISS_EVERYWHERE if everywhere else _DISMISS, show, account)
         if name is not None:
-            await _write_act(connection, show, call, "dismiss", account)
+            await connection.execute(_ACT, show, call.signed_in.id, "dismiss", account, {"everywhere": everywhere})
     if name is not None:
-        await _tell(streams, show, call, "dismiss", Named(account, name))
+        await _tell(streams, show, call, "dismiss", Named(account, name), everywhere=everywhere)
     return Reply()
 
 
-async def _write_act(connection: Any, show: str, call: Call, act: str, target: str) -> None:
-    await connection.execute(_ACT, show, call.signed_in.id, act, target)
-
-
-async def _tell(streams: Streams, show: str, call: Call, act: str, person: Named) -> None:
+async def _tell(streams: Streams, show: str, call: Call, act: str, person: Named, *, everywhere: bool) -> None:
     """Makes the person's sockets ask what they are now, and tells the staff who did it."""
-    await unless_away("standing", streams.rooms.standing_changed(show, person.id))
+    for one in [row["id"] for row in await streams.pg.fetch(_SHOWS, show)] if everywhere else [show]:
+        await unless_away("standing", streams.rooms.standing_changed(one, person.id))
     actor = Named(call.signed_in.id, call.signed_in.name)
     await unless_away("act", streams.rooms.append(staff_room(show), ActEvent(actor, act, person, call.now_ms)))

@@ -21,6 +21,7 @@ _SHOWS: Final = """
 SELECT w.id, w.shop_id, s.name AS shop_name, s.currency, w.title, w.state, w.scheduled_at, w.started_at, w.ended_at,
        w.pinned_product_id AS pinned, w.version,
        CASE WHEN m.role = 'host' THEN 'host'
+            WHEN m.role = 'lead' OR sm.lead THEN 'lead'
             WHEN m.role = 'moderator' OR sm.account_id IS NOT NULL THEN 'moderator'
             ELSE 'viewer' END AS standing
 FROM shows w

@@ -93,17 +93,28 @@ class Named(Struct, frozen=True):
     name: str
 
 
+class Moderator(Struct, frozen=True):
+    """Somebody who was appointed. `everywhere`: for all shows of the shop."""
+
+    id: str
+    name: str
+    lead: bool
+    everywhere: bool
+
+
 class Moderators(Struct, frozen=True):
     """Who moderates the show by appointment."""
 
-    moderators: list[Named]
+    moderators: list[Moderator]
 
 
 class Appointment(Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom to appoint: by name or by address."""
+    """Whom to appoint: by name or by address; as lead moderator, and for all shows of the shop, or not."""
 
     name: Annotated[str, Meta(max_length=254)] | None = None
     email: Annotated[str, Meta(max_length=254)] | None = None
+    lead: bool = False
+    everywhere: bool = False
 
 
 class ShowKey(Struct, frozen=True):

@@ -9,7 +9,7 @@ from playwright.async_api import Browser, expect
 from tests.journeys.browser import open_window
 from tests.journeys.people import Moderator, Viewer
 
-NO_STREAM = r"(409|404) (POST|DELETE) /whep/.*"
+NO_STREAM = r"(409|404|403) (POST|DELETE) /whep/.*"  # 403: while banned
 
 
 class KeyboardModerator(Moderator):

@@ -9,6 +9,7 @@ import pytest
 from app import clock
 from app.accounts.gatekeeper import AccountsGatekeeper
 from app.accounts.register import create_shop
+from app.accounts.sign_in import view_session
 from app.catalog import edge as catalog_edge
 from app.catalog.parts import Catalog
 from app.flash_sales import sale_store
@@ -338,7 +339,8 @@ async def test_a_moderator_is_appointed_by_name_and_dismissed_and_the_staff_hear
     path = f"/api/shows/{show}/moderators"
     for _ in range(2):
         answer = await stage.host.ask("PUT", path, {"name": name.upper()})
-        assert answer.json() == {"moderators": [{"id": kim.account, "name": name}]}
+        plain = {"id": kim.account, "name": name, "lead": False, "everywhere": False}
+        assert answer.json() == {"moderators": [plain]}
     assert (await kim.get(f"/api/shows/{show}")).json()["standing"] == "moderator"
     assert (await stage.host.ask("DELETE", f"{path}/{kim.account}")).status_code == 204
     assert (await stage.host.ask("DELETE", f"{path}/{kim.account}")).status_code == 204
@@ -351,6 +353,34 @@ async def test_a_moderator_is_appointed_by_name_and_dismissed_and_the_staff_hear
     ]
     acts = await pg.fetch("SELECT act FROM moderation_acts WHERE show_id = $1 ORDER BY n", show)
     assert [row["act"] for row in acts] == ["appoint", "dismiss"]
+
+
+async def test_a_lead_is_made_of_a_moderator_and_one_of_the_shop_serves_in_all_its_shows(stage):
+    show, other = await stage.show("start"), await stage.show("start")
+    name = f"Kim {clock.new_id()}"
+    kim = await somebody(stage.app, stage.accounts, name)
+
+    async def appoint(**how) -> None:
+        assert (await stage.host.ask("PUT", f"/api/shows/{show}/moderators", {"name": name} | how)).is_success
+
+    async def standings() -> list[str]:
+        return [(await kim.get(f"/api/shows/{one}")).json()["standing"] for one in (show, other)]
+
+    await appoint()
+    await appoint(lead=True)
+    assert await standings() == ["lead", "viewer"]
+    await appoint(everywhere=True)
+    assert await standings() == ["lead", "moderator"]
+    await appoint(everywhere=True, lead=True)
+    assert await standings() == ["lead", "lead"]
+    listed = (await stage.host.get(f"/api/shows/{show}/moderators")).json()["moderators"]
+    assert [(one["lead"], one["everywhere"]) for one in listed] == [(True, False), (True, True)]
+    session = await view_session(stage.accounts, kim.account, None)
+    assert {one.show for one in session.moderates} >= {show, other}
+    await stage.host.ask("DELETE", f"/api/shows/{other}/moderators/{kim.account}?everywhere=1")
+    assert await standings() == ["lead", "viewer"]
+    await stage.host.ask("DELETE", f"/api/shows/{show}/moderators/{stage.host.account}?everywhere=1")
+    assert (await stage.host.get(f"/api/shows/{show}")).json()["standing"] == "host"
 
 
 async def test_nobody_unknown_and_no_host_becomes_a_moderator(stage):

@@ -1,8 +1,9 @@
-// The log of what moderators and hosts did in the show, newest first: loaded once, then heard in the staff room.
+// The log of what moderators and hosts did in the show, newest first: loaded once, then heard in the staff room. What can be
+// taken back has a button for it (`u`); taking back is an act of its own.
 
 import { get, segment } from "../shared/api.js";
 import { timeOfDay } from "../shared/clock.js";
-import { el, fill } from "../shared/dom.js";
+import { busy, el, fill } from "../shared/dom.js";
 
 const SHOWN_MAX = 200;
 const WORDS = {
@@ -16,6 +17,7 @@ const WORDS = {
   "ban.set": "banned",
   "ban.end": "let back in",
   "warning.give": "warned",
+  "warning.withdraw": "took back the warning of",
   "modes.set": "changed the room's modes",
   "shield.up": "raised the shield",
   "shield.down": "lowered the shield",
@@ -33,10 +35,17 @@ export const wordsOf = (act) => WORDS[act] ?? act;
 
 const keyOf = (act) => [act.at, act.act, act.actor.id, act.target?.id].join();
 
+function asLoaded({ at_ms: at, detail, ...act }) {
+  const { everywhere, lead, reason, undoes } = detail;
+  return { ...act, at, reason, undoes, how: [lead ? "as lead" : "", everywhere ? "for all shows" : ""].filter(Boolean).join(", "), detail };
+}
+
 export class Acts {
-  constructor(host, showId) {
+  /** `send(op, body)` sends a command. */
+  constructor(host, showId, send) {
     this.showId = showId;
-    this.list = el("ol", { class: "act-rows", id: "act-rows" });
+    this.send = send;
+    this.list = el("ol", { class: "act-rows", id: "act-rows", "data-rows": "", "aria-label": "What was done" });
     fill(host, el("h2", {}, "What was done"), this.list);
     this.loadedUntil = 0;
     this.acts = [];
@@ -46,7 +55,7 @@ export class Acts {
   /** Loads the log; `recall` is given all acts, oldest first. */
   async load(recall) {
     const { acts } = await get(`/api/shows/${segment(this.showId)}/moderation/acts`);
-    const loaded = acts.map((act) => ({ ...act, at: act.at_ms, reason: act.detail.reason })).reverse();
+    const loaded = acts.map(asLoaded).reverse();
     this.loadedUntil = loaded.at(-1)?.at ?? 0;
     const heard = this.acts;
     this.acts = loaded;
@@ -62,15 +71,24 @@ export class Acts {
   }
 
   draw() {
+    const focused = this.list.contains(document.activeElement) ? document.activeElement.closest("li")?.dataset.act : null;
+    const back = new Set(this.acts.map((act) => act.undoes).filter(Boolean));
+    for (const act of this.acts) if (back.has(act.n)) act.undoable = false;
     fill(this.list, this.acts.length ? this.acts.slice(-SHOWN_MAX).reverse().map((act) => this.row(act))
       : el("li", { class: "faint" }, "Nothing yet."));
+    if (focused) [...this.list.children].find((row) => row.dataset.act === focused)?.focus();
   }
 
   row(act) {
-    return el("li", { class: "act-row" },
+    const undo = act.undoable ? el("button", { type: "button", class: "button small ghost undo", data: { key: "u" }, "aria-label": `Undo: ${act.actor.name} ${wordsOf(act.act)} ${act.target?.name ?? ""}` }, "Undo") : null;
+    undo?.addEventListener("click", () => busy(undo, () => this.send("undo", { act: act.n })));
+    return el("li", { class: "act-row", tabindex: "-1", data: { act: act.n ?? "" } },
       el("time", { class: "faint numbers", datetime: new Date(act.at).toISOString() }, timeOfDay(act.at)),
       el("span", {}, el("strong", {}, act.actor.name), ` ${wordsOf(act.act)} `,
         act.target ? el("strong", {}, act.target.name) : null,
-        act.reason ? el("span", { class: "soft" }, ` (${act.reason})`) : null));
+        act.how ? ` ${act.how}` : null,
+        act.reason ? el("span", { class: "soft" }, ` (${act.reason})`) : null,
+        act.undoes ? el("span", { class: "faint" }, ` · takes back no. ${act.undoes}`) : null),
+      el("span", { class: "faint numbers" }, act.n ? `no. ${act.n}` : ""), undo);
   }
 }

@@ -50,10 +50,10 @@ class ModerationPage {
     this.stage = new Stage(places.stage, { showId: found.id, compact: true });
     this.chat = new StaffChat(places.chat, { room: this.room, me: session.person, open: true, title: "Chat", person: (account) => this.showPerson(account) });
     const send = (op, body) => this.chat.send(op, body);
-    this.modes = new Modes(places.modes, { send, fresh: () => this.refresh() });
+    this.modes = new Modes(places.modes, { send, fresh: () => this.refresh(), lead: found.standing !== "moderator" });
     this.queue = new Queue(places.queue, { send, wordsOf: (message) => this.chat.feed.lineOf(message)?.querySelector(".chat-words")?.textContent });
     this.out = new TimedOut(places.out, this.room, (account) => this.showPerson(account));
-    this.acts = new Acts(places.acts, found.id);
+    this.acts = new Acts(places.acts, found.id, send);
   }
 
   async start() {
@@ -62,7 +62,7 @@ class ModerationPage {
     this.stage.start();
     everyTick((now) => this.out.update(now));
     listenToKeys({
-      lists: { c: { list: this.chat.feed.list, at: -1 }, q: { list: this.queue.list, at: 0 } },
+      lists: { c: { list: this.chat.feed.list, at: -1 }, q: { list: this.queue.list, at: 0 }, l: { list: this.acts.list, at: 0 } },
       press: {
         s: () => byId("mode-shield").click(),
         "/": () => this.chat.composer.input.focus(),

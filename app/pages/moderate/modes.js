@@ -8,8 +8,8 @@ import { askText, editTerms } from "./terms.js";
 const SLOW = [0, 1, 5, 10, 30, 60, 120];
 
 export class Modes {
-  /** `send(op, body)` sends a command; `fresh()` loads the desk anew. */
-  constructor(host, { send, fresh }) {
+  /** `send(op, body)` sends a command; `fresh()` loads the desk anew; `lead`: may do what nobody can undo. */
+  constructor(host, { send, fresh, lead }) {
     this.send = send;
     this.fresh = fresh;
     this.shield = this.toggle("shield", "Shield", "Shield: the strictest of everything, until it is lowered");
@@ -24,7 +24,7 @@ export class Modes {
       el("div", { class: "row" },
         el("button", { type: "button", class: "button small", id: "edit-terms", onclick: () => editTerms(this.terms, this.send).then(this.fresh) }, "Terms…"),
         el("button", { type: "button", class: "button small", id: "new-notice", onclick: () => this.writeNotice() }, "Notice…"),
-        el("button", { type: "button", class: "button small danger", id: "clear-chat", onclick: () => this.clear() }, "Clear the chat…")));
+        lead ? el("button", { type: "button", class: "button small danger", id: "clear-chat", onclick: () => this.clear() }, "Clear the chat…") : null));
     this.terms = { blocked: [], permitted: [] };
   }
 

@@ -7,7 +7,7 @@ import { icon } from "./icons.js";
 
 const LINES_MAX = 300;
 const NEAR_END_PX = 60;
-const BADGES = { host: "Host", moderator: "Mod" };
+const BADGES = { host: "Host", lead: "Lead mod", moderator: "Mod" };
 const SALE_WORDS = {
   scheduled: "is coming",
   countdown: "starts in a moment",

@@ -179,7 +179,7 @@ class WatchPage {
       this.drawHolds();
     }
     this.holds.hear(hint);
-    if (hint.t === "standing" && hint.standing !== "viewer") toast(`You are a ${hint.standing} of this show now.`, "good");
+    if (hint.t === "standing" && hint.standing !== "viewer") toast(`You are a ${hint.standing === "lead" ? "lead moderator" : hint.standing} of this show now.`, "good");
     if (hint.t === "warning") this.talk.warn(hint);
     if (hint.t === "held.decided") toast(hint.approved ? "Your message was let through." : "Your message was not let through.");
     if (hint.t === "timeout") this.composer.timeOut(hint.remaining_ms);
