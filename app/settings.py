@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from ipaddress import IPv4Address, ip_network
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import msgspec
 
@@ -34,6 +35,19 @@ class StripeSettings(msgspec.Struct, frozen=True, kw_only=True):
         return "_live_" in self.secret_key
 
 
+class SmtpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which mail server takes letters. Never printed: `repr` shows no secret."""
+
+    host: str
+    port: int
+    tls: bool  # from the first byte; else STARTTLS where it is offered
+    user: str = ""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"SmtpSettings(host={self.host!r}, port={self.port})"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What the environment decides. Times end in their unit."""
 
@@ -60,6 +74,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     chat_per_10_s: int = 10
     stripe: StripeSettings | None = None
     simulated_payments: bool = False  # asked for: outside the demo nothing is ever paid with play money by default
+    smtp: SmtpSettings | None = None  # without: letters go into a folder of data_dir
+    mail_from: str = "orders@hawker.invalid"  # the sender of letters
+    public_url: str = ""  # how people reach us, for the addresses in letters; empty: base_url
     webhooks_private: bool = False  # shops' webhooks may also go to private addresses, and over plain http
     webhook_timeout_s: int = 15
 
@@ -121,6 +138,9 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
         chat_per_10_s=_number(env, "CHAT_PER_10_S", 10, 1, 1000),
         stripe=_stripe(env),
         simulated_payments=env.get("SIMULATED_PAYMENTS", "") in {"1", "true", "yes"},
+        smtp=_smtp(env),
+        mail_from=env.get("MAIL_FROM", "") or "orders@hawker.invalid",
+        public_url=env.get("PUBLIC_URL", "").rstrip("/"),
         webhooks_private=env.get("WEBHOOKS_PRIVATE", "") in {"1", "true", "yes"},
         webhook_timeout_s=_number(env, "WEBHOOK_TIMEOUT_S", 15, 1, 30),
     )
@@ -131,6 +151,8 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
     _check_turn(settings)
     _check_files(settings)
     _check_addresses(settings)
+    _check_mail(settings)
+    _check_scheme("PUBLIC_URL", settings.public_url, "https://", "http://")
     _check_scheme("MEDIA_CONTROL_URL", settings.media_control_url, "http://", "unix:")
     _check_scheme("DATABASE_URL", settings.database_url, "postgresql://", "postgres://")
     _check_scheme("REDIS_URL", settings.redis_url, "redis://", "rediss://", "unix://")
@@ -166,6 +188,31 @@ def _stripe(env: Mapping[str, str]) -> StripeSettings | None:
         raise SettingError("STRIPE_WEBHOOK_SECRET should be one or two secrets that begin with whsec_")
     _check_scheme("STRIPE_API_BASE", stripe.api_base, "https://", "http://127.0.0.1:")
     return stripe
+
+
+def _smtp(env: Mapping[str, str]) -> SmtpSettings | None:
+    url = _secret(env, "SMTP_URL")
+    if not url:
+        return None
+    wrong = SettingError("SMTP_URL should be like smtps://user:password@mail.example:465, or smtp:// for STARTTLS")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise wrong from None  # what was wrong with it may be the password
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
+        raise wrong
+    tls = parts.scheme == "smtps"
+    user, password = (unquote(word or "") for word in (parts.username, parts.password))
+    return SmtpSettings(host=parts.hostname, port=port or (465 if tls else 587), tls=tls, user=user, password=password)
+
+
+def _check_mail(settings: Settings) -> None:
+    local, at, domain = settings.mail_from.rpartition("@")
+    if not (local and at and domain and settings.mail_from.isascii() and settings.mail_from.isprintable()):
+        raise SettingError(f"MAIL_FROM should be like orders@shop.example: {settings.mail_from!r}")
+    if settings.smtp is not None and domain.endswith(".invalid"):
+        raise SettingError("SMTP_URL needs MAIL_FROM, the address that letters come from")
 
 
 def _check_scheme(name: str, url: str, *schemes: str) -> None:

@@ -14,8 +14,9 @@ from app.checkout.condition_rules import Agreed
 from app.checkout.conditions_edge import condition_endpoints
 from app.checkout.coupon_edge import coupon_endpoints, presented
 from app.checkout.coupon_rules import Code
+from app.checkout.list_edge import list_endpoints
 from app.checkout.meters import read_meters
-from app.checkout.orders import orders_in, orders_of, read_order
+from app.checkout.orders import orders_in
 from app.checkout.parts import Checkout
 from app.checkout.pay import Wanted, body_hash, place_order
 from app.checkout.settle import NO_PAYMENT, forget, look_for_buyer, settle
@@ -34,6 +35,7 @@ from app.storage.loops import Loop
 
 SETTLE_PERIOD_S: Final = 1.0
 OUTBOX_PERIOD_S: Final = 0.25
+MAIL_PERIOD_S: Final = 1.0
 FORGET_PERIOD_S: Final = 60.0
 METERS_PERIOD_S: Final = 5.0
 LINES_MAX: Final = 20
@@ -44,7 +46,6 @@ _STRIPE: Final = Guests(
     frames="https://js.stripe.com https://*.js.stripe.com https://hooks.stripe.com",
     connections="https://api.stripe.com",
 )
-_NOT_FOUND: Final = Refusal("not_found", "There is no such order.")
 
 
 MethodName = Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern="^[A-Za-z0-9_]+$")]
@@ -80,12 +81,6 @@ class BankAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     approve: bool
 
 
-class Orders(msgspec.Struct, frozen=True):
-    """A buyer's orders."""
-
-    orders: list[OrderView]
-
-
 class HostOrders(msgspec.Struct, frozen=True):
     """A show's orders."""
 
@@ -118,22 +113,6 @@ def endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
         ),
         Endpoint(
             method="GET",
-            path="/api/orders",
-            right=Right.SIGNED_IN,
-            action=partial(_list, parts),
-            summary="One's own orders",
-            answer=Orders,
-        ),
-        Endpoint(
-            method="GET",
-            path="/api/orders/{order}",
-            right=Right.SIGNED_IN,
-            action=partial(_read, parts),
-            summary="One of one's own orders",
-            answer=OrderView,
-        ),
-        Endpoint(
-            method="GET",
             path="/api/shows/{show}/orders",
             right=Right.SHOW_HOST,
             action=partial(_list_of_show, parts),
@@ -142,6 +121,7 @@ def endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
         ),
         *_payment_endpoints(parts),
         *undo_endpoints(parts),
+        *list_endpoints(parts),
         *condition_endpoints(parts),
         *coupon_endpoints(parts),
         *cart_endpoints(parts, sales),
@@ -195,7 +175,11 @@ def loops(parts: Checkout) -> list[Loop]:
     return [
         Loop("checkout.settle", SETTLE_PERIOD_S, partial(settle, parts)),
         *(
-            Loop(f"checkout.outbox.{lane.name}", OUTBOX_PERIOD_S, partial(parts.outbox.run_lane, lane))
+            Loop(
+                f"checkout.outbox.{lane.name}",
+                OUTBOX_PERIOD_S if lane.kicked else MAIL_PERIOD_S,
+                partial(parts.outbox.run_lane, lane),
+            )
             for lane in parts.outbox.lanes
         ),
         Loop("checkout.meters", METERS_PERIOD_S, partial(read_meters, parts.pg, parts.outbox), where="web"),
@@ -265,17 +249,6 @@ async def _forget(parts: Checkout) -> None:
     await forget(parts)
     await forget_events(parts)
     await forget_carts(parts.pg)
-
-
-async def _list(parts: Checkout, call: Call) -> Reply:
-    return Reply(Orders(await orders_of(parts.pg, call.signed_in.id)))
-
-
-async def _read(parts: Checkout, call: Call) -> Reply | Refusal:
-    found = await read_order(parts.pg, call.path["order"])
-    if found is None or found.buyer != call.signed_in.id:
-        return _NOT_FOUND
-    return Reply(found.view)
 
 
 async def _list_of_show(parts: Checkout, call: Call) -> Reply:

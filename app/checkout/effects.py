@@ -6,12 +6,13 @@ in the gate; an announcement may then be read twice in the room, which is better
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import structlog
 
 from app import clock
+from app.checkout.mails import note_mail
 from app.checkout.order_rules import AttemptEvent, AttemptState, OrderEvent, OrderState, change_attempt, change_order
 from app.checkout.orders import host_view, read_order
 from app.checkout.outbox import Effect
@@ -58,6 +59,8 @@ _READ_PAYMENT: Final = "SELECT amount_minor, currency FROM payment_attempts WHER
 _READ_REFUND: Final = """
     SELECT r.order_id, r.amount_minor, r.currency, a.method FROM refunds r
       JOIN payment_attempts a ON a.id = r.order_id AND a.line = 1 WHERE r.id = $1 AND r.state = 'asked'"""
+
+_LETTERS: Final[dict[Any, str]] = {OrderPaid: "confirmed", OrderRefunded: "refunded"}
 
 
 def make_effects(
@@ -212,6 +215,8 @@ async def _tell_buyer(
 ) -> bool:
     found = await read_order(pg, order)
     assert found is not None
+    if found.email and hint in _LETTERS:
+        await note_mail(pg, _LETTERS[hint], order)
     if found.view.show is not None:
         await rooms.tell(found.view.show, found.buyer, hint(order))
     return True

@@ -84,13 +84,15 @@ Effect: TypeAlias = Callable[[str], Awaitable[bool]]
 class Lane(msgspec.Struct, frozen=True):
     """Topics that wait for the same others, so that nobody waits for somebody else's.
 
-    A note's tries are `pause_max_s` apart at most.
+    `kicked`: done at once where it was noted, else at the worker's next turn. A note's tries are `pause_max_s` apart at
+    most.
     """
 
     name: str
     effects: Mapping[str, Effect]
     side_by_side_max: int
     pause_max_s: float
+    kicked: bool = True
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -149,7 +151,7 @@ class Outbox:
         if crowd:
             return
         for lane in self.lanes:
-            if lane.name not in self._draining:
+            if lane.kicked and lane.name not in self._draining:
                 self._draining[lane.name] = asyncio.create_task(self._drain(lane), name=f"outbox {lane.name}")
 
     async def close(self) -> None:

@@ -14,12 +14,14 @@ from app.checkout.commit import Outcome, commit_orders, commit_with_coupons
 from app.checkout.conditions import KnownConditions
 from app.checkout.coupons import Coupons
 from app.checkout.effects import make_effects
-from app.checkout.outbox import Lane, Outbox
+from app.checkout.mails import send_mail
+from app.checkout.outbox import Effect, Lane, Outbox
 from app.checkout.provider import Absent, Patience, Provider
 from app.checkout.simulated import Method, SimulatedProvider
 from app.checkout.views import PaymentOffer
 from app.flash_sales.gate import Gate
 from app.flash_sales.parts import FlashSales
+from app.mail.postman import open_postman
 from app.rooms.bus import Rooms
 from app.settings import NO_PROVIDER, Settings
 from app.storage.group_commit import GroupCommit
@@ -29,6 +31,7 @@ TOLD_SIDE_BY_SIDE_MAX: Final = 8
 TOLD_PAUSE_MAX_S: Final = 60.0
 ASKED_SIDE_BY_SIDE_MAX: Final = 32
 ASKED_PAUSE_MAX_S: Final = 3600.0
+MAILED_SIDE_BY_SIDE_MAX: Final = 4
 STRIPE_SCRIPT: Final = "https://js.stripe.com/v3/"
 
 log = structlog.get_logger()
@@ -87,9 +90,11 @@ def open_checkout(
 
     told, asked = make_effects(pg, sales.gate, sales.door, rooms, patient)
     asked["payment.look"] = look_again_here
+    mailed: dict[str, Effect] = {"mail": partial(send_mail, pg, open_postman(settings), settings)}
     lanes = [
         Lane("house", told, TOLD_SIDE_BY_SIDE_MAX, TOLD_PAUSE_MAX_S),
         Lane("provider", asked, ASKED_SIDE_BY_SIDE_MAX, ASKED_PAUSE_MAX_S),
+        Lane("mail", mailed, MAILED_SIDE_BY_SIDE_MAX, ASKED_PAUSE_MAX_S, kicked=False),
     ]
     connections = (OwnConnection(pg), OwnConnection(pg), OwnConnection(pg))
     checkout = Checkout(

@@ -11,10 +11,12 @@ import asyncpg
 import msgspec
 
 from app import clock
+from app.checkout.mails import note_mail
 from app.checkout.order_rules import AttemptEvent, OrderState
 from app.checkout.orders import FoundOrder, read_order
 from app.checkout.parts import Checkout
 from app.checkout.refund_rules import NOT_PAID, UnitsBack, is_over, judge_cancel, judge_refund
+from app.checkout.shipment_rules import Shipment
 from app.checkout.undo import lock_order, return_coupon, return_units, undo_order, write_refund
 from app.refusal import Refusal
 
@@ -25,6 +27,10 @@ UNPAYABLE: Final = Refusal("order_invalid", "No refund can be made of exactly th
 _KNOWN: Final = """
     SELECT id, order_id, amount_minor, currency, state, body_hash FROM refunds
      WHERE by_account_id = $1 AND idempotency_key = $2"""
+
+_PARCEL: Final = """
+    INSERT INTO shipments (order_id, carrier, number, url) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (order_id) DO UPDATE SET carrier = $2, number = $3, url = $4"""
 
 _SHIP: Final = "UPDATE orders SET shipped_at = coalesce(shipped_at, now()) WHERE id = $1"
 
@@ -108,14 +114,17 @@ async def _known(connection: asyncpg.pool.PoolConnectionProxy, asked: Asked) -> 
     return RefundView(row["id"], row["order_id"], row["amount_minor"], row["currency"], row["state"])
 
 
-async def ship_order(checkout: Checkout, order: str) -> FoundOrder | Refusal:
-    """Notes that a paid order is on its way: from then on it is not cancelled. Repeated, it changes nothing."""
+async def ship_order(checkout: Checkout, order: str, parcel: Shipment | None = None) -> FoundOrder | Refusal:
+    """Notes that a paid order is on its way: from then on it is not cancelled. Repeated, it changes the parcel."""
     async with checkout.pg.acquire() as connection, connection.transaction():
         facts = await lock_order(connection, order)
         assert facts is not None
         if facts.state is not OrderState.PAID:
             return NOT_PAID
         await connection.execute(_SHIP, order)
+        if parcel is not None:
+            await connection.execute(_PARCEL, order, parcel.carrier, parcel.number, parcel.url)
+        await note_mail(connection, "shipped", order)
     return await _read(checkout, order)
 
 

@@ -9,6 +9,7 @@ from app.checkout.orders import host_view, read_order
 from app.checkout.parts import Checkout
 from app.checkout.refund_rules import UnitsBack
 from app.checkout.refunds import NO_ORDER, Asked, RefundView, cancel_order, refund_order, ship_order
+from app.checkout.shipment_rules import Shipment, clean_shipment
 from app.checkout.views import HostOrderView, OrderView
 from app.http.endpoint import Call, Endpoint, Reply
 from app.money import AMOUNT_MINOR_MAX
@@ -64,6 +65,15 @@ def undo_endpoints(parts: Checkout) -> list[Endpoint]:
             summary="Say that an order is on its way",
             answer=HostOrderView,
         ),
+        Endpoint(
+            method="PUT",
+            path=f"{of_shop}/shipment",
+            right=Right.SHOP_HOST,
+            action=partial(_ship_parcel, parts),
+            summary="Say with whom an order is on its way, and where to look for it",
+            body=Shipment,
+            answer=HostOrderView,
+        ),
     ]
 
 
@@ -104,4 +114,15 @@ async def _ship(parts: Checkout, call: Call) -> Reply | Refusal:
     if order is None:
         return NO_ORDER
     shipped = await ship_order(parts, order)
+    return shipped if isinstance(shipped, Refusal) else Reply(host_view(shipped))
+
+
+async def _ship_parcel(parts: Checkout, call: Call) -> Reply | Refusal:
+    parcel = clean_shipment(call.body)
+    if isinstance(parcel, Refusal):
+        return parcel
+    order = await _order_of_shop(parts, call)
+    if order is None:
+        return NO_ORDER
+    shipped = await ship_order(parts, order, parcel)
     return shipped if isinstance(shipped, Refusal) else Reply(host_view(shipped))

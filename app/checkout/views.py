@@ -7,6 +7,7 @@ import msgspec
 from app.checkout.address_rules import ShipTo
 from app.checkout.condition_rules import Charged
 from app.checkout.coupon_rules import split_discount
+from app.checkout.shipment_rules import Shipment
 
 
 class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,6 +50,14 @@ class OrderView(msgspec.Struct, frozen=True, omit_defaults=True):
     refunded_minor: int = 0
     shipped: bool = False
     charges: Charges | None = None
+    shipment: Shipment | None = None
+
+
+class OwnOrderView(OrderView, frozen=True, omit_defaults=True, kw_only=True):
+    """The buyer's view of one order: with the shop's name and where it is sent."""
+
+    shop_name: str
+    ship_to: ShipTo | None = None
 
 
 class HostOrderView(OrderView, frozen=True, omit_defaults=True, kw_only=True):

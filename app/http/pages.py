@@ -25,6 +25,8 @@ PAGE_OF: Final = {
     "/studio/{show}": "studio",
     "/moderate/{show}": "moderate",
     "/shop/{shop}": "shop",
+    "/orders": "orders",
+    "/orders/{order}": "orders",
     "/sign-in": "sign-in",
 }
 FILE_BYTES_MAX: Final = 4 * 1024 * 1024

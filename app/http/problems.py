@@ -105,6 +105,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "policy_changed": 409,
     "conditions_invalid": 422,
     "conditions_changed": 409,
+    "tracking_invalid": 400,
     "cart_empty": 409,
     "cart_full": 409,
     # Chat and moderation.

@@ -6,6 +6,7 @@ import { toastProblem } from "./toast.js";
 
 function links(session, here) {
   const found = [];
+  if (session.person) found.push(["/orders", "Orders"]);
   if (session.shops.some((shop) => shop.role === "host")) found.push(["/studio", "Studio"]);
   const moderated = session.moderates[0];
   if (moderated) found.push([`/moderate/${encodeURIComponent(moderated.show)}`, "Moderate"]);

@@ -4,6 +4,7 @@ import { byId, el, fill } from "../shared/dom.js";
 import { drawHeader } from "../shared/header.js";
 import { openSession, signInUrl } from "../shared/session.js";
 import { ConditionsPanel } from "./conditions.js";
+import { OrdersPanel } from "./orders.js";
 
 function closedDoor(title, text, link) {
   fill(byId("main"), el("div", { class: "page stack" }, el("h1", {}, title), el("p", { class: "soft" }, text), el("p", {}, link)));
@@ -21,8 +22,9 @@ try {
   } else {
     document.title = `${shop.name} · Hawker`;
     const conditions = new ConditionsPanel(shop);
-    fill(byId("main"), el("div", { class: "page shop-desk" }, el("h1", {}, shop.name), conditions.panel));
-    await conditions.load();
+    const orders = new OrdersPanel(shop);
+    fill(byId("main"), el("div", { class: "page shop-desk" }, el("h1", {}, shop.name), orders.panel, conditions.panel));
+    await Promise.all([orders.load(), conditions.load()]);
   }
 } catch (error) {
   if (error.name !== "Problem") throw error;

@@ -4,7 +4,7 @@ import { get, segment } from "../shared/api.js";
 import { timeOfDay } from "../shared/clock.js";
 import { el, fill, say } from "../shared/dom.js";
 import { money } from "../shared/money.js";
-import { openOrder } from "./order-dialog.js";
+import { openOrder } from "../shared/order-dialog.js";
 
 const SHOWN_MAX = 200;
 const STANDS = new Set(["authorised", "paid"]);

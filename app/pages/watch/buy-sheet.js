@@ -321,6 +321,7 @@ export class BuySheet {
     this.draw("done", "It is yours",
       el("div", { class: "done-mark", "aria-hidden": "true" }, icon("check")),
       el("p", { class: "centred", role: "status" }, "Order ", el("code", { id: "order-number" }, order.id)),
+      el("p", { class: "centred" }, el("a", { href: `/orders/${segment(order.id)}`, target: "_blank", id: "order-link" }, "See this order")),
       el("ul", { class: "done-lines" }, order.lines.map((line) => el("li", { class: "row between" },
         el("span", {}, `${line.quantity} × ${line.title}`),
         el("span", { class: "numbers" }, money(line.unit_price_minor * line.quantity, order.currency))))),

@@ -1,11 +1,13 @@
-// One order, opened by the shop: refund all or a part, put units back on the shelf, cancel, mark as shipped.
+// One order, opened by the shop: refund all or a part, put units back on the shelf, cancel, ship with a parcel's number.
 // Owns the dialog and its calls; what is allowed the server decides.
 
-import { newKey, post, segment } from "../shared/api.js";
-import { confirmDialog, openDialog } from "../shared/dialog.js";
-import { busy, el, say, show } from "../shared/dom.js";
-import { money, parseMinor, plainAmount } from "../shared/money.js";
-import { toast } from "../shared/toast.js";
+import { newKey, post, put, segment } from "./api.js";
+import { countryName } from "./countries.js";
+import { confirmDialog, openDialog } from "./dialog.js";
+import { busy, el, say, show } from "./dom.js";
+import { money, parseMinor, plainAmount } from "./money.js";
+import { toast } from "./toast.js";
+import { totalRows } from "./totals.js";
 
 /** Opens the dialog of `order`; `changed(order)` gets the order as it is after each act. */
 export function openOrder(order, shop, changed) {
@@ -15,14 +17,26 @@ export function openOrder(order, shop, changed) {
   const amount = el("input", { class: "input", id: "refund-amount", inputmode: "decimal", value: plainAmount(rest, order.currency) });
   const back = order.lines.map((line) => el("input", { class: "input", type: "number", min: 0, max: line.quantity - (line.returned ?? 0), value: 0, step: 1, data: { back: "" } }));
   const refund = el("button", { type: "submit", class: "button primary", id: "refund" }, "Refund");
-  const ship = el("button", { type: "button", class: "button", id: "ship" }, "Mark as shipped");
+  const ship = el("button", { type: "button", class: "button", id: "ship" }, order.shipped ? "Save the parcel" : "Mark as shipped");
+  const parcel = {
+    carrier: el("input", { class: "input", id: "carrier", maxlength: 60, value: order.shipment?.carrier ?? "" }),
+    number: el("input", { class: "input", id: "tracking-number", maxlength: 80, value: order.shipment?.number ?? "" }),
+    url: el("input", { class: "input", id: "tracking-url", type: "url", maxlength: 500, value: order.shipment?.url ?? "" }),
+  };
+  const labelled = (label, input) => el("label", { class: "field" }, el("span", {}, label), input);
+  const to = order.ship_to;
   const cancel = el("button", { type: "button", class: "button danger", id: "cancel-order" }, "Cancel order");
   const form = el("form", { class: "stack" },
     el("p", { class: "row between" }, el("span", {}, order.buyer), el("strong", { class: "numbers" }, money(order.total_minor, order.currency))),
+    order.charges ? totalRows(order.charges, order.currency, order.charges.shipping) : null,
+    to ? el("address", { class: "soft" }, [to.name, to.street, to.extra, [to.postal_code, to.city].filter(Boolean).join(" "), countryName(to.country)]
+      .filter(Boolean).map((line) => el("div", {}, line))) : null,
     order.refunded_minor ? el("p", { class: "soft" }, `${money(order.refunded_minor, order.currency)} given back.`) : null,
     el("label", { class: "field" }, el("span", {}, `Give back (${order.currency})`), amount),
     order.lines.map((line, n) => el("label", { class: "field" }, el("span", {}, `Back on the shelf: ${line.title}, of ${line.quantity}`), back[n])),
-    error, el("div", { class: "row end" }, order.shipped ? null : ship, order.shipped ? null : cancel, refund));
+    el("details", { id: "parcel" }, el("summary", {}, "Parcel"), el("div", { class: "stack" }, labelled("Carrier", parcel.carrier),
+      labelled("Tracking number", parcel.number), labelled("Tracking address (https)", parcel.url))),
+    error, el("div", { class: "row end" }, ship, order.shipped ? null : cancel, refund));
   const { dialog } = openDialog({ title: `Order ${order.id}`, body: form, className: "small" });
   let key = newKey();
 
@@ -55,7 +69,10 @@ export function openOrder(order, shop, changed) {
       return { ...order, refunded_minor: order.total_minor - rest + minor, state: minor === rest ? "refunded" : order.state };
     }, `${money(minor, order.currency)} is on its way back.`);
   });
-  ship.addEventListener("click", () => act(ship, () => post(`${path}/ship`), "Marked as shipped."));
+  ship.addEventListener("click", () => act(ship, () => {
+    const said = Object.fromEntries(Object.entries(parcel).map(([name, input]) => [name, input.value.trim()]));
+    return Object.values(said).some(Boolean) ? put(`${path}/shipment`, said) : post(`${path}/ship`);
+  }, "Marked as shipped."));
   cancel.addEventListener("click", async () => {
     const sure = await confirmDialog({ title: "Cancel this order?", text: "The money goes back to the buyer, the units to the shelf.", yes: "Cancel the order", danger: true });
     if (sure) act(cancel, () => post(`${path}/cancel`), "The order is cancelled.");
