@@ -4,7 +4,7 @@ What became an order leaves the cart by itself: an item whose noted hold was bou
 that no crash between the order and the cart can offer it twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -37,10 +37,16 @@ _PUT: Final = """
 _DROP: Final = """
     DELETE FROM cart_items WHERE account_id = $1 AND shop_id = $2 AND pool_id = $3 RETURNING hold_id"""
 
+# Of two orders of one cart at once the second finds other holds there than it has read, and notes none of its own.
 _NOTE_HOLDS: Final = """
+    WITH locked AS MATERIALIZED (
+        SELECT pool_id, hold_id FROM cart_items WHERE account_id = $1 AND shop_id = $2 ORDER BY pool_id FOR UPDATE
+    )
     UPDATE cart_items c SET hold_id = t.hold
-      FROM unnest($3::text[], $4::text[]) AS t (pool, hold)
-     WHERE c.account_id = $1 AND c.shop_id = $2 AND c.pool_id = t.pool"""
+      FROM unnest($3::text[], $4::text[], $5::text[]) AS t (pool, hold, was)
+      JOIN locked l ON l.pool_id = t.pool AND l.hold_id IS NOT DISTINCT FROM t.was
+     WHERE c.account_id = $1 AND c.shop_id = $2 AND c.pool_id = t.pool
+    RETURNING c.pool_id"""
 
 _FORGET: Final = """
     DELETE FROM cart_items WHERE (account_id, shop_id, pool_id) IN (
@@ -75,9 +81,13 @@ async def drop_item(pg: asyncpg.Pool, person: str, shop: str, pool: str) -> str 
     return hold
 
 
-async def note_holds(pg: asyncpg.Pool, person: str, shop: str, holds: Mapping[str, str]) -> None:
-    """Notes the holds, by pool, with which an order is about to be asked for."""
-    await pg.execute(_NOTE_HOLDS, person, shop, list(holds), list(holds.values()))
+async def note_holds(pg: asyncpg.Pool, person: str, shop: str, items: Sequence[CartRow], holds: Sequence[str]) -> bool:
+    """Notes the holds, one an item, with which an order is about to be asked for; False when the items are not any
+    more what was read: somebody else is at the cart.
+    """
+    pools, were = [one.pool for one in items], [one.hold for one in items]
+    noted = await pg.fetch(_NOTE_HOLDS, person, shop, pools, list(holds), were)
+    return len(noted) == len(items)
 
 
 async def forget_carts(pg: asyncpg.Pool) -> None:

@@ -5,6 +5,7 @@ cart is of one shop and belongs to one person; nobody can name another's.
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -15,7 +16,7 @@ from app.checkout.agreement import Agreement, usual_method
 from app.checkout.cart_store import CartRow, drop_item, note_holds, put_item, read_items
 from app.checkout.coupons import Presented
 from app.checkout.parts import Checkout
-from app.checkout.pay import Wanted, body_hash, known_before, place_order
+from app.checkout.pay import IN_PROGRESS, Wanted, body_hash, known_before, place_order
 from app.checkout.quotes import Quote, discount_on, quote
 from app.checkout.total_rules import PricedLine
 from app.checkout.views import OrderView
@@ -215,11 +216,12 @@ async def order_cart(checkout: Checkout, sales: FlashSales, wanted: CartOrder) -
     fresh = frozenset(one.id for one in taken if isinstance(one, Hold))
     for row, one in zip(rows, taken, strict=True):
         if isinstance(one, Refusal):
-            await asyncio.gather(*(release_hold(sales, person=wanted.person, hold=hold) for hold in fresh))
+            await _give_back(sales, wanted.person, fresh)
             return msgspec.structs.replace(one, details={"pool": row.pool})
     holds = tuple(one.id if isinstance(one, Hold) else str(one) for one in taken)
-    pools = dict(zip((row.pool for row in rows), holds, strict=True))
-    await note_holds(checkout.pg, wanted.person, wanted.shop, pools)
+    if not await note_holds(checkout.pg, wanted.person, wanted.shop, rows, holds):
+        await _give_back(sales, wanted.person, fresh)
+        return await known_before(checkout, wanted.person, wanted.key, wanted.body_hash) or IN_PROGRESS
     asked = Wanted(
         wanted.person,
         holds,
@@ -231,6 +233,10 @@ async def order_cart(checkout: Checkout, sales: FlashSales, wanted: CartOrder) -
         agreement=wanted.agreement,
     )
     return await place_order(checkout, asked)
+
+
+async def _give_back(sales: FlashSales, person: str, holds: Iterable[str]) -> None:
+    await asyncio.gather(*(release_hold(sales, person=person, hold=hold) for hold in holds))
 
 
 async def _hold_for(checkout: Checkout, sales: FlashSales, wanted: CartOrder, row: CartRow) -> Hold | str | Refusal:

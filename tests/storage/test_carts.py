@@ -72,6 +72,25 @@ async def test_the_same_key_gives_the_same_order_also_when_the_cart_is_empty_by_
         await world.check(pool)
 
 
+async def test_orders_of_a_cart_of_ordinary_stock_from_several_windows_at_once_buy_it_once(pg, valkey):
+    """Each window took holds of its own, and each of them could have been paid for."""
+    async with open_world(pg, valkey) as world:
+        pools = [(await world.variant(9))[1] for _ in range(2)]
+        buyer = await world.buyer()
+        for pool in pools:
+            await put(world, buyer, pool)
+        answers = await asyncio.gather(*(order(world, buyer, 2000) for _ in range(6)))
+        made = {answer.json()["id"] for answer in answers if answer.status_code == 201}
+        assert len(made) == 1
+        codes = {problem(answer)[1] for answer in answers if answer.status_code != 201}
+        assert codes <= {"in_progress", "payment_pending", "cart_empty"}
+        await world.settle_all()
+        for pool in pools:
+            assert await pg.fetchval("SELECT sum(quantity) FROM order_lines WHERE pool_id = $1", pool) == 1
+            assert await world.live_holds(pool) == []
+            await world.check(pool)
+
+
 async def test_two_orders_of_one_cart_buy_it_once(pg, valkey):
     async with open_world(pg, valkey) as world:
         _, pool = await world.variant(9)
