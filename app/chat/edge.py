@@ -1,10 +1,11 @@
 """The doors of chat, put together: commands of the room's socket, HTTP for the staff, and the loops."""
 
-from app.chat import blocks, staff_edge, talk_edge
+from app.chat import blocks, question_edge, staff_edge, talk_edge
 from app.chat.agreement import agreement_loop
 from app.chat.bans import bans_loop
 from app.chat.copy import copy_loop
 from app.chat.parts import Chat
+from app.chat.questions import questions_loop
 from app.chat.reactions import reactions_loop
 from app.http.endpoint import Endpoint
 from app.rooms.command import Command
@@ -13,7 +14,7 @@ from app.storage.loops import Loop
 
 def commands(parts: Chat) -> list[Command]:
     """What a room's socket can do with chat."""
-    return [*talk_edge.commands(parts), *staff_edge.commands(parts)]
+    return [*talk_edge.commands(parts), *question_edge.commands(parts), *staff_edge.commands(parts)]
 
 
 def endpoints(parts: Chat) -> list[Endpoint]:
@@ -22,10 +23,11 @@ def endpoints(parts: Chat) -> list[Endpoint]:
 
 
 def loops(parts: Chat) -> list[Loop]:
-    """Copies to Postgres, sanctions that rooms missed, what is left to do of bans, and the saying of reactions."""
+    """Copies to Postgres, sanctions that rooms missed, what is left of bans, votes, and the saying of reactions."""
     return [
         copy_loop(parts),
         agreement_loop(parts),
         bans_loop(parts),
+        questions_loop(parts),
         reactions_loop(parts.rooms, parts.reactions),
     ]

@@ -98,6 +98,30 @@ class ReportClosed(msgspec.Struct, frozen=True, tag="report.closed", tag_field="
     by: Who
 
 
+class QuestionHeld(msgspec.Struct, frozen=True, tag="question.held", tag_field="t"):
+    """For the staff room: a question waits. `why` as of a held message."""
+
+    id: str
+    by: Who
+    text: str
+    why: str
+    at: int
+
+
+class QuestionSeenTo(msgspec.Struct, frozen=True, tag="question.seen_to", tag_field="t"):
+    """For the staff room: a question waits no more."""
+
+    id: str
+
+
+class QuestionAnswered(msgspec.Struct, frozen=True, tag="question.answered", tag_field="t"):
+    """For the asker alone: their question was answered; `text` empty: aloud."""
+
+    id: str
+    text: str
+    private: bool
+
+
 class Timeout(msgspec.Struct, frozen=True, tag="timeout", tag_field="t"):
     """A person may not write for a while."""
 

@@ -1,18 +1,22 @@
 """What chat tells rooms when they ask: the words and sanctions of a lost room, and a person's time left at a join."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from app.chat import sanctions, store
+from app.chat import question_store, sanctions, store
 from app.chat.events import Chat as Message
 from app.chat.parts import Chat
+from app.chat.question_store import Mine
+from app.chat.questions import keys_of_questions
 from app.chat.rulebooks import keys_of_room, read_room
 from app.chat.warnings import next_warning
 from app.person import Person
 from app.rooms.bus import HISTORY_MAX, Muted, Spoken, warned
 from app.rooms.sources import Words
+from app.storage.group_commit import GroupCommit
 
 STORY_MAX: Final = 50
 _MESSAGE: Final = b'{"t":"chat",'  # how each begins that msgspec has encoded
@@ -27,6 +31,7 @@ class ChatMemory:
 
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
+        self._mine: GroupCommit[tuple[str, str], Mine] = GroupCommit(partial(question_store.read_mine, chat.pg))
 
     async def story_of(self, show: str) -> Sequence[msgspec.Struct]:
         """The show's last messages that were not deleted."""
@@ -55,8 +60,9 @@ class ChatMemory:
         return await store.said_before(self._chat.pg, show, ids)
 
     async def state_of(self, show: str) -> Sequence[tuple[str, int, msgspec.Struct | None]]:
-        """The keys `chat` and `notice`."""
-        return keys_of_room(await read_room(self._chat.pg, show))
+        """The keys `chat`, `notice` and `q:*`."""
+        asked = keys_of_questions(await question_store.shown(self._chat.pg, show))
+        return [*keys_of_room(await read_room(self._chat.pg, show)), *asked]
 
     async def sanctions_of(self, show: str) -> Mapping[str, int | None]:
         """Who may not write, by Postgres."""
@@ -64,7 +70,7 @@ class ChatMemory:
 
     async def me_of(self, show: str, person: Person) -> Mapping[str, Any]:
         """`timeout_ms`: the time left, null when the person may write; `banned` when there is no end to it; `warning`:
-        what they are to acknowledge first, else null.
+        what they are to acknowledge first, else null. `questions`: those they voted for, and answers to them alone.
         """
         rooms = self._chat.rooms
         muted = await rooms.sanction_of(show, person.id)
@@ -73,6 +79,7 @@ class ChatMemory:
             "timeout_ms": None if muted is None else muted.remaining_ms,
             "banned": bool(muted and muted.remaining_ms is None),
             "warning": await next_warning(self._chat.pg, show, person.id) if is_warned else None,
+            "questions": await self._mine.submit((person.id, show)),
         }
 
     async def is_banned(self, show: str, person: Person) -> bool:

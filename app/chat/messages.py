@@ -76,7 +76,7 @@ async def post(
     event = Chat(message, Author(person.id, person.name, standing), clean, now_ms, re)
     for _ in range(RULES_TRIES_MAX):
         rules = await chat.rulebooks.of(show)
-        verdict = await _judge(chat, show, event, rules)
+        verdict = await judge(chat, show, event, rules)
         if isinstance(verdict, Refusal):
             # A retry of what was said is no new message, and the rules may have changed since this process read them.
             answer: Answer = await chat.rooms.look(show, (message, former))
@@ -92,7 +92,8 @@ async def post(
     return Refusal("overloaded", "The rules are changing; try again.", BACKLOG_RETRY_MS)
 
 
-async def _judge(chat: ChatParts, show: str, event: Chat, rules: Rulebook) -> Hold | Refusal | None:
+async def judge(chat: ChatParts, show: str, event: Chat, rules: Rulebook) -> Hold | Refusal | None:
+    """What becomes of words under these rules: free (None), held, or refused."""
     staff = event.by.standing is not Standing.VIEWER
     asked = rules.modes.newcomers or rules.modes.shield
     newcomer = asked and not staff and await held_store.is_newcomer(chat.pg, show, event.by.id)
@@ -118,15 +119,16 @@ def _told(answer: Answer, pace: Pace) -> Posted | Refusal:
             return Posted(answer.id, answer.o, wait_ms)
         case Kept():
             return Posted(answer.id, None, wait_ms)
+    return refused(answer)
+
+
+def refused(answer: Answer) -> Refusal:
+    """Why the room would not have the words."""
+    match answer:
         case Muted(remaining_ms=None):
             return Refusal("banned", "You may not write in this show.")
         case Muted():
             return Refusal("timed_out", "You may not write for a while.", answer.remaining_ms)
-    return _told_to_wait(answer)
-
-
-def _told_to_wait(answer: Answer) -> Refusal:
-    match answer:
         case Warned():
             return Refusal("warned", "Read the moderator's warning first.")
         case TooFast():

@@ -8,6 +8,7 @@ from app.chat.acts import Deed, tell_act
 from app.chat.events import WORDS, ChatPurged, HeldDecided, Who, who
 from app.chat.notices import unpin_gone
 from app.chat.parts import Chat
+from app.chat.questions import remove_of
 from app.chat.targets import Account, find_target
 from app.person import Person, Standing
 from app.refusal import Refusal
@@ -41,6 +42,7 @@ async def purge(chat: Chat, show: str, actor: Person, target: Who | None) -> Non
     account = None if target is None else target.id
     await chat.rooms.bury(show, account, WORDS, ChatPurged(target, who(actor), now_ms))
     await unpin_gone(chat, show, account=account, everything=target is None)
+    await remove_of(chat, show, account)
     for message in waited:
         await chat.rooms.append(staff_room(show), HeldDecided(message, approved=False, by=who(actor)))
     await tell_act(chat, deed, number, now_ms)

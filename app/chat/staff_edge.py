@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.accounts.standing import standing as standing_of
+from app.chat import question_store
 from app.chat.acts import acts_of
 from app.chat.bans import EndBan, SetBan, end_ban, set_ban
 from app.chat.held import Decide, decide
@@ -13,6 +14,7 @@ from app.chat.notices import ClearNotice, SetNotice, pinned, set_notice, written
 from app.chat.parts import Chat
 from app.chat.people import PersonCard, person_card
 from app.chat.purges import ClearRoom, DeleteOf, delete_of, purge
+from app.chat.questions import as_held
 from app.chat.reports import CloseReports, close_reports, open_reports
 from app.chat.rulebooks import read_room
 from app.chat.talk_edge import signed_in
@@ -150,7 +152,8 @@ def _readings(parts: Chat) -> list[Endpoint]:
         show = call.path["show"]
         room = await read_room(parts.pg, show)
         held, reports = await waiting_in(parts.pg, show), await open_reports(parts.pg, show)
-        return Reply(Desk(room.modes, room.terms, room.notice, held, reports))
+        asked = [as_held(row) for row in await question_store.held(parts.pg, show)]
+        return Reply(Desk(room.modes, room.terms, room.notice, held, reports, asked))
 
     async def show_person(call: Call) -> Reply | Refusal:
         card = await person_card(parts, call.path["show"], call.path["account"])

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from app.chat.events import Held, Report, Who
+from app.chat.events import Held, QuestionHeld, Report, Who
 from app.chat.mode_rules import Modes
 from app.chat.moderation_rules import UNDOABLE
 from app.chat.rulebooks import Notice
@@ -39,6 +39,7 @@ class Desk(msgspec.Struct, frozen=True):
     notice: Notice | None
     held: list[Held]
     reports: list[Report]
+    questions: list[QuestionHeld]
 
 
 def act_view(row: Any) -> ActView:

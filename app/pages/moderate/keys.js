@@ -5,7 +5,7 @@ import { openDialog } from "../shared/dialog.js";
 import { el } from "../shared/dom.js";
 
 const HELP = [
-  ["c", "to the chat"], ["q", "to what waits"], ["l", "to the log"], ["u", "undo the chosen act of the log"], ["↑ ↓", "from one to the next"], ["x", "choose a message, for deleting several"], ["D", "delete all chosen messages"],
+  ["c", "to the chat"], ["q", "to what waits"], ["k", "to the questions: a takes up, w answered, e in words, d removes"], ["l", "to the log"], ["u", "undo the chosen act of the log"], ["↑ ↓", "from one to the next"], ["x", "choose a message, for deleting several"], ["D", "delete all chosen messages"],
   ["d", "delete the message, or turn down"], ["a", "approve, or nothing wrong"], ["p", "pin the message"],
   ["t", "time its author out for 10 minutes"], ["i", "the person: warn, ban, delete all they said"], ["s", "shield up or down"], ["/", "write"], ["Esc", "out of a field, so that keys count again"], ["?", "this list"],
 ];

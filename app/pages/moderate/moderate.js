@@ -5,6 +5,7 @@ import { get, segment } from "../shared/api.js";
 import { everyTick } from "../shared/clock.js";
 import { byId, el, fill, say } from "../shared/dom.js";
 import { drawHeader } from "../shared/header.js";
+import { Questions } from "../shared/questions.js";
 import { openSession, signInUrl } from "../shared/session.js";
 import { ShowRoom, statusText } from "../shared/show-room.js";
 import { StaffChat } from "../shared/staff-chat.js";
@@ -26,13 +27,14 @@ class ModerationPage {
       stage: el("div", { id: "stage" }),
       modes: el("section", { class: "panel", id: "modes", "aria-label": "The room" }),
       queue: el("section", { class: "panel", id: "queue", "aria-label": "Waiting" }),
+      questions: el("section", { class: "panel", id: "questions", "aria-label": "Questions" }),
       out: el("section", { class: "panel", id: "timed-out", "aria-label": "Timed out" }),
       acts: el("section", { class: "panel", id: "acts", "aria-label": "Acts" }),
     };
     this.title = el("h1", {}, found.title);
     fill(host, places.chat, el("aside", { class: "side" }, places.stage,
       el("div", { class: "row between" }, this.title, el("a", { class: "button small", href: `/watch/${segment(found.id)}`, target: "_blank" }, "Open watch page")),
-      places.modes, places.queue, places.out, places.acts));
+      places.modes, places.queue, places.questions, places.out, places.acts));
     this.room = new ShowRoom(found.id, {
       on: {
         state: (key, value) => this.hearState(key, value),
@@ -52,6 +54,9 @@ class ModerationPage {
     const send = (op, body) => this.chat.send(op, body);
     this.modes = new Modes(places.modes, { send, fresh: () => this.refresh(), lead: found.standing !== "moderator" });
     this.queue = new Queue(places.queue, { send, wordsOf: (message) => this.chat.feed.lineOf(message)?.querySelector(".chat-words")?.textContent });
+    const asked = el("div", {});
+    fill(places.questions, el("h2", {}, "Questions"), asked);
+    this.questions = new Questions(asked, { room: this.room, me: () => session.person, staff: true });
     this.out = new TimedOut(places.out, this.room, (account) => this.showPerson(account));
     this.acts = new Acts(places.acts, found.id, send);
   }
@@ -62,7 +67,7 @@ class ModerationPage {
     this.stage.start();
     everyTick((now) => this.out.update(now));
     listenToKeys({
-      lists: { c: { list: this.chat.feed.list, at: -1 }, q: { list: this.queue.list, at: 0 }, l: { list: this.acts.list, at: 0 } },
+      lists: { c: { list: this.chat.feed.list, at: -1 }, q: { list: this.queue.list, at: 0 }, l: { list: this.acts.list, at: 0 }, k: { list: this.questions.list, at: 0 } },
       press: {
         s: () => byId("mode-shield").click(),
         "/": () => this.chat.composer.input.focus(),
@@ -79,15 +84,18 @@ class ModerationPage {
     const desk = await get(`/api/shows/${segment(showId)}/moderation`);
     this.modes.draw(desk);
     this.queue.load(desk);
+    this.questions.load(desk.questions);
   }
 
   hearState(key, value) {
     this.stage.hear(key, value);
     this.chat.hearState(key, value);
+    this.questions.hearState(key);
   }
 
   hearStaff(events) {
     this.queue.hear(events);
+    this.questions.hearStaff(events);
     const acts = events.filter((event) => event.t === "act");
     this.acts.hear(acts);
     // Somebody else may have moved a switch.

@@ -4,6 +4,7 @@
 import { get, segment } from "../shared/api.js";
 import { everyTick, serverNow } from "../shared/clock.js";
 import { el, fill, say } from "../shared/dom.js";
+import { Questions } from "../shared/questions.js";
 import { ShowRoom, statusText } from "../shared/show-room.js";
 import { StaffChat } from "../shared/staff-chat.js";
 import { toastProblem } from "../shared/toast.js";
@@ -30,17 +31,19 @@ class Desk {
       campaigns: panel("campaigns", "Campaigns"),
       coupons: panel("coupons", "Coupons"),
       orders: panel("orders", "Orders"),
+      questions: panel("questions", "Questions"),
       moderators: panel("moderators", "Moderators"),
     };
     fill(host, el("div", { class: "desk" }, places.bar,
       el("div", { class: "desk-column side" }, places.broadcast, places.orders),
       el("div", { class: "desk-column middle" }, places.sales, places.lineup, places.campaigns, places.coupons),
-      el("div", { class: "desk-column side" }, places.chat, places.moderators)));
+      el("div", { class: "desk-column side" }, places.chat, places.questions, places.moderators)));
     this.room = new ShowRoom(show.id, {
       on: {
         state: (key, value) => {
           this.hearState(key, value);
           this.chat.hearState(key, value);
+          this.questions.hearState(key);
         },
         events: (events) => this.chat.feed.addAll(events),
         reset: () => this.chat.feed.clear(),
@@ -58,6 +61,9 @@ class Desk {
     this.campaigns = new Campaigns(places.campaigns, show);
     this.coupons = new Coupons(places.coupons, show);
     this.chat = new StaffChat(places.chat, { room: this.room, me: session.person, title: "Chat" });
+    const asked = el("div", {});
+    fill(places.questions, el("header", { class: "panel-head" }, el("h2", {}, "Questions")), asked);
+    this.questions = new Questions(asked, { room: this.room, me: () => session.person, staff: true });
     this.orders = new Orders(places.orders, show);
     this.moderators = new Moderators(places.moderators, show);
   }

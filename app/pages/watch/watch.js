@@ -13,6 +13,7 @@ import { fullTitle } from "../shared/offers.js";
 import { openSession, signInUrl } from "../shared/session.js";
 import { ShowRoom, statusText } from "../shared/show-room.js";
 import { NoticeBar } from "../shared/notice-bar.js";
+import { Questions } from "../shared/questions.js";
 import { Stage } from "../shared/stage.js";
 import { toast, toastProblem } from "../shared/toast.js";
 import { BuySheet } from "./buy-sheet.js";
@@ -46,6 +47,7 @@ class WatchPage {
     this.feed = new ChatFeed(byId("feed"), { me: () => this.me, actionsOf: (event) => this.talk.actionsOf(event) });
     this.notice = new NoticeBar(byId("feed"));
     this.composer = new Composer(byId("composer"), { signedIn: this.me !== null, room: this.room });
+    this.questions = new Questions(byId("questions"), { room: this.room, me: () => this.me, count: (n) => say(byId("question-count"), n ? String(n) : "") });
     this.holds = new Holds(showId, this.me, () => this.drawHolds());
     this.sheet = new BuySheet({ holds: this.holds, state: this.room.state, signedIn: this.me !== null });
     this.cart = new Cart(byId("cart"), { show: showId, holds: this.holds, done: (order) => this.sheet.showDone(order) });
@@ -117,6 +119,7 @@ class WatchPage {
     }
     if (key === "pin") this.drawPinned(value);
     if (key === "notice") this.notice.hear(value);
+    this.questions.hearState(key);
     if (key === "chat") this.composer.setModes(value);
     if (key === "pin" || /^(pool|sale|line):/.test(key)) this.redrawSoon();
     if (key.startsWith("sale:") && value && !this.lineUp.has(value.product.id)) this.reloadSoon();
@@ -157,6 +160,7 @@ class WatchPage {
     this.lines.replaceAll(me.lines ?? []);
     this.holds.replaceAll(me.holds ?? []);
     this.composer.timeOut(me.timeout_ms);
+    this.questions.hearMe(me);
     if (me.warning) this.talk.warn(me.warning);
   }
 
@@ -179,6 +183,7 @@ class WatchPage {
       this.drawHolds();
     }
     this.holds.hear(hint);
+    this.questions.hearHint(hint);
     if (hint.t === "standing" && hint.standing !== "viewer") toast(`You are a ${hint.standing === "lead" ? "lead moderator" : hint.standing} of this show now.`, "good");
     if (hint.t === "warning") this.talk.warn(hint);
     if (hint.t === "held.decided") toast(hint.approved ? "Your message was let through." : "Your message was not let through.");
@@ -247,12 +252,14 @@ class WatchPage {
 
 function wireViews() {
   const main = byId("main");
-  for (const button of document.querySelectorAll(".views button")) {
-    button.addEventListener("click", () => {
-      main.dataset.view = button.dataset.view;
-      for (const one of document.querySelectorAll(".views button")) one.setAttribute("aria-pressed", String(one === button));
-    });
-  }
+  const view = (chosen) => {
+    if (chosen !== "lineup") byId("chat").dataset.panel = chosen;
+    main.dataset.view = chosen === "lineup" ? "lineup" : "chat";
+    for (const one of document.querySelectorAll(".views button")) one.setAttribute("aria-pressed", String(one.dataset.view === chosen));
+    for (const one of document.querySelectorAll(".chat-head [data-panel]")) one.setAttribute("aria-pressed", String(one.dataset.panel === byId("chat").dataset.panel));
+  };
+  for (const button of document.querySelectorAll(".views button")) button.addEventListener("click", () => view(button.dataset.view));
+  for (const button of document.querySelectorAll(".chat-head [data-panel]")) button.addEventListener("click", () => view(button.dataset.panel));
 }
 
 // The picture first: it needs nobody's name, and it is what people came for. Building the rest of the page meanwhile

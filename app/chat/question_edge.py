@@ -1,0 +1,43 @@
+"""The commands of questions: everybody who is signed in asks and votes, the staff see to them."""
+
+from typing import Any
+
+from app.chat import questions
+from app.chat.parts import Chat
+from app.chat.questions import Answer, Ask, TakeUp, Vote
+from app.chat.talk_edge import signed_in
+from app.person import Right
+from app.rooms.command import Command, Order
+
+
+def commands(parts: Chat) -> list[Command]:
+    """What a room's socket can do with questions."""
+
+    async def ask(order: Order) -> Any:
+        person, standing = signed_in(order), order.standing
+        text, key, now_ms = order.body.text, order.id, order.now_ms
+        return await questions.ask(parts, order.show, person, standing, text=text, key=key, now_ms=now_ms)
+
+    async def vote(order: Order) -> None:
+        await questions.vote(parts, order.show, signed_in(order), order.body)
+
+    async def take(order: Order) -> Any:
+        return await questions.take(parts, order.show, order.body.question)
+
+    async def answer(order: Order) -> Any:
+        return await questions.answer(parts, order.show, signed_in(order), order.body)
+
+    async def let_through(order: Order) -> Any:
+        return await questions.let_through(parts, order.show, signed_in(order), order.body.question)
+
+    async def remove(order: Order) -> Any:
+        return await questions.remove(parts, order.show, signed_in(order), order.body.question)
+
+    return [
+        Command(op="question.ask", right=Right.SIGNED_IN, body=Ask, action=ask),
+        Command(op="question.vote", right=Right.SIGNED_IN, body=Vote, action=vote),
+        Command(op="question.take", right=Right.SHOW_STAFF, body=TakeUp, action=take),
+        Command(op="question.answer", right=Right.SHOW_STAFF, body=Answer, action=answer),
+        Command(op="question.let", right=Right.SHOW_STAFF, body=TakeUp, action=let_through),
+        Command(op="question.remove", right=Right.SHOW_STAFF, body=TakeUp, action=remove),
+    ]

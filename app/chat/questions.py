@@ -1,0 +1,247 @@
+"""Questions to the host: asking, voting, taking up, answering, removing. One action per thing that a person can do.
+
+A question passes the same gate as a message (sanctions, rules, pace), and stands in the room as a state key of its own,
+so it is there for who joins late and comes back from Postgres with a lost room. Votes are counted in Postgres at once
+and said by the worker, all of a moment together.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from app import clock
+from app.chat import question_store
+from app.chat.acts import Deed, tell_act, write_act
+from app.chat.events import Author, Chat, QuestionAnswered, QuestionHeld, QuestionSeenTo, who
+from app.chat.message_rules import message_ids
+from app.chat.messages import BACKLOG_RETRY_MS, RULES_TRIES_MAX, judge, refused
+from app.chat.mode_rules import Hold
+from app.chat.parts import Chat as ChatParts
+from app.chat.question_store import Question, Row
+from app.chat.targets import MessageId
+from app.chat.text_rules import clean_message
+from app.person import Person, Standing
+from app.refusal import Refusal
+from app.rooms.bus import Judged, Kept, Pace, Stale, staff_room
+from app.storage.loops import Loop
+
+ASK_PACE: Final = Pace(30_000, 2, ":ask")
+WAITING_MAX: Final = 100
+"""So many questions wait in a show, and so many of one person."""
+OWN_MAX: Final = 3
+SAY_PERIOD_S: Final = 0.3
+LOOK_BACK_S: Final = 3.0
+
+NO_QUESTION: Final = Refusal("not_found", "There is no such question.")
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """question.ask"""  # noqa: D400, D415 - the command's name
+
+    text: str
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """The question's id; `held`: it waits for a moderator."""
+
+    question: str
+    held: bool
+
+
+class Vote(msgspec.Struct, frozen=True):
+    """question.vote; `on` false takes the vote back."""
+
+    question: MessageId
+    on: bool = True
+
+
+class TakeUp(msgspec.Struct, frozen=True):
+    """question.take, question.let and question.remove"""  # noqa: D400, D415 - the commands' names
+
+    question: MessageId
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """question.answer: in words, or (empty) aloud in the show. `private`: for the asker alone."""
+
+    question: MessageId
+    text: Annotated[str, Meta(max_length=4000)] = ""
+    private: bool = False
+
+
+async def ask(
+    chat: ChatParts, show: str, person: Person, standing: Standing, *, text: str, key: str, now_ms: int
+) -> Asked | Refusal:
+    """Asks. `key` is the person's own: a retry has no second effect."""
+    clean = clean_message(text)
+    if isinstance(clean, Refusal):
+        return clean
+    question, former = message_ids(show, person.id, f"ask {key}", now_ms)
+    known = await question_store.read_question(chat.pg, show, question)
+    if known is not None:
+        return Asked(question, known.question.state == "held")
+    full = await _refuse_more(chat, show, person)
+    if full is not None:
+        return full
+    passed = await _pass(chat, show, Chat(question, Author(person.id, person.name, standing), clean, now_ms), former)
+    if isinstance(passed, Refusal):
+        return passed
+    state, why = ("held", passed.why) if passed is not None else ("open", "")
+    made = await question_store.insert_question(
+        chat.pg, question=question, show=show, by=who(person), text=clean, state=state, why=why
+    )
+    row = await question_store.read_question(chat.pg, show, question)
+    if row is None:  # silenced in this very moment
+        return Refusal("timed_out", "You may not write for a while.")
+    if made:
+        await _say(chat, [row])
+    return Asked(question, row.question.state == "held")
+
+
+async def _refuse_more(chat: ChatParts, show: str, person: Person) -> Refusal | None:
+    waiting, own = await question_store.count_waiting(chat.pg, show, person.id)
+    if own >= OWN_MAX:
+        return Refusal("too_many", f"{OWN_MAX} questions of yours wait for an answer; ask again when one has it.")
+    if waiting >= WAITING_MAX:
+        return Refusal("too_many", "More questions wait than can be answered; vote for one.")
+    return None
+
+
+async def _pass(chat: ChatParts, show: str, event: Chat, former: str) -> Hold | Refusal | None:
+    """Through the gate that messages pass, without being said there: held (Hold), refused, or free (None)."""
+    for _ in range(RULES_TRIES_MAX):
+        rules = await chat.rulebooks.of(show)
+        verdict = await judge(chat, show, event, rules)
+        if isinstance(verdict, Refusal):
+            return verdict
+        staff = event.by.standing is not Standing.VIEWER
+        answer = await chat.rooms.speak(
+            show,
+            event.by.id,
+            event,
+            event_id=event.id,
+            former_id=former,
+            pace=Pace(1, 1000, ":ask") if staff else ASK_PACE,
+            judged=Judged(rules.version, "", "wait"),
+        )
+        if isinstance(answer, Kept):
+            return verdict
+        if not isinstance(answer, Stale):
+            return refused(answer)
+        await chat.rulebooks.renew(show, answer.room)
+    return Refusal("overloaded", "The rules are changing; try again.", BACKLOG_RETRY_MS)
+
+
+async def vote(chat: ChatParts, show: str, person: Person, wanted: Vote) -> None:
+    """Counts the person for a question, once however often; nobody for their own."""
+    await question_store.vote(chat.pg, show, wanted.question, person.id, on=wanted.on)
+
+
+async def take(chat: ChatParts, show: str, question: str) -> Refusal | None:
+    """The host answers it now; what was being answered before has its answer."""
+    async with chat.pg.acquire() as connection, connection.transaction():
+        row = await question_store.set_state(
+            connection, show, question, "answering", before=["open", "answering", "answered"]
+        )
+        if row is None:
+            return NO_QUESTION
+        put_down = await question_store.put_down(connection, show, question)
+        retired = await question_store.retire(connection, show)
+    await _say(chat, [*put_down, row, *retired])
+    return None
+
+
+async def answer(chat: ChatParts, show: str, actor: Person, wanted: Answer) -> Refusal | None:
+    """Answered: aloud, in words for all, or in words for the asker alone."""
+    text = clean_message(wanted.text) if wanted.text else ""
+    if isinstance(text, Refusal):
+        return text
+    async with chat.pg.acquire() as connection, connection.transaction():
+        row = await question_store.set_state(
+            connection,
+            show,
+            wanted.question,
+            "answered",
+            before=["open", "answering", "answered"],
+            answer=text,
+            private=wanted.private and bool(text),
+        )
+        if row is None:
+            return NO_QUESTION
+        deed = Deed(show, who(actor), "question.answer", row.question.by, detail={"question": wanted.question})
+        number = await write_act(connection, deed)
+        retired = await question_store.retire(connection, show)
+    await _say(chat, [row, *retired])
+    await chat.rooms.tell(show, row.question.by.id, QuestionAnswered(wanted.question, text, row.question.private))
+    await tell_act(chat, deed, number, clock.now_ms())
+    return None
+
+
+async def let_through(chat: ChatParts, show: str, actor: Person, question: str) -> Refusal | None:
+    """A question that a filter held is asked after all."""
+    return await _decide(chat, show, actor, question, "open")
+
+
+async def remove(chat: ChatParts, show: str, actor: Person, question: str) -> Refusal | None:
+    """Takes a question away, its words for good."""
+    return await _decide(chat, show, actor, question, "removed")
+
+
+async def _decide(chat: ChatParts, show: str, actor: Person, question: str, state: str) -> Refusal | None:
+    before = ["held"] if state == "open" else ["held", "open", "answering", "answered"]
+    async with chat.pg.acquire() as connection, connection.transaction():
+        row = await question_store.set_state(connection, show, question, state, before=before)
+        if row is None:
+            return NO_QUESTION
+        act = "question.let" if state == "open" else "question.remove"
+        deed = Deed(show, who(actor), act, row.question.by, detail={"question": question})
+        number = await write_act(connection, deed)
+    await _say(chat, [row])
+    await chat.rooms.append(staff_room(show), QuestionSeenTo(question))
+    await tell_act(chat, deed, number, clock.now_ms())
+    return None
+
+
+async def remove_of(chat: ChatParts, show: str, account: str | None) -> None:
+    """Takes away all that a person (None: everybody) asked, with the rest of their words."""
+    removed = await question_store.remove_of(chat.pg, show, account)
+    await _say(chat, removed)
+    for row in removed:
+        await chat.rooms.append(staff_room(show), QuestionSeenTo(row.question.id))
+
+
+def keys_of_questions(rows: Iterable[Row]) -> Sequence[tuple[str, int, Question | None]]:
+    """The room's keys, with their version; None for what is no longer there."""
+    return [
+        (f"q:{row.question.id}", row.version, None if row.question.state in {"removed", "past"} else row.question)
+        for row in rows
+        if row.question.state != "held"
+    ]
+
+
+async def _say(chat: ChatParts, rows: Sequence[Row]) -> None:
+    for row in rows:
+        for key, version, value in keys_of_questions([row]):
+            await chat.rooms.set_state(row.show, key, version, value)
+        if row.question.state == "held":
+            await chat.rooms.append(staff_room(row.show), as_held(row))
+
+
+def as_held(row: Row) -> QuestionHeld:
+    """A held question as the staff see it."""
+    return QuestionHeld(row.question.id, row.question.by, row.question.text, row.why, row.question.at)
+
+
+def questions_loop(chat: ChatParts) -> Loop:
+    """The worker role's part: says what changed lately, votes above all, and what could not be said at once."""
+    said: dict[str, int] = {}
+
+    async def run() -> None:
+        changed = await question_store.changed_lately(chat.pg, LOOK_BACK_S)
+        await _say(chat, [row for row in changed if said.get(row.question.id) != row.version])
+        said.clear()
+        said.update((row.question.id, row.version) for row in changed)
+
+    return Loop("questions", SAY_PERIOD_S, run)
