@@ -27,6 +27,7 @@ from app.checkout import edge as checkout_edge
 from app.checkout.parts import Checkout, open_checkout
 from app.flash_sales import edge as flash_sales_edge
 from app.flash_sales.banned import BannedHolds
+from app.flash_sales.comments import CommentToBuy
 from app.flash_sales.parts import FlashSales, open_flash_sales
 from app.flash_sales.sources import SaleSource
 from app.health import health_endpoints
@@ -143,7 +144,8 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
         streams = Streams(pg=pg, valkey=valkey, rooms=bus, settings=settings, sales=sale_source, media=media)
         catalog = Catalog(pg=pg, stock_listeners=(sale_source,), product_listeners=(PinnedProducts(streams),))
         stack.callback(catalog.darkroom.close)
-        chat = build_chat(pg, bus, Copies(valkey), settings, BannedHolds(sales), BannedSessions(media))
+        listeners = (BannedHolds(sales), BannedSessions(media))
+        chat = build_chat(pg, bus, Copies(valkey), settings, *listeners, words_listeners=(CommentToBuy(sales),))
         memory = ChatMemory(chat)
         checkout = open_checkout(pg, valkey, sales, bus, settings)
         stack.push_async_callback(checkout.close)

@@ -157,6 +157,8 @@ async def delete(chat: ChatParts, show: str, actor: Person, standing: Standing, 
     at = Spoken(last.epoch, last.offset, message)
     await chat.rooms.replace(show, at, ChatGone(message), ChatDeleted(message, who(actor), now_ms))
     await unpin_gone(chat, show, message=message)
+    for listener in chat.words_listeners:
+        await listener.gone(show, message=message, person=None)
     await tell_act(chat, deed, number or 0, now_ms)
     return None
 

@@ -1,7 +1,7 @@
 """What chat's actions need, put together once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -27,6 +27,30 @@ class BanListener(Protocol):
 
 
 @dataclass(frozen=True)
+class Heard:
+    """A message that was said in the public room by somebody who is not staff. `address` is where from; `is_there`
+    answers whether it was deleted by now.
+    """
+
+    show: str
+    person: str
+    message: str
+    text: str
+    address: str
+    is_there: Callable[[], Awaitable[bool]]
+
+
+class WordsListener(Protocol):
+    """Implemented by features for which words are more than words."""
+
+    async def said(self, heard: Heard) -> None:
+        """A message was said; told again when its author sends it again under the same key."""
+
+    async def gone(self, show: str, *, message: str | None, person: str | None) -> None:
+        """A message was deleted, or all of a person, or (both None) everybody's."""
+
+
+@dataclass(frozen=True)
 class Chat:
     """The parts of chat."""
 
@@ -37,12 +61,26 @@ class Chat:
     rulebooks: Rulebooks
     reactions: Reactions = field(default_factory=Reactions)
     ban_listeners: tuple[BanListener, ...] = ()
+    words_listeners: tuple[WordsListener, ...] = ()
     moderating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MODERATING_MAX))
 
 
-def build_chat(pg: asyncpg.Pool, rooms: Rooms, copies: Copies, settings: Settings, *ban_listeners: BanListener) -> Chat:
+def build_chat(
+    pg: asyncpg.Pool,
+    rooms: Rooms,
+    copies: Copies,
+    settings: Settings,
+    *ban_listeners: BanListener,
+    words_listeners: tuple[WordsListener, ...] = (),
+) -> Chat:
     """Chat over the given stores."""
     pace = Pace(10_000 // settings.chat_per_10_s, settings.chat_per_10_s)
     return Chat(
-        pg=pg, rooms=rooms, copies=copies, pace=pace, rulebooks=Rulebooks(pg, rooms), ban_listeners=ban_listeners
+        pg=pg,
+        rooms=rooms,
+        copies=copies,
+        pace=pace,
+        rulebooks=Rulebooks(pg, rooms),
+        ban_listeners=ban_listeners,
+        words_listeners=words_listeners,
     )

@@ -43,6 +43,8 @@ async def purge(chat: Chat, show: str, actor: Person, target: Who | None) -> Non
     await chat.rooms.bury(show, account, WORDS, ChatPurged(target, who(actor), now_ms))
     await unpin_gone(chat, show, account=account, everything=target is None)
     await remove_of(chat, show, account)
+    for listener in chat.words_listeners:
+        await listener.gone(show, message=None, person=account)
     for message in waited:
         await chat.rooms.append(staff_room(show), HeldDecided(message, approved=False, by=who(actor)))
     await tell_act(chat, deed, number, now_ms)

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from app.chat.messages import Post, find_said, post
-from app.chat.parts import Chat
+from app.chat.messages import Post, Posted, find_said, post
+from app.chat.parts import Chat, Heard
 from app.chat.reactions import React
 from app.chat.reports import MakeReport, report
+from app.chat.text_rules import clean_message
 from app.chat.warnings import AcceptWarning, accept_warning
-from app.person import Person, Right
+from app.person import Person, Right, Standing
 from app.refusal import Refusal
 from app.rooms.command import Command, Order
 
@@ -17,7 +18,7 @@ def commands(parts: Chat) -> list[Command]:
 
     async def chat_post(order: Order) -> Any:
         body = order.body
-        return await post(
+        posted = await post(
             parts,
             order.show,
             signed_in(order),
@@ -27,6 +28,9 @@ def commands(parts: Chat) -> list[Command]:
             now_ms=order.now_ms,
             re=body.re,
         )
+        if isinstance(posted, Posted) and posted.o is not None and order.standing is Standing.VIEWER:
+            await _tell_listeners(parts, order, posted.message)
+        return posted
 
     async def chat_report(order: Order) -> Any:
         message = await find_said(parts, order.show, order.body.message)
@@ -46,6 +50,17 @@ def commands(parts: Chat) -> list[Command]:
         Command(op="warning.accept", right=Right.SIGNED_IN, body=AcceptWarning, action=warning_accept),
         Command(op="reaction.add", right=Right.SIGNED_IN, body=React, action=reaction_add),
     ]
+
+
+async def _tell_listeners(parts: Chat, order: Order, message: str) -> None:
+    async def is_there() -> bool:
+        return await find_said(parts, order.show, message) is not None
+
+    text = clean_message(order.body.text)
+    assert isinstance(text, str), message
+    heard = Heard(order.show, signed_in(order).id, message, text, order.address, is_there)
+    for listener in parts.words_listeners:
+        await listener.said(heard)
 
 
 def signed_in(order: Order) -> Person:

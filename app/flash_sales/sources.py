@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from app.flash_sales import line_store, sale_store
+from app.flash_sales.comments import buying_state
 from app.flash_sales.holds import holds_of, release_hold
 from app.flash_sales.line_rules import EntryState
 from app.flash_sales.lines import PlaceChanged, leave_all_lines, places_of, version_line
@@ -30,7 +31,7 @@ class SaleSource:
         self._sales = sales
 
     async def state_of(self, show: str) -> Sequence[tuple[str, int, msgspec.Struct | None]]:
-        """The keys `sale:*`, `pool:*` and `line:*` of the show."""
+        """The keys `sale:*`, `pool:*`, `line:*` and `buying` of the show."""
         entries: list[tuple[str, int, msgspec.Struct | None]] = [
             (f"sale:{row.view.id}", row.view.version, row.view)
             for row in await sale_store.shown_sales(self._sales.pg, show)
@@ -42,7 +43,7 @@ class SaleSource:
         for pool in await line_store.lines_of_show(self._sales.pg, show):
             version, state = await version_line(self._sales, pool)
             entries.append((f"line:{pool}", version, state))
-        return entries
+        return [*entries, *await buying_state(self._sales, show)]
 
     async def me_of(self, show: str, person: Person) -> Mapping[str, Any]:
         """The person's live holds and places in line in this show; those served from a line are in `offers` too."""

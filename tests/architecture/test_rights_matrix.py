@@ -73,6 +73,8 @@ ROUTES = {
     "POST /api/shows/{show}/flash-sales/{sale}/end": "401 403 403 gone 404",
     "POST /api/shows/{show}/flash-sales/{sale}/cancel": "401 403 403 gone 404",
     "GET /api/shows/{show}/flash-sales/{sale}/draw": "gone gone gone gone gone",
+    "GET /api/shows/{show}/comment-buying": HOST,
+    "PUT /api/shows/{show}/comment-buying": HOST,
     "GET /api/lines": SIGNED_IN,
     "POST /api/lines": SIGNED_IN,
     "DELETE /api/lines/{pool}": "401 gone gone gone gone",
@@ -239,6 +241,8 @@ class World:
             return {"shop": shop, "name": "Tea week", "percent_off": 5, "ends_at_ms": 2**42}
         if route == "POST /api/shows":
             return {"shop": shop, "title": "Tea at five"}
+        if route.endswith("/comment-buying"):
+            return {"on": True}
         if route.endswith("/extend"):
             return {"by_s": 60}
         if route.endswith("/stock"):

@@ -191,6 +191,14 @@ export class ChatFeed {
     if (held) gone.focus();
   }
 
+  /** A note for this reader alone, with a button when `press` is given: {word, run}. */
+  tell(symbol, text, kind, press = null) {
+    this.append(el("li", { class: `chat-note ${kind}` }, icon(symbol), el("span", {}, text, el("span", { class: "faint" }, " Only you see this.")),
+      press ? el("button", { type: "button", class: "button small", onclick: press.run }, press.word) : null));
+    if (this.follow) this.toEnd();
+    else show(this.more, true);
+  }
+
   note(symbol, text, kind) {
     this.append(el("li", { class: `chat-note ${kind}` }, icon(symbol), el("span", {}, text)));
   }

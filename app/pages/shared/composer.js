@@ -31,7 +31,8 @@ export class Composer {
     this.answering = el("p", { class: "composer-answering", hidden: true });
     this.modes = el("p", { class: "composer-modes faint", id: "message-modes", hidden: true });
     this.input.addEventListener("keydown", (event) => event.key === "Escape" && this.answer(null));
-    fill(host, this.modes, this.answering, this.wait, this.form);
+    this.buying = el("p", { class: "composer-modes faint", id: "message-buying", hidden: true });
+    fill(host, this.modes, this.buying, this.answering, this.wait, this.form);
   }
 
   /** The next message answers this one; null: none. */
@@ -57,6 +58,14 @@ export class Composer {
     ].filter(Boolean);
     say(this.modes, words.join(" · "));
     show(this.modes, words.length > 0);
+  }
+
+  /** The room's key `buying`: whether messages buy, and by which words. */
+  setBuying(buying) {
+    if (!this.input) return;
+    const words = Object.keys(buying?.keywords ?? {}).slice(0, 4).map((word) => word.toUpperCase());
+    say(this.buying, buying?.on ? `Write “buy 2” to hold two of what is shown${words.length ? `, or ${words.join(", ")}` : ""}.` : "");
+    show(this.buying, Boolean(buying?.on));
   }
 
   /** The person may not talk for `ms` more, by a moderator's word; null lifts it. */

@@ -10,6 +10,7 @@ import { StaffChat } from "../shared/staff-chat.js";
 import { toastProblem } from "../shared/toast.js";
 import { Broadcast } from "./broadcast.js";
 import { Campaigns } from "./campaigns.js";
+import { CommentBuying } from "./comment-buying.js";
 import { Coupons } from "./coupons.js";
 import { LineUpDesk } from "./line-up-desk.js";
 import { Moderators } from "./moderators.js";
@@ -30,13 +31,14 @@ class Desk {
       chat: el("section", { class: "panel chat desk-chat", id: "chat", "aria-label": "Chat" }),
       campaigns: panel("campaigns", "Campaigns"),
       coupons: panel("coupons", "Coupons"),
+      buying: panel("comment-buying", "Comment to buy"),
       orders: panel("orders", "Orders"),
       questions: panel("questions", "Questions"),
       moderators: panel("moderators", "Moderators"),
     };
     fill(host, el("div", { class: "desk" }, places.bar,
       el("div", { class: "desk-column side" }, places.broadcast, places.orders),
-      el("div", { class: "desk-column middle" }, places.sales, places.lineup, places.campaigns, places.coupons),
+      el("div", { class: "desk-column middle" }, places.sales, places.lineup, places.campaigns, places.coupons, places.buying),
       el("div", { class: "desk-column side" }, places.chat, places.questions, places.moderators)));
     this.room = new ShowRoom(show.id, {
       on: {
@@ -60,6 +62,7 @@ class Desk {
     this.sales = new SalesDesk(places.sales, { show, state: this.room.state });
     this.campaigns = new Campaigns(places.campaigns, show);
     this.coupons = new Coupons(places.coupons, show);
+    this.buying = new CommentBuying(places.buying, show);
     this.chat = new StaffChat(places.chat, { room: this.room, me: session.person, title: "Chat" });
     const asked = el("div", {});
     fill(places.questions, el("header", { class: "panel-head" }, el("h2", {}, "Questions")), asked);
@@ -72,7 +75,7 @@ class Desk {
     this.room.open();
     this.staff.open();
     everyTick((now) => this.tick(now));
-    await Promise.all([this.lineUp.load(), this.campaigns.load(), this.coupons.load(), this.orders.load(), this.moderators.load(), this.broadcast.load()]);
+    await Promise.all([this.lineUp.load(), this.campaigns.load(), this.coupons.load(), this.buying.load(), this.orders.load(), this.moderators.load(), this.broadcast.load()]);
   }
 
   async reload() {
@@ -87,6 +90,7 @@ class Desk {
     this.show = show;
     this.bar.take(show);
     this.lineUp.take(show);
+    this.buying.take(show);
   }
 
   tick(now) {

@@ -119,6 +119,7 @@ class WatchPage {
     }
     if (key === "pin") this.drawPinned(value);
     if (key === "notice") this.notice.hear(value);
+    if (key === "buying") this.composer.setBuying(value);
     this.questions.hearState(key);
     if (key === "chat") this.composer.setModes(value);
     if (key === "pin" || /^(pool|sale|line):/.test(key)) this.redrawSoon();
@@ -184,6 +185,8 @@ class WatchPage {
     }
     this.holds.hear(hint);
     this.questions.hearHint(hint);
+    if (hint.t === "comment.hold") this.hearBought(hint.hold);
+    if (hint.t === "comment.refused") this.feed.tell("bag", hint.text, "mod");
     if (hint.t === "standing" && hint.standing !== "viewer") toast(`You are a ${hint.standing === "lead" ? "lead moderator" : hint.standing} of this show now.`, "good");
     if (hint.t === "warning") this.talk.warn(hint);
     if (hint.t === "held.decided") toast(hint.approved ? "Your message was let through." : "Your message was not let through.");
@@ -191,6 +194,20 @@ class WatchPage {
     if (hint.t === "hold.expired" && !this.sheet.isOpen) toast("A hold of yours has ended; the item is back on the shelf.");
     if (hint.t === "order.cancelled") toast("An order of yours was cancelled. What was paid goes back to you.", "bad");
     if (hint.t === "order.refunded") toast("A refund of yours is on its way.", "good");
+  }
+
+  // The person's own message took a hold: they alone are told, and can pay from there.
+  hearBought(hold) {
+    const kept = this.holds.keep(hold);
+    if (!kept) return;
+    this.drawHolds();
+    this.feed.tell("bag", `${hold.quantity} × ${hold.title} is held for you.`, "sold", { word: "Pay", run: () => this.payBought(kept) });
+  }
+
+  payBought(hold) {
+    const live = this.holds.find(hold.id);
+    if (live) this.resume(live);
+    else toast("This hold has ended.");
   }
 
   // Everything of the person's here has ended: the socket, the picture, what was held.
