@@ -8,7 +8,7 @@ const STATUS_WORDS = { connecting: "Connecting…", waiting: "Reconnecting…", 
 
 /**
  * Opens the room of a show. `on` holds the listeners, all optional: `state(key, value)`, `events(events)`, `reset()`
- * before the events of a snapshot, `me(me)`, `hint(hint)`, `status({status, code})`.
+ * before the events of a snapshot, `me(me)`, `hint(hint)`, `reactions(sums)`, `status({status, code})`.
  */
 export class ShowRoom {
   #batch = [];
@@ -36,6 +36,7 @@ export class ShowRoom {
       tell("me", me);
     });
     this.client.on("hint", (hint) => tell("hint", hint));
+    this.client.on("reactions", (sums) => tell("reactions", sums));
     this.client.on("status", (status) => tell("status", status));
   }
 

@@ -21,6 +21,7 @@ import { Cart } from "./cart.js";
 import { Holds } from "./holds.js";
 import { LineUp } from "./line-up.js";
 import { Lines } from "./lines.js";
+import { Reactions } from "./reactions.js";
 import { Talk } from "./talk.js";
 
 const RELOAD_SPREAD_MS = 2000;
@@ -40,6 +41,7 @@ class WatchPage {
         reset: () => this.feed.clear(),
         me: (me) => this.hearMe(me),
         hint: (hint) => this.hearHint(hint),
+        reactions: (sums) => this.reactions.hear(sums),
         status: (status) => this.hearStatus(status),
       },
     });
@@ -47,6 +49,7 @@ class WatchPage {
     this.feed = new ChatFeed(byId("feed"), { me: () => this.me, actionsOf: (event) => this.talk.actionsOf(event) });
     this.notice = new NoticeBar(byId("feed"));
     this.composer = new Composer(byId("composer"), { signedIn: this.me !== null, room: this.room });
+    this.reactions = new Reactions(byId("reactions"), { room: this.room, signedIn: this.me !== null });
     this.questions = new Questions(byId("questions"), { room: this.room, me: () => this.me, count: (n) => say(byId("question-count"), n ? String(n) : "") });
     this.holds = new Holds(showId, this.me, () => this.drawHolds());
     this.sheet = new BuySheet({ holds: this.holds, state: this.room.state, signedIn: this.me !== null });
@@ -169,6 +172,7 @@ class WatchPage {
   becomeNobody() {
     this.me = null;
     this.sheet.signedIn = false;
+    this.reactions.allow(false);
     show(byId("cart"), false);
     this.lines.signedIn = false;
     this.lines.replaceAll([]);
