@@ -1,0 +1,143 @@
+"""Questions, comments that buy, reactions and acts that are taken back, as host, viewers and moderator see them."""
+
+import asyncio
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.journeys.browser import NARROW, open_window, sticks_out
+from tests.journeys.people import Host, Moderator, Viewer
+
+NO_STREAM = r"(409|404) (POST|DELETE) /whep/.*"
+
+
+@pytest.fixture
+async def people(own_hawker, browser: Browser):
+    running = own_hawker().start()
+    names = ("ana", "ben", "moderator", "host")
+    windows = await asyncio.gather(*(open_window(browser, name, running.base_url) for name in names))
+    ana, ben, moderator, host = Viewer(windows[0]), Viewer(windows[1]), Moderator(windows[2]), Host(windows[3])
+    await asyncio.gather(ana.enter("demo"), ben.enter("demo"))
+    await moderator.page.goto("/moderate/demo#demo=moderator")
+    await host.page.goto("/studio/demo#demo=host")
+    await asyncio.gather(expect(moderator.message_box).to_be_visible(), expect(host.message_box).to_be_visible())
+    yield ana, ben, moderator, host
+    for window in windows:
+        window.check(NO_STREAM)
+
+
+def questions(somebody, text: str):
+    """The rows of questions with this text."""
+    return somebody.page.locator(".question-row", has_text=text)
+
+
+@pytest.mark.timeout(300)
+async def test_a_show_is_talked_to_and_answers(people) -> None:
+    """Ask, vote, take up and answer; buy by a comment; react; time out and take it back."""
+    ana, ben, moderator, host = people
+    await ask_and_vote(ana, ben)
+    await take_up_and_answer(ana, ben, moderator, host)
+    await buy_by_a_comment(ana, ben, moderator, host)
+    await react(ana, ben)
+    await take_a_timeout_back(ana, moderator)
+    await look_at_a_phone(ana)
+
+
+async def ask_and_vote(ana: Viewer, ben: Viewer) -> None:
+    for viewer in (ana, ben):
+        await viewer.page.locator('.chat-head [data-panel="questions"]').click()
+    await ana.page.locator("#question").fill("Does it come in blue?")
+    await ana.page.locator("#question").press("Enter")
+    await expect(ana.page.locator("#question")).to_have_value("")
+    await ana.page.locator("#question").fill("How much to Oslo?")
+    await ana.page.locator("#question").press("Enter")
+    await expect(questions(ben, "How much to Oslo?")).to_be_visible()
+    vote = questions(ben, "How much to Oslo?").locator(".vote")
+    await vote.focus()
+    await ben.page.keyboard.press("Enter")
+    await expect(vote).to_have_attribute("aria-pressed", "true")
+    await expect(vote).to_have_text("1")
+    await expect(ana.page.locator(".question-row").first).to_contain_text("How much to Oslo?")
+    await expect(questions(ana, "How much to Oslo?").locator(".vote")).to_be_disabled()
+    await ana.page.locator("#question").fill("And a third one?")
+    await ana.page.locator("#question").press("Enter")
+    await expect(ana.page.locator("#question-wait")).to_contain_text("You can ask in")
+    await expect(ana.page.locator("#question")).to_have_value("And a third one?")
+
+
+async def take_up_and_answer(ana: Viewer, ben: Viewer, moderator: Moderator, host: Host) -> None:
+    await questions(host, "How much to Oslo?").get_by_role("button", name="Take up").click()
+    await expect(questions(ben, "How much to Oslo?")).to_contain_text("Being answered now")
+    await moderator.page.locator("body").press("k")
+    await moderator.page.keyboard.press("w")
+    await expect(questions(ben, "How much to Oslo?")).to_contain_text("Answered")
+    await questions(host, "Does it come in blue?").get_by_role("button", name="In words").click()
+    await host.page.locator("#answer-words").fill("In June, Ana")
+    await host.page.locator("#answer-alone").check()
+    await host.page.locator("#give-answer").click()
+    await expect(questions(ana, "Does it come in blue?")).to_contain_text("In June, Ana")
+    await expect(questions(ben, "Does it come in blue?")).to_contain_text("asker alone")
+    await ana.page.reload()
+    await ana.page.locator('.chat-head [data-panel="questions"]').click()
+    await expect(questions(ana, "Does it come in blue?")).to_contain_text("In June, Ana")
+    for viewer in (ana, ben):
+        await viewer.page.locator('.chat-head [data-panel="chat"]').click()
+
+
+async def buy_by_a_comment(ana: Viewer, ben: Viewer, moderator: Moderator, host: Host) -> None:
+    await host.page.locator("#comments-buy").check()
+    await host.page.locator(".keyword-row input").first.fill("mug1")
+    await host.page.locator("#save-keywords").click()
+    await expect(ana.page.locator("#message-buying")).to_contain_text("MUG1")
+    await ana.say("I would buy mug1")
+    await ben.sees_line("I would buy mug1")
+    await expect(ana.page.locator("#held .held-item")).to_have_count(0)
+    # A worker that knew of no keywords hears of them within a second: the message is written again until it buys.
+    for n in range(10):
+        await ana.say("mug1" + "!" * n)
+        try:
+            await expect(ana.page.locator(".chat-note.sold .button")).to_be_visible(timeout=2000)
+            break
+        except AssertionError:
+            continue
+    await expect(ana.page.locator("#held .held-item")).to_contain_text("is held for you")
+    await expect(ben.page.locator(".chat-note.sold .button")).to_have_count(0)
+    await ana.page.locator(".chat-note.sold .button").first.click()
+    await expect(ana.sheet).to_have_attribute("data-step", "pay")
+    await ana.page.keyboard.press("Escape")
+    bought = moderator.page.locator(".chat-line", has_text="mug1").locator(".delete")
+    for left in range(await bought.count(), 0, -1):
+        await bought.first.click()
+        await expect(bought).to_have_count(left - 1)
+    await expect(ana.page.locator("#held .held-item")).to_have_count(0)
+
+
+async def react(ana: Viewer, ben: Viewer) -> None:
+    before = await ben.page.locator('[data-kind="fire"]').bounding_box()
+    await ana.page.locator('[data-kind="fire"]').focus()
+    for _ in range(3):
+        await ana.page.keyboard.press("Enter")
+    await expect(ben.page.locator('[data-kind="fire"] .reaction-count')).to_have_text("3")
+    assert await ben.page.locator('[data-kind="fire"]').bounding_box() == before
+
+
+async def take_a_timeout_back(ana: Viewer, moderator: Moderator) -> None:
+    await ana.say("too loud")
+    line = moderator.line("too loud")
+    await line.locator('[data-seconds="600"]').click()
+    await expect(ana.page.locator("#message-wait")).to_contain_text("timed out")
+    await expect(moderator.page.locator("#act-rows > li").first).to_contain_text("timed out")
+    await moderator.page.locator("body").press("l")
+    await moderator.page.keyboard.press("u")
+    await expect(ana.page.locator("#message-wait")).to_be_hidden()
+    await expect(moderator.page.locator("#act-rows")).to_contain_text("takes back no.")
+    await ana.say("thank you")
+    await moderator.sees_line("thank you")
+
+
+async def look_at_a_phone(ana: Viewer) -> None:
+    await ana.page.set_viewport_size(NARROW)
+    assert await sticks_out(ana.page) == []
+    await ana.page.locator('.views [data-view="questions"]').click()
+    await expect(ana.page.locator("#questions")).to_be_visible()
+    assert await sticks_out(ana.page) == []
