@@ -2,9 +2,10 @@
 // fixed width, so nothing moves when they grow.
 
 import { el, fill, say } from "../shared/dom.js";
+import { icon } from "../shared/icons.js";
 import { toast } from "../shared/toast.js";
 
-const KINDS = [["heart", "❤️", "Heart"], ["clap", "👏", "Applause"], ["laugh", "😂", "Laughter"], ["wow", "😮", "Wonder"], ["fire", "🔥", "Fire"]];
+const KINDS = [["heart", "Heart"], ["clap", "Applause"], ["laugh", "Laughter"], ["wow", "Wonder"], ["fire", "Fire"]];
 
 /** At most four signs: 999, 1.2k, 12k, 3.4M. */
 function short(n) {
@@ -18,16 +19,16 @@ export class Reactions {
     this.room = room;
     this.sums = {};
     this.counts = new Map();
-    this.buttons = KINDS.map(([kind, sign, word]) => this.button(kind, sign, word));
+    this.buttons = KINDS.map(([kind, word]) => this.button(kind, word));
     fill(host, this.buttons);
     this.allow(signedIn);
   }
 
-  button(kind, sign, word) {
+  button(kind, word) {
     const count = el("span", { class: "reaction-count numbers" });
     this.counts.set(kind, count);
     return el("button", { type: "button", class: "reaction", data: { kind }, "aria-label": word, onclick: () => this.press(kind) },
-      el("span", { class: "reaction-sign", "aria-hidden": "true" }, sign), count);
+      icon(kind), count);
   }
 
   /** Whether the person may press. */
@@ -52,7 +53,7 @@ export class Reactions {
       this.sums[kind] = (this.sums[kind] ?? 0) + more;
       say(count, short(this.sums[kind]));
       const button = count.parentElement;
-      button.setAttribute("aria-label", `${KINDS.find(([one]) => one === kind)[2]}: ${this.sums[kind]}`);
+      button.setAttribute("aria-label", `${KINDS.find(([one]) => one === kind)[1]}: ${this.sums[kind]}`);
       button.getAnimations().forEach((one) => one.cancel());
       if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
         button.firstChild.animate([{ transform: "scale(1.35)" }, { transform: "none" }], { duration: 260, easing: "ease-out" });
