@@ -2,8 +2,8 @@
 
 It listens on a unix socket in a closed folder and on no port, and keeps an append-only file. The file reaches the disk
 once a second: it outlives a killed process, but after the machine itself went down its last second may be missing, and
-nothing tells (a file that reaches the disk with every answer costs a fifth of the gate's holds a second and more than
-half of a lone caller's: bench/flash_sales). A Valkey that is a second old gives offsets out twice and forgets
+nothing tells (a file that reaches the disk with every answer costs three tenths of the gate's holds a second and more
+than half of a lone caller's: bench/flash_sales). A Valkey that is a second old gives offsets out twice and forgets
 sanctions, so after a boot it starts empty and is filled from Postgres, which is certain.
 """
 

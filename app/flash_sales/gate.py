@@ -32,7 +32,8 @@ from app.outage import EXTERNAL, is_outage
 from app.storage.group_commit import GroupCommit
 from app.storage.valkey import SERVER_LUA, Script
 
-HOLD_SCRIPT: Final = Script(Path(__file__).with_name("hold.lua"), before=(SERVER_LUA,))
+_BOOK: Final = Path(__file__).with_name("hold_book.lua")
+HOLD_SCRIPT: Final = Script(Path(__file__).with_name("hold.lua"), before=(SERVER_LUA, _BOOK))
 _POOLS_MAX: Final = 4096  # batches kept for pools that were touched lately
 BATCH_MAX: Final = 128
 _CALLS_MAX: Final = 2  # Valkey decides one while the other's answers wake their callers: a core each is busy
@@ -87,7 +88,7 @@ class Gate:
     ) -> Decided:
         """Granted · same · mismatch · all_held · stock_short · sold_out · over_limit · not_started · ended."""
         hold = hold_id(pool, person, key, clock.new_id())
-        return await self._ask(pool, ("take", hold, person, key, body, quantity, show, ttl_ms))
+        return await self._batch_of(pool).submit(("take", hold, person, key, body, quantity, show, ttl_ms))
 
     async def take_to_pay(
         self, pool: str, wishes: Sequence[WishToPay], *, ttl_ms: int, for_ms: int, total_max_ms: int

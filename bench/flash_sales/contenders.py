@@ -14,14 +14,23 @@ import socket
 import subprocess
 import time
 from array import array
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import hiredis
 import uvloop
 
-from app.flash_sales.gate import Gate
-from app.flash_sales.gate_wire import GateResult, decode_result, encode, encode_operations, gate_keys, hold_id
+from app.flash_sales.gate import Decided, Gate
+from app.flash_sales.gate_wire import (
+    GateAnswer,
+    GateResult,
+    decode_result,
+    encode,
+    encode_operations,
+    gate_keys,
+    hold_id,
+)
 from app.rooms.pauses import short_pauses
 from app.storage.group_commit import Overloaded
 from app.storage.valkey import open_valkey
@@ -36,6 +45,7 @@ ONE_BY_ONE_CALLERS = 64
 TTL_MS = 0x01010101
 RANDOM = "__rand_int__"  # redis-benchmark puts twelve digits there
 _numbers = itertools.count(1)
+Answered: TypeAlias = Decided | GateAnswer
 
 
 @dataclass(frozen=True)
@@ -118,10 +128,9 @@ def one_by_one(server: Server, seconds: float) -> Taken:
         valkey = open_valkey(f"unix://{server.socket}")
         keys = gate_keys(POOL)
 
-        async def take() -> bool:
+        async def take() -> GateAnswer:
             packed = encode([fresh_take(next(_numbers))])
-            answer = decode_result(await valkey.evalsha(server.hold_sha, len(keys), *keys, packed))
-            return answer.answers[0].code == "granted"
+            return decode_result(await valkey.evalsha(server.hold_sha, len(keys), *keys, packed)).answers[0]
 
         try:
             return await closed_loop(take, ONE_BY_ONE_CALLERS, seconds)
@@ -157,12 +166,12 @@ def ours_open(server: Server, per_s: float, seconds: float) -> Taken:
     return run(measure)
 
 
-def taker(gate: Gate) -> Callable[[], Awaitable[bool]]:
+def taker(gate: Gate) -> Callable[[], Coroutine[Any, Any, Decided]]:
     """Takes one hold of a new person."""
 
-    async def take() -> bool:
+    def take() -> Coroutine[Any, Any, Decided]:
         number = next(_numbers)
-        decided = await gate.take(
+        return gate.take(
             POOL,
             person=f"{number:012}",
             key=f"{number:036}",
@@ -171,7 +180,6 @@ def taker(gate: Gate) -> Callable[[], Awaitable[bool]]:
             show=LABEL.show,
             ttl_ms=TTL_MS,
         )
-        return decided.code == "granted"
 
     return take
 
@@ -182,7 +190,7 @@ def run(measure: Callable[[], Awaitable[Taken]]) -> Taken:
         return runner.run(measure())
 
 
-async def closed_loop(take: Callable[[], Awaitable[bool]], callers: int, seconds: float) -> Taken:
+async def closed_loop(take: Callable[[], Awaitable[Answered]], callers: int, seconds: float) -> Taken:
     """All callers for so long; what they began is waited for and counted."""
     await take()  # connected, and the script is known
     waits = array("d")
@@ -195,8 +203,8 @@ async def closed_loop(take: Callable[[], Awaitable[bool]], callers: int, seconds
         nonlocal granted
         asked = now()
         while asked < until:
-            was_granted = await take()
-            granted += was_granted
+            answer = await take()
+            granted += answer.code == "granted"
             answered = now()
             waits.append(answered - asked)
             asked = answered
@@ -205,7 +213,7 @@ async def closed_loop(take: Callable[[], Awaitable[bool]], callers: int, seconds
     return Taken(granted, now() - began, p99_ms(waits))
 
 
-async def open_loop(take: Callable[[], Awaitable[bool]], per_s: float, seconds: float) -> Taken:
+async def open_loop(take: Callable[[], Awaitable[Answered]], per_s: float, seconds: float) -> Taken:
     """Arrivals by the dice (exponential gaps); each wait counts from when it was due, not from when we came to it.
 
     What asks shares a core with what is measured, so it is kept cheap: the dice fall beforehand, and an arrival is a
@@ -246,7 +254,7 @@ class _Arrival:
 
     __slots__ = ("_asks", "_came", "_due")
 
-    def __init__(self, take: Callable[[], Awaitable[bool]], due: float, came: _Came) -> None:
+    def __init__(self, take: Callable[[], Awaitable[Answered]], due: float, came: _Came) -> None:
         self._asks = take().__await__()
         self._came = came
         self._due = due
@@ -257,7 +265,7 @@ class _Arrival:
         try:
             answer = next(self._asks)
         except StopIteration as done:
-            came.granted += done.value
+            came.granted += done.value.code == "granted"
             came.waits.append(time.perf_counter() - self._due)
         except Overloaded:
             came.waits.append(math.inf)

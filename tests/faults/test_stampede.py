@@ -23,6 +23,7 @@ UNITS = 20
 ANSWER_GUARD_S = 60
 SETTLE_GUARD_S = 60
 RUSH_GUARD_S = 600
+PRESSING_MAX = 400  # as many as one client can serve: who waited for it longer than GIVE_UP_S would count as unanswered
 WEB = ("web", "web-2", "web-3", "web-4")
 PRESS_AGAIN = {"all_held", "hold_ended", "not_found"}  # of a hold that was lost with its gate: the page takes a new one
 FINAL = {"sold_out", "over_limit"}
@@ -46,11 +47,13 @@ async def test_500_buyers_of_20_units_over_tcp_make_exactly_20_orders(own_hawker
         assert late.refused == {"sold_out": 1}  # nothing is held any more, everything is paid
 
 
-async def press_until_told(buyer: Buyer, pool: str) -> None:
+async def press_until_told(buyer: Buyer, pool: str, turn: asyncio.Semaphore) -> None:
     """Presses until there is an order, or it is said that there never will be one."""
     while not buyer.told.orders:
         before = dict(buyer.told.refused)
-        await buyer.buy_once(pool, "works")
+        async with turn:
+            await buyer.buy_once(pool, "works")
+        assert buyer.told.unknown == []
         if buyer.told.orders:
             return
         (code,) = [code for code, count in buyer.told.refused.items() if count != before.get(code, 0)]
@@ -108,9 +111,9 @@ async def rush(
             crowd.pools = [pool]
             if not guarded:
                 await take_the_guard_out(pg)
-            breaker = Breaker(running, valkey, pool)
+            breaker, turn = Breaker(running, valkey, pool), asyncio.Semaphore(PRESSING_MAX)
             await breaker.keep()
-            pressing = asyncio.gather(*(press_until_told(buyer, pool) for buyer in crowd._buyers[:early]))
+            pressing = asyncio.gather(*(press_until_told(buyer, pool, turn) for buyer in crowd._buyers[:early]))
             for number, fault in enumerate(faults, 1):
                 share = units * number // (len(faults) + 1)
                 await eventually_true(
@@ -119,7 +122,7 @@ async def rush(
                 await breaker.do(fault)
             late = () if early is None else crowd._buyers[early:]
             await asyncio.wait_for(
-                asyncio.gather(pressing, *(press_until_told(buyer, pool) for buyer in late)), RUSH_GUARD_S
+                asyncio.gather(pressing, *(press_until_told(buyer, pool, turn) for buyer in late)), RUSH_GUARD_S
             )
             yield running, crowd, pg, pool
     finally:

@@ -32,6 +32,12 @@ WAIT_MS = 30_000  # a guard against hanging, also on a machine that does ten oth
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 NARROW = {"width": 360, "height": 740}
+_WRONG_CLOCK = """
+    const Right = Date, off = OFF_MS;
+    Date = class extends Right {
+      constructor(...said) { super(...(said.length ? said : [Right.now() + off])); }
+      static now() { return Right.now() + off; }
+    };"""
 _LOAD_FAILURE = "Failed to load resource"
 
 
@@ -85,10 +91,14 @@ async def open_chromium(path: str, *flags: str) -> AsyncIterator[Browser]:
             await browser.close()
 
 
-async def open_window(browser: Browser, name: str, base_url: str, *, phone: bool = False) -> Window:
-    """A fresh window, signed in as nobody."""
+async def open_window(
+    browser: Browser, name: str, base_url: str, *, phone: bool = False, clock_off_ms: int = 0
+) -> Window:
+    """A fresh window, signed in as nobody, on a device whose clock may be wrong."""
     context = await browser.new_context(
         base_url=base_url, viewport=PHONE if phone else DESKTOP, is_mobile=phone, has_touch=phone, locale="en-GB"
     )
     context.set_default_timeout(WAIT_MS)
+    if clock_off_ms:
+        await context.add_init_script(_WRONG_CLOCK.replace("OFF_MS", str(clock_off_ms)))
     return Window(name, context, await context.new_page())

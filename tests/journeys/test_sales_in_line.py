@@ -9,14 +9,15 @@ from tests.journeys.people import Host, Viewer
 
 BEFORE_THE_STREAM = r"(404|409|503) POST /whep/.*"
 EXPECTED = (BEFORE_THE_STREAM, r"402 POST /api/orders", r"409 POST /api/orders", r"409 POST /api/holds")
+TWO_HOURS_MS = 7_200_000
 TITLE = "Slow vase"  # of the demo's line-up, not pinned at first
 
 
 async def people(hawker, browser: Browser) -> tuple[Host, Viewer, Viewer]:
-    """The host on the desk of the demo's show, and two viewers in front of it."""
+    """The host on the desk of the demo's show, and two viewers whose devices' clocks are wrong."""
     host = Host(await open_window(browser, "host", hawker.base_url))
-    ana = Viewer(await open_window(browser, "ana", hawker.base_url))
-    ben = Viewer(await open_window(browser, "ben", hawker.base_url, phone=True))
+    ana = Viewer(await open_window(browser, "ana", hawker.base_url, clock_off_ms=-TWO_HOURS_MS))
+    ben = Viewer(await open_window(browser, "ben", hawker.base_url, phone=True, clock_off_ms=TWO_HOURS_MS))
     await host.enter_studio()
     await host.page.goto("/studio/demo")
     await expect(host.page.locator("#lineup-rows .desk-row").first).to_be_visible()
@@ -48,6 +49,7 @@ async def test_what_comes_back_is_offered_to_who_waits_and_a_decline_keeps_their
     await host.start_sale(title, percent=25, allotment=1, limit=1)
     await ana.sees_stock("1 left")
     await ana.hold()
+    await expect(ana.page.locator("#hold-clock")).to_have_text(re.compile(r"[12]:\d\d"))
     await expect(joins(ben)).to_have_text("Join the waitlist")
     await joins(ben).click()
     await expect(ben.page.locator("#lines")).to_contain_text("You are number 1 in line")

@@ -16,7 +16,7 @@ from tests.storage.gate_model import ModelPool
 
 FOLDER = Path(app.flash_sales.__file__).parent
 PERSONS = ["ann", "bob", "cy"]
-SOURCE = (FOLDER / "hold.lua").read_text()
+SOURCE = "\n".join((FOLDER / name).read_text() for name in ("hold_book.lua", "hold.lua"))
 LONG_MS = 600_000
 NEVER_MS = 2**53
 _fresh = itertools.count()

@@ -32,9 +32,9 @@ function rescue(dialog) {
 }
 
 /** Asks a yes-or-no question; true when the person chose `yes`. */
-export async function confirmDialog({ title, text, yes, danger = false }) {
+export async function confirmDialog({ title, text, yes, no = "Cancel", danger = false }) {
   const confirm = el("button", { type: "button", class: danger ? "button danger" : "button primary" }, yes);
-  const cancel = el("button", { type: "button", class: "button", autofocus: true }, "Cancel");
+  const cancel = el("button", { type: "button", class: "button", autofocus: true }, no);
   const body = el("div", { class: "stack" }, el("p", {}, text), el("div", { class: "row end" }, cancel, confirm));
   const { dialog, closed } = openDialog({ title, body, className: "small" });
   cancel.addEventListener("click", () => dialog.close("no"));

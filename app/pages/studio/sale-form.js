@@ -16,7 +16,7 @@ const AHEAD_MS = 600_000; // the time that is suggested
 
 const isPercent = (value) => Number.isInteger(value) && value >= 1 && value <= 99;
 const ALLOTMENT_FIRST = 10;
-
+const LIMIT_MAX = 99;
 
 /** Opens the form for a product of the line-up. */
 export function openSaleForm(loaded, product, state) {
@@ -32,7 +32,7 @@ class SaleForm {
     this.preview = el("span", { class: "faint numbers" });
     this.allotment = el("input", { class: "input numbers", name: "allotment", type: "number", min: 1, required: true, value: "10" });
     this.stock = el("span", { class: "faint numbers" });
-    this.limit = el("input", { class: "input numbers", name: "limit", type: "number", min: 1, max: 100, required: true, value: "2" });
+    this.limit = el("input", { class: "input numbers", name: "limit", type: "number", min: 1, max: LIMIT_MAX, required: true, value: "2" });
     this.network = el("input", { class: "input numbers", name: "per_address_limit", type: "number", min: 0, max: 1000000, placeholder: "automatic" });
     this.length = choice("duration", DURATIONS, 120);
     this.start = choice("countdown", COUNTDOWNS, 0);
@@ -122,9 +122,14 @@ class SaleForm {
     } else {
       body.price_minor = parseMinor(this.amount.value, this.currency);
       if (!body.price_minor) return `“${this.amount.value}” is not a price in ${this.currency}.`;
+      const list = this.chosen.price_minor;
+      if (body.price_minor >= list) return `A sale's price is below the list price, ${money(list, this.currency)}.`;
     }
-    const whole = [body.allotment, body.per_buyer_limit].every((one) => Number.isInteger(one) && one >= 1);
-    return whole ? body : "Units and limit are whole numbers, one or more.";
+    if (!(Number.isInteger(body.allotment) && body.allotment >= 1)) return "Units in the sale is a whole number, one or more.";
+    if (!(Number.isInteger(body.per_buyer_limit) && body.per_buyer_limit >= 1 && body.per_buyer_limit <= LIMIT_MAX)) {
+      return `Most per buyer is a whole number from 1 to ${LIMIT_MAX}.`;
+    }
+    return body;
   }
 
   async send() {

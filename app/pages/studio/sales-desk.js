@@ -11,8 +11,9 @@ import { toastProblem } from "../shared/toast.js";
 
 const LONGER_S = 60;
 const STOPS = {
-  end: { title: "End this sale?", text: "Nobody can take more at this price. Whoever holds one may still pay.", yes: "End the sale", danger: true },
-  cancel: { title: "Cancel this sale?", text: "Everything that is held goes back on the shelf at once, also from under those who are paying. What is already bought stays bought.", yes: "Cancel the sale", danger: true },
+  end: { title: "End this sale?", text: "Nobody can take more at this price. Whoever holds one may still pay.", yes: "End the sale", no: "Keep it running", danger: true },
+  cancel: { title: "Cancel this sale?", text: "Everything that is held goes back on the shelf at once, also from under those who are paying. What is already bought stays bought.", yes: "Cancel the sale", no: "Keep the sale", danger: true },
+  callOff: { title: "Call this sale off?", text: "It does not start, and its units go back on the shelf. Whoever waits for it waits no more.", yes: "Call it off", no: "Keep the sale", danger: true },
 };
 
 const inLine = (line) => (line?.waiting ? ` · ${line.waiting} in line` : "");
@@ -92,21 +93,24 @@ export class SalesDesk {
   addStock(sale) {
     const units = el("input", { class: "input numbers", name: "units", type: "number", min: 1, max: 1000000, required: true, value: "5" });
     const add = el("button", { class: "button sale", id: "add-units" }, "Add to the sale");
+    const error = el("p", { class: "error", role: "alert", hidden: true }, "Units to add is a whole number, one or more.");
     const form = el("form", { class: "stack", novalidate: true },
-      el("label", { class: "field" }, el("span", {}, "Units to add, from what is on hand"), units), el("div", { class: "row end" }, add));
+      el("label", { class: "field" }, el("span", {}, "Units to add, from what is on hand"), units), error, el("div", { class: "row end" }, add));
     const { dialog, closed } = openDialog({ title: "More units", body: form, className: "small" });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      busy(add, async () => {
-        if (await this.act(sale, "stock", { units: Number(units.value) })) dialog.close();
+      const count = Number(units.value);
+      const whole = Number.isInteger(count) && count >= 1;
+      show(error, !whole);
+      if (whole) busy(add, async () => {
+        if (await this.act(sale, "stock", { units: count })) dialog.close();
       });
     });
     return closed;
   }
 
   async stop(sale, word) {
-    const running = salePhase(sale, serverNow()) === "running";
-    if (running && !(await confirmDialog(STOPS[word]))) return;
-    await this.act(sale, word);
+    const begun = salePhase(sale, serverNow()) === "running";
+    if (await confirmDialog(STOPS[begun ? word : "callOff"])) await this.act(sale, word);
   }
 }
