@@ -113,6 +113,7 @@ async def test_what_is_not_there_any_more_costs_the_others_nothing(pg, valkey):
         await put(world, buyer, first, 2)
         await put(world, buyer, scarce)
         assert (await world.buy_now(faster, scarce)).status_code == 201
+        await world.settle_all()
         refused = await order(world, buyer, 3000)
         assert problem(refused) == (409, "sold_out")
         assert refused.json()["details"] == {"pool": scarce}

@@ -158,6 +158,7 @@ async def test_buy_now_goes_to_the_saved_address_by_the_usual_way(pg, valkey):
         sent_to = await pg.fetchval("SELECT street FROM payment_addresses WHERE attempt_id = $1", made.json()["id"])
         assert sent_to == HOME["street"]
         # What was refused gave its units back.
+        await world.settle_all()
         assert await world.live_holds(pool) == []
         await world.check(pool)
         assert (await (await world.buyer()).get("/api/address")).json() == {"ship_to": None}
