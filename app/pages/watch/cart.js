@@ -52,7 +52,7 @@ export class Cart {
   drawLine() {
     const count = this.items.reduce((sum, item) => sum + item.quantity, 0);
     show(this.host, count > 0);
-    fill(this.host, el("button", { type: "button", class: "held-item cart-line", id: "open-cart", onclick: () => this.open() },
+    fill(this.host, count > 0 && el("button", { type: "button", class: "held-item cart-line", id: "open-cart", onclick: () => this.open() },
       icon("bag"), el("span", { class: "grow" }, `${count} ${count === 1 ? "item" : "items"} in your cart`),
       el("strong", { class: "numbers" }, this.cart ? money(this.cart.goods_minor, this.cart.currency) : ""), el("span", { class: "held-pay" }, "Open")));
   }
