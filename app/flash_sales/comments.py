@@ -4,6 +4,7 @@ Its author alone is told what came of it. The same gate, door, limits, waiting r
 the message releases its hold. Implements chat's WordsListener; owns the switch, the keywords and the key `buying`.
 """
 
+import asyncio
 from typing import Any, Final
 
 import msgspec
@@ -61,8 +62,9 @@ class CommentToBuy:
 
     async def gone(self, show: str, *, message: str | None, person: str | None) -> None:
         """Releases what these words had taken; a hold that is being paid for stays its payment's."""
-        for hold, owner in await comment_store.holds_of_words(self._sales.pg, show, message, person):
-            await unless_away("hold of a comment", release_hold(self._sales, person=owner, hold=hold))
+        taken = await comment_store.holds_of_words(self._sales.pg, show, message, person)
+        releases = (release_hold(self._sales, person=owner, hold=hold) for hold, owner in taken)
+        await asyncio.gather(*(unless_away("hold of a comment", one) for one in releases))
 
     async def _take(self, heard: Heard, buying: Buying, wish: Wish) -> None:
         taken = await self._taken(heard, buying, wish)
