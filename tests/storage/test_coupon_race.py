@@ -2,7 +2,9 @@
 
 import pytest
 
+from app.checkout.commit import commit_with_coupons
 from tests.storage.stock_world import open_world
+from tests.storage.test_commit_batches import own
 from tests.storage.test_commit_race import SEVERAL, attempts_on, commit_side_by_side, orders, refusals
 from tests.storage.test_coupons import coupon, uses
 
@@ -87,3 +89,34 @@ async def test_the_race_is_real_a_commit_that_reads_before_it_locks_is_caught(pg
         finally:
             await pg.execute(sound)
     pytest.fail("reading before the lock did no harm: this race would not find the fault")
+
+
+async def test_a_commit_with_a_code_reads_its_own_rows_alone_though_its_plan_was_made_when_there_were_none(pg, valkey):
+    """The look for an earlier use, planned for an empty table, would read all uses of the code for each order."""
+    async with open_world(pg, valkey) as world, own(pg) as connection:
+        pool = (await world.sale(999, per_buyer_limit=99))["pool"]
+        made = await coupon(world, "MANY", once_per_buyer=True)
+        for table in ("payment_attempts", "payment_coupons", "coupons"):
+            await pg.execute(f"VACUUM {table}")
+        await commit_with_coupons(connection, ["nobody"])
+        people = [buyer.account for buyer in await world.buyers(30)]
+        ids = (await with_code(world, made, await attempts_on(world, pool, people, 900)))[:30]
+        await pg.execute(
+            "UPDATE payment_coupons SET counted_at = now(), account_id = 'earlier ' || attempt_id"
+            " WHERE coupon_id = $1 AND attempt_id <> ALL($2)",
+            made["id"],
+            ids,
+        )
+        server = await connection.enter()
+
+        async def rows_read() -> int:
+            await server.execute("SELECT pg_stat_force_next_flush()")
+            return await server.fetchval(
+                "SELECT sum(idx_tup_read) FROM pg_stat_user_indexes"
+                " WHERE relname IN ('payment_coupons', 'coupons', 'payment_attempts')"
+            )
+
+        before = await rows_read()
+        outcomes = await commit_with_coupons(connection, ids)
+        assert [one.order for one in outcomes] == ids
+        assert await rows_read() - before < 100 * len(ids)

@@ -275,6 +275,28 @@ async def test_a_stampede_on_one_code_takes_as_many_uses_as_there_are(pg, valkey
         assert (await world.gate(pool)).sold == sold
 
 
+async def test_a_cart_is_ordered_with_a_code_too(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        (_, one), (_, other) = await world.variant(5, price_minor=700), await world.variant(5, price_minor=300)
+        buyer, cart = await world.buyer(), f"/api/shops/{world.shop}/cart"
+        made = await coupon(world, "HERE", show=world.show, once_per_buyer=True)
+        for pool, more in ((one, {"show": world.show}), (other, {})):
+            assert (await buyer.ask("PUT", f"{cart}/{pool}", {"quantity": 1, **more})).status_code == 200
+        quoted = (await buyer.post(f"{cart}/quotes", {"coupon": "here"})).json()
+        assert (quoted["discount_minor"], quoted["totals"]["total_minor"]) == (100, 900)
+        wish = {"method": "works", "coupon": "HERE", "agreed": {"total_minor": 1000}}
+        old = await buyer.post(f"{cart}/order", wish, headers={"Idempotency-Key": "old"})
+        assert problem(old) == (409, "total_changed")
+        wish["agreed"]["total_minor"] = 900
+        bought = await buyer.post(f"{cart}/order", wish, headers={"Idempotency-Key": "new"})
+        assert bought.status_code == 201, bought.text
+        assert sorted(line["discount_minor"] for line in bought.json()["lines"]) == [30, 70]
+        assert await uses(pg, made) == 1
+        await world.settle_all()
+        for pool in (one, other):
+            await world.check(pool)
+
+
 async def test_guessing_codes_is_slowed_down_and_a_right_one_is_no_guess(pg, valkey):
     async with open_world(pg, valkey) as world:
         pool, (buyer, other) = (await world.sale(5))["pool"], await world.buyers(2)

@@ -112,6 +112,7 @@ export class Cart {
       priced: async (quote) => {
         if (this.form.asks) return this.form.refresh();
         this.total = quote?.totals.total_minor ?? null;
+        show(this.goods, !quote); // it is among the sums
         fill(this.sums, quote && totalRows(quote.totals, quote.currency, ""));
         return this.panel.setAmount(this.total ?? this.cart.goods_minor);
       },

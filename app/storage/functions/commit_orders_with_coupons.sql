@@ -7,6 +7,7 @@
 -- be asked for once more alone. Payments without a coupon never come here.
 CREATE OR REPLACE FUNCTION commit_orders_with_coupons(asked text[], moment timestamptz, final boolean)
 RETURNS TABLE (attempt_id text, outcome text) LANGUAGE plpgsql
+    -- As commit_orders: one plan for good, which reaches whatever grows by the keys that are asked for.
     SET plan_cache_mode = force_generic_plan
     SET enable_seqscan = off SET enable_bitmapscan = off SET enable_material = off
     SET enable_hashjoin = off SET enable_mergejoin = off
@@ -16,9 +17,9 @@ DECLARE
     barred text[];
     why text[];
 BEGIN
-    PERFORM FROM pools WHERE id IN (SELECT pool_id FROM payment_attempts WHERE id = ANY (asked))
+    PERFORM FROM pools WHERE id = ANY (ARRAY(SELECT a.pool_id FROM payment_attempts a WHERE a.id = ANY (asked)))
       ORDER BY id FOR NO KEY UPDATE;
-    PERFORM FROM coupons WHERE id IN (SELECT p.coupon_id FROM payment_coupons p WHERE p.attempt_id = ANY (asked))
+    PERFORM FROM coupons WHERE id = ANY (ARRAY(SELECT p.coupon_id FROM payment_coupons p WHERE p.attempt_id = ANY (asked)))
       ORDER BY id FOR NO KEY UPDATE;
     SELECT coalesce(array_agg(d.id), '{}'), coalesce(array_agg(d.verdict), '{}') INTO barred, why
       FROM (SELECT t.id,
@@ -31,9 +32,10 @@ BEGIN
                                                 AND u.counted_at IS NOT NULL AND u.returned_at IS NULL))
                         THEN 'coupon_used' END AS verdict
               FROM unnest(asked) WITH ORDINALITY AS t (id, place)
-              JOIN payment_attempts a ON a.id = t.id AND a.line = 1 AND a.state = ANY (open)
-              JOIN payment_coupons p ON p.attempt_id = t.id
-              JOIN coupons c ON c.id = p.coupon_id) d
+             CROSS JOIN LATERAL (SELECT FROM payment_attempts a
+                                  WHERE a.id = t.id AND a.line = 1 AND a.state = ANY (open) OFFSET 0) a
+             CROSS JOIN LATERAL (SELECT * FROM payment_coupons p WHERE p.attempt_id = t.id OFFSET 0) p
+             CROSS JOIN LATERAL (SELECT * FROM coupons c WHERE c.id = p.coupon_id OFFSET 0) c) d
      WHERE d.verdict IS NOT NULL;
     RETURN QUERY
     WITH decided AS MATERIALIZED (
@@ -42,14 +44,17 @@ BEGIN
                                     WHERE t.id <> ALL (barred) ORDER BY t.place), moment, final) o
     ), counted AS (
         UPDATE payment_coupons p SET counted_at = moment
-          FROM decided d WHERE d.word = 'commit' AND p.attempt_id = d.id RETURNING p.coupon_id
+         WHERE p.attempt_id = ANY (ARRAY(SELECT d.id FROM decided d WHERE d.word = 'commit')) RETURNING p.coupon_id
+    ), uses AS MATERIALIZED (
+        SELECT u.coupon_id AS id, count(*)::int AS more FROM counted u GROUP BY u.coupon_id
     ), used AS (
-        UPDATE coupons c SET used = c.used + x.uses
-          FROM (SELECT u.coupon_id, count(*)::int AS uses FROM counted u GROUP BY u.coupon_id) x WHERE c.id = x.coupon_id
+        UPDATE coupons c SET used = c.used + (SELECT u.more FROM uses u WHERE u.id = c.id)
+         WHERE c.id = ANY (ARRAY(SELECT u.id FROM uses u))
     ), given_up AS (  -- looks at the state once more: the settler does not lock pools
-        UPDATE payment_attempts a SET state = 'voiding', updated_at = moment, refusal = b.verdict
-          FROM unnest(barred, why) AS b (id, verdict)
-         WHERE final AND a.id = b.id AND a.state = ANY (open)
+        UPDATE payment_attempts a
+           SET state = 'voiding', updated_at = moment,
+               refusal = (SELECT b.verdict FROM unnest(barred, why) AS b (id, verdict) WHERE b.id = a.id)
+         WHERE final AND a.id = ANY (barred) AND a.state = ANY (open)
         RETURNING a.id, a.line
     ), notes AS (
         INSERT INTO outbox (topic, subject) SELECT 'void', g.id FROM given_up g WHERE g.line = 1
