@@ -2,8 +2,11 @@
 
 import pytest
 
+from app.checkout.edge import page_guests
 from app.http.edge import build_asgi
+from app.http.headers import SecurityHeaders
 from app.http.pages import PAGE_OF, PAGES, page_routes
+from app.settings import Settings, StripeSettings
 from tests.protocol.callers import Caller, problem
 
 
@@ -91,3 +94,17 @@ async def test_a_person_at_a_wrong_address_sees_a_page_and_a_program_a_problem(c
     assert (looking.status_code, looking.headers["content-type"]) == (404, "text/html; charset=utf-8")
     assert 'href="/"' in looking.text
     assert problem(await caller.get("/watch/demo/")) == (404, "not_found")
+
+
+@pytest.mark.parametrize("configured", [True, False])
+async def test_only_the_watch_page_lets_stripe_in_and_only_where_it_is_configured(folder, configured):
+    stripe = StripeSettings(secret_key="sk_test_1", publishable_key="pk_test_1") if configured else None
+    shell = SecurityHeaders(build_asgi(page_routes(folder)), tls=False, guests=page_guests(Settings(stripe=stripe)))
+    caller = Caller(shell)
+    for path in ("/", "/watch/demo", "/studio", "/studio/demo", "/moderate/demo", "/sign-in", "/api/orders"):
+        policy = (await caller.get(path)).headers["content-security-policy"]
+        directives = {one.split()[0]: one.split()[1:] for one in policy.split(";")}
+        welcome = configured and path == "/watch/demo"
+        assert ("stripe" in policy) is welcome, path
+        assert directives["script-src"][1:] == (["https://js.stripe.com", "https://*.js.stripe.com"] if welcome else [])
+        assert directives["style-src"] == ["'self'"]
