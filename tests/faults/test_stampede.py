@@ -6,6 +6,7 @@ with Postgres' own guard taken out it finds an oversell.
 
 import asyncio
 import random
+import signal
 import sys
 from contextlib import asynccontextmanager
 
@@ -80,6 +81,10 @@ class Breaker:
                 if dump is not None:
                     pipe.restore(key, 0, dump)
             await pipe.execute()
+
+    async def rest_worker(self) -> None:
+        """Nothing mends the gate from then on, until the process is told to go on."""
+        self._running.kill("worker", signal.SIGSTOP)
 
     async def wipe(self) -> None:
         await self._valkey.flushall()
@@ -168,8 +173,10 @@ async def test_workers_die_and_valkey_is_lost_in_a_stampede_and_exactly_the_unit
 
 
 async def test_the_stampede_finds_an_oversell_when_postgres_does_not_guard(own_hawker):
-    """The test of the test: orders are committed without looking at what is left."""
-    async with rush(own_hawker, 60, 12, ["fall_back"], seed=12, guarded=False, early=6) as (_, crowd, pg, pool):
+    """The test of the test: orders are committed without looking at what is left, and the worker mends no gate."""
+    faults = ["rest_worker", "fall_back"]
+    async with rush(own_hawker, 60, 12, faults, seed=12, guarded=False, early=6) as (running, crowd, pg, pool):
+        running.kill("worker", signal.SIGCONT)
         row = await pg.fetchrow("SELECT sold, allotment FROM pools WHERE id = $1", pool)
         assert len(crowd.orders) > row["allotment"]
         assert row["sold"] > row["allotment"]
