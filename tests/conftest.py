@@ -49,12 +49,6 @@ def pytest_collection_modifyitems(config, items) -> None:
         items.sort(key=lambda item: item.path.parent.name not in LONGEST)
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: a test waits now and then."""
-    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
-
-
 @functools.cache
 def folder_of_the_run() -> Path:
     """A folder for all processes of this run; called by the one that began it. Gone afterwards."""
