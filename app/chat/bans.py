@@ -15,6 +15,7 @@ from app.accounts.standing import place_of
 from app.chat import sanctions
 from app.chat.acts import Deed, tell_act, write_act
 from app.chat.events import Ban, BanEnded, Banned, Who, who
+from app.chat.moderation_rules import may_silence
 from app.chat.parts import Chat
 from app.chat.purges import purge
 from app.chat.targets import Account, Reason, find_target
@@ -31,6 +32,17 @@ AGAIN_S: Final = 20
 _SHOP: Final = "SELECT shop_id FROM shows WHERE id = $1"
 # Shows that somebody may be in: all that have not ended, and of those that have the ones with an open room ($2).
 _SHOWS: Final = "SELECT id FROM shows WHERE shop_id = $1 AND (state <> 'ended' OR id = ANY($2))"
+# What a person is at most, in a shop or in any of its shows.
+_HIGHEST: Final = """
+SELECT coalesce((
+    SELECT role FROM (
+        SELECT role FROM shop_members WHERE shop_id = $1 AND account_id = $2
+        UNION ALL
+        SELECT CASE WHEN m.lead THEN 'lead' ELSE 'moderator' END FROM show_moderators m
+        JOIN shows s ON s.id = m.show_id WHERE s.shop_id = $1 AND m.account_id = $2
+    ) roles ORDER BY array_position('{host,lead,moderator}', role) LIMIT 1
+), 'viewer')
+"""
 _INSERT: Final = """
 INSERT INTO sanctions (id, show_id, shop_id, account_id, kind, reason, by_account_id)
 SELECT $1, $2, $3, $4, 'ban', $5, $6 WHERE NOT EXISTS (
@@ -133,8 +145,16 @@ async def _meant(
     target = await find_target(chat, show, standing, wanted.account)
     if isinstance(target, Refusal):
         return target
-    shop = await _shop_for(chat, show, actor) if wanted.everywhere else None
-    return shop if isinstance(shop, Refusal) else (target, shop)
+    if not wanted.everywhere:
+        return target, None
+    place = await _shop_of(chat, show, actor)
+    if isinstance(place, Refusal):
+        return place
+    shop, standing_there = place
+    highest = await chat.pg.fetchval(_HIGHEST, shop, target.id)
+    if not may_silence(standing_there, Standing(highest)):
+        return Refusal("forbidden", f"You cannot do that to a {highest} of this shop.")
+    return target, shop
 
 
 async def _restate(chat: Chat, connection: Any, room: str, target: Who) -> None:
@@ -150,13 +170,13 @@ async def _restate(chat: Chat, connection: Any, room: str, target: Who) -> None:
         await chat.rooms.absolve(room, target.id, ended)
 
 
-async def _shop_for(chat: Chat, show: str, actor: Person) -> str | Refusal:
-    """The show's shop, if the actor is staff of all of it."""
+async def _shop_of(chat: Chat, show: str, actor: Person) -> tuple[str, Standing] | Refusal:
+    """The show's shop, and what the actor is in all of it, if they are staff there."""
     shop: str = await chat.pg.fetchval(_SHOP, show)
     place = await place_of(chat.pg, actor, {"shop": shop})
     if place is None or place.standing is Standing.VIEWER:
         return Refusal("forbidden", "Only the shop's own staff may do this for all its shows.")
-    return shop
+    return shop, place.standing
 
 
 async def _shows(chat: Chat, show: str | None, shop: str | None) -> Sequence[str]:

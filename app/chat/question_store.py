@@ -26,9 +26,10 @@ FROM shows s WHERE s.id = $2 AND NOT EXISTS (
         WHERE x.account_id = $3 AND x.lifted_at IS NULL AND (x.show_id = s.id OR x.shop_id = s.shop_id)
         ORDER BY x.until IS NULL DESC, x.created_at DESC LIMIT 1
     ) newest WHERE newest.until IS NULL OR newest.until > now()
-)
+) AND (SELECT count(*) FROM questions w WHERE w.show_id = s.id AND w.state IN ('held', 'open')) < $8
 ON CONFLICT (id) DO NOTHING RETURNING id
 """
+_ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtextextended('questions ' || $1, 0))"
 _COUNTS: Final = """
 SELECT count(*) AS waiting, count(*) FILTER (WHERE account_id = $2) AS own FROM questions
 WHERE show_id = $1 AND state IN ('held', 'open')
@@ -61,7 +62,9 @@ WHERE id IN (SELECT question_id FROM vote)
 """
 _UNVOTE: Final = """
 WITH vote AS (
-    DELETE FROM question_votes WHERE question_id = $1 AND show_id = $2 AND account_id = $3 RETURNING question_id
+    DELETE FROM question_votes WHERE question_id = $1 AND show_id = $2 AND account_id = $3
+        AND question_id IN (SELECT id FROM questions WHERE id = $1 AND state IN ('open', 'answering'))
+    RETURNING question_id
 )
 UPDATE questions SET votes = votes - 1, version = version + 1, changed_at = now()
 WHERE id IN (SELECT question_id FROM vote)
@@ -153,10 +156,13 @@ def _row(row: Any) -> Row:
 
 
 async def insert_question(
-    pg: asyncpg.Pool, *, question: str, show: str, by: Who, text: str, state: str, why: str
+    pg: asyncpg.Pool, *, question: str, show: str, by: Who, text: str, state: str, why: str, waiting_max: int
 ) -> bool:
-    """Writes it; False when it was written before, or its author is silenced by now."""
-    return await pg.fetchval(_INSERT, question, show, by.id, by.name, text, state, why) is not None
+    """Writes it; False when it was written before, its author is silenced by now, or `waiting_max` wait already."""
+    values = (question, show, by.id, by.name, text, state, why, waiting_max)
+    async with pg.acquire() as connection, connection.transaction():
+        await connection.execute(_ONE_AT_A_TIME, show)
+        return await connection.fetchval(_INSERT, *values) is not None
 
 
 async def count_waiting(pg: asyncpg.Pool, show: str, account: str) -> tuple[int, int]:

@@ -31,8 +31,10 @@ ASK_PACE: Final = Pace(30_000, 2, ":ask")
 WAITING_MAX: Final = 100
 """So many questions wait in a show, and so many of one person."""
 OWN_MAX: Final = 3
-SAY_PERIOD_S: Final = 0.3
+SAY_PERIOD_S: Final = 0.5
 LOOK_BACK_S: Final = 3.0
+FIRST_LOOK_BACK_S: Final = 600.0
+"""What was changed while no worker was there is said by the next one."""
 
 NO_QUESTION: Final = Refusal("not_found", "There is no such question.")
 
@@ -78,10 +80,11 @@ async def ask(
     clean = clean_message(text)
     if isinstance(clean, Refusal):
         return clean
-    question, former = message_ids(show, person.id, f"ask {key}", now_ms)
-    known = await question_store.read_question(chat.pg, show, question)
-    if known is not None:
-        return Asked(question, known.question.state == "held")
+    question, former = message_ids(show, f"ask {person.id}", key, now_ms)
+    for one in (question, former):
+        known = await question_store.read_question(chat.pg, show, one)
+        if known is not None:
+            return Asked(one, known.question.state == "held")
     full = await _refuse_more(chat, show, person)
     if full is not None:
         return full
@@ -90,11 +93,11 @@ async def ask(
         return passed
     state, why = ("held", passed.why) if passed is not None else ("open", "")
     made = await question_store.insert_question(
-        chat.pg, question=question, show=show, by=who(person), text=clean, state=state, why=why
+        chat.pg, question=question, show=show, by=who(person), text=clean, state=state, why=why, waiting_max=WAITING_MAX
     )
     row = await question_store.read_question(chat.pg, show, question)
-    if row is None:  # silenced in this very moment
-        return Refusal("timed_out", "You may not write for a while.")
+    if row is None:  # full or silenced in this very moment
+        return await _refuse_more(chat, show, person) or Refusal("timed_out", "You may not write for a while.")
     if made:
         await _say(chat, [row])
     return Asked(question, row.question.state == "held")
@@ -115,7 +118,11 @@ async def _pass(chat: ChatParts, show: str, event: Chat, former: str) -> Hold | 
         rules = await chat.rulebooks.of(show)
         verdict = await judge(chat, show, event, rules)
         if isinstance(verdict, Refusal):
-            return verdict
+            look = await chat.rooms.look(show, (event.id, former))
+            if not isinstance(look, Stale) or look.room == rules.version:
+                return verdict
+            await chat.rulebooks.renew(show, look.room)
+            continue
         staff = event.by.standing is not Standing.VIEWER
         answer = await chat.rooms.speak(
             show,
@@ -237,10 +244,14 @@ def as_held(row: Row) -> QuestionHeld:
 def questions_loop(chat: ChatParts) -> Loop:
     """The worker role's part: says what changed lately, votes above all, and what could not be said at once."""
     said: dict[str, int] = {}
+    done_s = clock.monotonic_s() - FIRST_LOOK_BACK_S
 
     async def run() -> None:
-        changed = await question_store.changed_lately(chat.pg, LOOK_BACK_S)
+        nonlocal done_s
+        now_s = clock.monotonic_s()
+        changed = await question_store.changed_lately(chat.pg, now_s - done_s + LOOK_BACK_S)
         await _say(chat, [row for row in changed if said.get(row.question.id) != row.version])
+        done_s = now_s
         said.clear()
         said.update((row.question.id, row.version) for row in changed)
 

@@ -30,6 +30,12 @@ from app.refusal import Refusal
 
 OVERTAKEN: Final = Refusal("overtaken", "Something newer has taken its place; nothing was changed.")
 UNDONE: Final = Refusal("undone", "This was taken back already.")
+_LATER: Final = """
+SELECT EXISTS (
+    SELECT FROM moderation_acts
+    WHERE show_id = $1 AND n > $2 AND act = ANY($3) AND target_account_id IS NOT DISTINCT FROM $4
+)
+"""
 NO_UNDOING: Final = Refusal("no_undoing", "This cannot be taken back.")
 
 
@@ -95,12 +101,21 @@ async def _silence_again(taken: _Taken) -> Refusal | None:
     return done if isinstance(done, Refusal) else None
 
 
+async def _is_newer(taken: _Taken, *acts: str) -> bool:
+    """Whether such an act came after it, on the same person or (without one) in the show."""
+    return bool(await taken.chat.pg.fetchval(_LATER, taken.show, taken.n, list(acts), taken.target or None))
+
+
 async def _let_back(taken: _Taken) -> Refusal | None:
+    if await _is_newer(taken, "ban.set"):
+        return OVERTAKEN
     wanted = EndBan(taken.target, taken.detail["everywhere"])
     return await end_ban(taken.chat, taken.show, taken.actor, taken.standing, wanted, undoes=taken.n)
 
 
 async def _ban_again(taken: _Taken) -> Refusal | None:
+    if await _is_newer(taken, "ban.end"):
+        return OVERTAKEN
     wanted = SetBan(taken.target, everywhere=taken.detail["everywhere"])
     return await set_ban(taken.chat, taken.show, taken.actor, taken.standing, wanted, undoes=taken.n)
 
@@ -145,6 +160,8 @@ async def _terms_back(taken: _Taken) -> Refusal | None:
 
 async def _notice_back(taken: _Taken) -> Refusal | None:
     """What hung there before; somebody's message only as long as it is there."""
+    if await _is_newer(taken, "notice.set"):
+        return OVERTAKEN
     now_ms = clock.now_ms()
     before = None if taken.detail["before"] is None else msgspec.convert(taken.detail["before"], Notice)
     if before is not None and before.message is not None:

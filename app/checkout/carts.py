@@ -16,7 +16,7 @@ from app.checkout.agreement import Agreement, usual_method
 from app.checkout.cart_store import CartRow, drop_item, note_holds, put_item, read_items
 from app.checkout.coupons import Presented
 from app.checkout.parts import Checkout
-from app.checkout.pay import IN_PROGRESS, Wanted, body_hash, known_before, place_order
+from app.checkout.pay import IN_PROGRESS, Wanted, body_hash, cannot_pay, known_before, place_order
 from app.checkout.quotes import Quote, discount_on, quote
 from app.checkout.total_rules import PricedLine
 from app.checkout.views import OrderView
@@ -209,6 +209,9 @@ async def order_cart(checkout: Checkout, sales: FlashSales, wanted: CartOrder) -
     known = await known_before(checkout, wanted.person, wanted.key, wanted.body_hash)
     if known is not None:
         return known
+    refused = cannot_pay(checkout, wanted.method)
+    if refused is not None:  # before anything is held for it
+        return refused
     rows = await read_items(checkout.pg, wanted.person, wanted.shop)
     if not rows:  # perhaps bought by this very request, in a try whose answer was lost
         return await known_before(checkout, wanted.person, wanted.key, wanted.body_hash) or EMPTY

@@ -33,7 +33,8 @@ async def _hold_again(checkout: Checkout, attempt: OpenAttempt, number: int) -> 
     line = attempt.lines[number - 1]
     own = await checkout.gate.read(line.hold)
     # Whatever attempt the gate has noted on it: Postgres lets only one be open on a hold, and that is this one.
-    if own.hold is not None and own.hold.state == "held":
+    # Confirmed: somebody else has finished this payment meanwhile, and the commit will say so.
+    if own.hold is not None and own.hold.state in {"held", "confirmed"}:
         return line.hold
     if own.code == "rebuilding":
         return refuse(own)
@@ -55,6 +56,7 @@ async def _hold_again(checkout: Checkout, attempt: OpenAttempt, number: int) -> 
         expires_at_ms = taken.hold.expires_at_ms
         if await replace_hold(checkout.pg, attempt, number, hold=taken.id, expires_at_ms=expires_at_ms, epoch=epoch):
             return taken.id
+        await checkout.gate.release(taken.id)  # the payment has ended meanwhile
     elif taken.hold is not None and taken.hold.state == "held":
         await checkout.gate.release(taken.id)
     return await abandon(checkout, attempt)

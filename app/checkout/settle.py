@@ -14,6 +14,7 @@ from app.checkout.attempts import OpenAttempt, find_open, forget_keys, open_atte
 from app.checkout.parts import Checkout
 from app.checkout.pay import finish
 from app.checkout.provider import RESERVED, UNDECIDED, Answer
+from app.outage import EXTERNAL, is_outage
 from app.refusal import Refusal
 
 BATCH_MAX: Final = 100
@@ -53,7 +54,14 @@ async def _settle_some(checkout: Checkout, after: str) -> str | None:
 
     async def settle_one(attempt: OpenAttempt) -> None:
         async with side_by_side:
-            await _settle_one(checkout, attempt)
+            try:
+                await _settle_one(checkout, attempt)
+            except Exception as error:
+                if isinstance(error, EXTERNAL) and is_outage(error):
+                    raise
+                # What is wrong with one payment (its provider knows it no more, say) stops no other.
+                log.exception("checkout.settle_failed", attempt=attempt.id)
+                await touch(checkout.pg, attempt.id)
 
     async with asyncio.TaskGroup() as group:
         for attempt in attempts:
@@ -84,9 +92,13 @@ async def look_again(checkout: Checkout, payment: str) -> bool:
             await finish(checkout, attempt, answer)
         return True
     method = await checkout.pg.fetchval(_WITHOUT_ORDER, payment)
-    if method is not None and await (provider := checkout.provider.of(method)).look(payment) in RESERVED:
-        await provider.void(payment)
-    return True
+    if method is None:
+        return True
+    provider = checkout.provider.of(method)
+    answer = await provider.look(payment)
+    if answer in RESERVED:
+        answer = await provider.void(payment)
+    return answer is not Answer.SILENT
 
 
 async def look_for_buyer(checkout: Checkout, payment: str, buyer: str) -> Refusal | None:

@@ -53,12 +53,15 @@ class CommentToBuy:
 
     async def said(self, heard: Heard) -> None:
         """Takes the hold of a message that is a wish. The same message takes it once."""
-        if len(heard.text) > WISH_LENGTH_MAX:
-            return
+        if len(heard.text) <= WISH_LENGTH_MAX:
+            # The words are said: whoever is told otherwise, because something is away, says them twice.
+            await unless_away("comment to buy", self._hear(heard))
+
+    async def _hear(self, heard: Heard) -> None:
         buying = await self._buying(heard.show)
         wish = read_wish(heard.text, buying.keywords) if buying.on else None
         if wish is not None:
-            await unless_away("comment to buy", self._take(heard, buying, wish))
+            await self._take(heard, buying, wish)
 
     async def gone(self, show: str, *, message: str | None, person: str | None) -> None:
         """Releases what these words had taken; a hold that is being paid for stays its payment's."""

@@ -93,6 +93,7 @@ class GroupCommit(Generic[Item, Answer]):
             return
         try:
             answers = await self._decide(batch)
+            assert len(answers) == len(batch), (len(answers), len(batch))
         except BaseException as error:
             for _, answer in together:
                 if not answer.done():
@@ -100,7 +101,6 @@ class GroupCommit(Generic[Item, Answer]):
             if not isinstance(error, Exception):
                 raise
             return
-        assert len(answers) == len(batch), (len(answers), len(batch))
         begin = 0
         for size, answer in together:
             if not answer.done():

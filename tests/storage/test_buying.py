@@ -151,7 +151,7 @@ async def test_a_declined_payment_gives_the_hold_back_at_once_and_burns_nothing(
 
 
 async def test_signing_out_gives_back_what_is_held_but_not_what_is_being_paid(pg, valkey):
-    async with open_world(pg, valkey, payment_timeout_s=0.05, settle_after_s=0) as world:
+    async with open_world(pg, valkey, payment_timeout_s=0.5, settle_after_s=0) as world:
         pool = (await world.sale(3))["pool"]
         buyer, other = await world.buyers(2)
         await world.held(buyer, pool)

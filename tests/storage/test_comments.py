@@ -105,6 +105,17 @@ async def test_a_keyword_holds_its_variant_from_the_sale_that_stands_for_it(shop
     assert key.keywords == {"a1": variant}
 
 
+async def test_what_was_said_was_said_although_postgres_is_away(shop, monkeypatch):
+    """Its author was told that it was not, and said it again."""
+    await shop.turn()
+
+    async def away(*_):
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("app.flash_sales.comments.comment_store.read_buying", away)
+    assert await shop.write(await shop.world.buyer(), "buy 2")
+
+
 async def test_it_is_off_until_the_host_turns_it_on_and_staff_only_talk(shop):
     world, buyer = shop.world, await shop.world.buyer()
     _, pool = await world.variant(5)

@@ -73,7 +73,7 @@ async def test_a_hold_of_a_lost_gate_is_gone_and_its_payment_refused(pg, valkey)
 
 
 async def test_units_in_payment_are_held_again_after_a_loss(pg, valkey):
-    async with open_world(pg, valkey, payment_timeout_s=0.05, settle_after_s=0) as world:
+    async with open_world(pg, valkey, payment_timeout_s=0.5, settle_after_s=0) as world:
         pool = (await world.sale(2, per_buyer_limit=1))["pool"]
         buyer, other, third = await world.buyers(3)
         hold, key = await world.held(buyer, pool), clock.new_id()

@@ -81,7 +81,7 @@ async def pending_payment(world, buyer, hold: str, key: str) -> None:
 
 
 async def test_a_payment_that_hangs_is_pending_and_then_settled(pg, valkey):
-    async with open_world(pg, valkey, payment_timeout_s=0.05, **AT_ONCE) as world:
+    async with open_world(pg, valkey, payment_timeout_s=0.5, **AT_ONCE) as world:
         pool = (await world.sale(1))["pool"]
         buyer, other = await world.buyers(2)
         hold, key = await world.held(buyer, pool), clock.new_id()
@@ -103,7 +103,7 @@ async def test_a_payment_that_hangs_is_pending_and_then_settled(pg, valkey):
 
 
 async def test_a_silent_provider_is_given_up_in_the_end_and_can_never_charge(pg, valkey):
-    async with open_world(pg, valkey, payment_timeout_s=0.05, hold_extended_max_s=0, **AT_ONCE) as world:
+    async with open_world(pg, valkey, payment_timeout_s=0.5, hold_extended_max_s=0, **AT_ONCE) as world:
         pool = (await world.sale(1))["pool"]
         buyer = await world.buyer()
         hold, key = await world.held(buyer, pool), clock.new_id()
@@ -122,7 +122,7 @@ async def test_a_silent_provider_is_given_up_in_the_end_and_can_never_charge(pg,
 async def test_payments_that_hang_keep_no_other_from_being_settled(pg, valkey, monkeypatch):
     """The hundred oldest were asked about again and again; who came after them waited until those were given up."""
     monkeypatch.setattr("app.checkout.settle.BATCH_MAX", 2)
-    async with open_world(pg, valkey, payment_timeout_s=0.05, **AT_ONCE) as world:
+    async with open_world(pg, valkey, payment_timeout_s=0.5, **AT_ONCE) as world:
         pool = (await world.sale(6))["pool"]
         buyers = await world.buyers(6)
         holds = [await world.held(buyer, pool) for buyer in buyers]
@@ -194,7 +194,7 @@ async def test_an_expired_hold_cannot_be_paid_and_its_unit_is_free(pg, valkey):
 
 
 async def test_a_payment_in_flight_extends_its_hold_but_not_for_ever(pg, valkey):
-    async with open_world(pg, valkey, payment_timeout_s=0.05, hold_extended_max_s=130) as world:
+    async with open_world(pg, valkey, payment_timeout_s=0.5, hold_extended_max_s=130) as world:
         pool = (await world.sale(1))["pool"]
         buyer = await world.buyer()
         hold = await world.held(buyer, pool)
@@ -207,7 +207,7 @@ async def test_a_payment_in_flight_extends_its_hold_but_not_for_ever(pg, valkey)
 
 @pytest.mark.parametrize("still_free", [True, False])
 async def test_a_payment_that_outlives_its_hold_is_honoured_only_through_a_new_one(pg, valkey, still_free):
-    async with open_world(pg, valkey, payment_timeout_s=0.05, **AT_ONCE) as world:
+    async with open_world(pg, valkey, payment_timeout_s=0.5, **AT_ONCE) as world:
         pool = (await world.sale(1))["pool"]
         buyer, other = await world.buyers(2)
         hold, key = await world.held(buyer, pool), clock.new_id()
@@ -232,7 +232,7 @@ async def test_a_second_click_takes_nothing_from_the_payment_that_was_first(pg, 
     """The second had put its name on the hold before it saw that the first was written; the settler then took the
     first one's hold for somebody else's, found no other unit and voided the payment.
     """
-    async with open_world(pg, valkey, payment_timeout_s=0.05, **AT_ONCE) as world:
+    async with open_world(pg, valkey, payment_timeout_s=0.5, **AT_ONCE) as world:
         pool = (await world.sale(1))["pool"]
         buyer = await world.buyer()
         hold, key = await world.held(buyer, pool), clock.new_id()
@@ -249,7 +249,7 @@ async def test_a_second_click_takes_nothing_from_the_payment_that_was_first(pg, 
 
 
 async def test_a_late_payment_at_yesterdays_price_is_voided(pg, valkey):
-    async with open_world(pg, valkey, payment_timeout_s=0.05, **AT_ONCE) as world:
+    async with open_world(pg, valkey, payment_timeout_s=0.5, **AT_ONCE) as world:
         variant, pool = await world.variant(5, price_minor=1000)
         buyer = await world.buyer()
         hold = await world.held(buyer, pool)

@@ -133,6 +133,16 @@ async def test_a_moderator_of_one_show_bans_from_that_show_alone(place):
     assert isinstance(await say_in(place, await another_show(place)), Posted)
 
 
+async def test_who_stands_high_in_another_show_is_not_banned_from_all_by_who_stands_low_in_the_shop(place):
+    """In this show both might be anything; what counts is the whole shop."""
+    second = await another_show(place)
+    lead = "INSERT INTO show_moderators (show_id, account_id, appointed_by, lead) VALUES ($1, $2, $3, true)"
+    await place.pg.execute(lead, second, place.viewer.id, place.host.id)
+    assert (await ban(place, everywhere=True)).code == "forbidden"
+    assert isinstance(await say_in(place, second), Posted)
+    assert await ban(place) is None
+
+
 @pytest.mark.parametrize("everywhere", [False, True])
 async def test_words_after_a_bans_offset_are_never_the_banned_persons_on_any_worker_nor_after_a_wipe(place, everywhere):
     """Speakers race the ban and a wipe on three workers; whatever was accepted in a room stands before its ban."""

@@ -121,7 +121,7 @@ class DeafProvider(SimulatedProvider):
 @pytest.mark.parametrize("call", ["look", "capture", "void"])
 async def test_every_call_that_hangs_is_left_after_our_timeout_and_asked_again(pg, valkey, call):
     provider = DeafProvider(pg)
-    async with open_world(pg, valkey, provider=provider, payment_timeout_s=0.05, **AT_ONCE) as world:
+    async with open_world(pg, valkey, provider=provider, payment_timeout_s=0.5, **AT_ONCE) as world:
         pool = (await world.sale(1))["pool"]
         buyer = await world.buyer()
         hold, key = await world.held(buyer, pool), clock.new_id()

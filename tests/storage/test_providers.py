@@ -52,7 +52,7 @@ async def test_a_payment_stays_with_the_provider_that_began_it(pg, valkey, first
     other = OtherProvider(pg, silence_s=0)
     old, new = (None, other) if first == "simulated" else (other, None)
     method = "works" if first == "simulated" else f"{PREFIX}works"
-    slow = {"payment_timeout_s": 0.05, "settle_after_s": 0}
+    slow = {"payment_timeout_s": 1, "settle_after_s": 0}
     async with open_world(pg, valkey, provider=old, **slow) as world:
         pool = (await world.sale(3))["pool"]
         buyer, second = await world.buyers(2)
@@ -85,3 +85,28 @@ async def test_a_payment_stays_with_the_provider_that_began_it(pg, valkey, first
         await world.settle_all()
         assert [tuple(row) for row in await pg.fetch(states, pool)] == [("captured", "captured")] * 2
         await world.check(pool)
+
+
+async def test_a_payment_that_its_provider_breaks_on_stops_no_other(pg, valkey, monkeypatch):
+    slow = {"payment_timeout_s": 1, "settle_after_s": 0}
+    async with open_world(pg, valkey, **slow) as world:
+        pool = (await world.sale(2))["pool"]
+        buyers = await world.buyers(2)
+        pending = [await world.held(buyer, pool) for buyer in buyers]
+        for buyer, hold in zip(buyers, pending, strict=True):
+            assert problem(await world.order(buyer, hold, "hangs")) == (504, "payment_pending")
+        await pg.execute("UPDATE simulated_payments SET answers_at = now() WHERE answers_at > now()")
+        broken = await pg.fetchval("SELECT id FROM payment_attempts WHERE hold_id = $1", pending[0])
+        provider = world.checkout.provider.of("hangs")
+        look = type(provider).look
+
+        async def breaks(self, attempt):
+            if attempt == broken:
+                raise ValueError("no such payment")
+            return await look(self, attempt)
+
+        monkeypatch.setattr(type(provider), "look", breaks)
+        await settle(world.checkout)
+        states = dict(await pg.fetch("SELECT id, state FROM payment_attempts WHERE pool_id = $1", pool))
+        assert states.pop(broken) == "started"
+        assert set(states.values()) <= {"committed", "captured"}

@@ -96,7 +96,7 @@ async def test_an_ended_sale_gives_units_back_free_ones_at_once_and_held_ones_wh
 
 
 async def test_a_cancelled_sale_releases_holds_and_voids_payments_in_flight(pg, valkey):
-    async with open_world(pg, valkey, payment_timeout_s=0.05, settle_after_s=0) as world:
+    async with open_world(pg, valkey, payment_timeout_s=0.5, settle_after_s=0) as world:
         variant, ordinary = await world.variant(5)
         sale = (await create(world, variant=variant)).json()
         pool = sale["pool"]
