@@ -8,6 +8,7 @@ from app.checkout.address_rules import ShipTo
 from app.checkout.condition_rules import Charged
 from app.checkout.coupon_rules import split_discount
 from app.checkout.shipment_rules import Shipment
+from app.checkout.total_rules import Totals
 
 
 class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -22,16 +23,9 @@ class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
     discount_minor: int = 0
 
 
-class Charges(msgspec.Struct, frozen=True):
+class Charges(Totals, frozen=True):
     """How a total came about, where it is more than the lines. `shipping` is the method as it was called."""
 
-    goods_minor: int
-    discount_minor: int
-    shipping_minor: int
-    tax_minor: int
-    tax_rate_bp: int
-    tax_included: bool
-    total_minor: int
     shipping: str
     policy_version: int
 
