@@ -55,15 +55,16 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
 def serve(
     role: Annotated[RoleName | None, typer.Option(help="Run one role alone. Default: everything.")] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Web processes; each takes one core.")] = 1,
+    relays: Annotated[int, typer.Option(min=1, max=64, help="Media processes, on UDP ports from MEDIA_PORT on.")] = 1,
 ) -> None:
     """Run Hawker."""
     settings = _settings()
     if role is None:
         from app.serve import serve as serve_all
 
-        _run(serve_all(settings, workers))
+        _run(serve_all(settings, workers, relays))
         return
-    if workers != 1:
+    if (workers, relays) != (1, 1):
         _fail(SettingError("A role alone is one process: start it as often as you need it."))
     if not (settings.database_url and settings.redis_url):
         _fail(SettingError("A role alone needs DATABASE_URL and REDIS_URL."))

@@ -23,7 +23,9 @@ from app.supervisor import (
     Keeper,
     RoleProcess,
     StartError,
+    environment_of_media,
     environment_of_roles,
+    media_names,
     open_listener,
     postgres_child,
     valkey_child,
@@ -41,16 +43,18 @@ def say(words: str) -> None:
     print(f"hawker: {words}", file=sys.stderr, flush=True)  # noqa: T201 - that is what it is for
 
 
-async def serve(settings: Settings, workers: int = 1) -> None:
-    """Runs until SIGINT, SIGTERM or SIGHUP, with `workers` web processes on one listening socket. Raises StartError or
-    FolderBusyError when it cannot start.
+async def serve(settings: Settings, workers: int = 1, relays: int = 1) -> None:
+    """Runs until SIGINT, SIGTERM or SIGHUP, with `workers` web processes on one listening socket and `relays` media
+    processes, a UDP port each. Raises StartError or FolderBusyError when it cannot start.
     """
+    if relays > 1 and settings.media_control_url:
+        raise StartError("MEDIA_CONTROL_URL names a media role that runs elsewhere: leave it out with --relays.")
     began = clock.monotonic_s()
     folder = DataFolder(settings.data_dir)
     try:
         listener = open_listener(settings)
         try:
-            await _run(settings, _Plan(settings, folder, listener, workers), folder, began)
+            await _run(settings, _Plan(settings, folder, listener, workers, relays), folder, began)
         finally:
             listener.close()
     finally:
@@ -60,7 +64,9 @@ async def serve(settings: Settings, workers: int = 1) -> None:
 class _Plan:
     """Everything that runs on this machine, and where it finds the database."""
 
-    def __init__(self, settings: Settings, folder: DataFolder, listener: socket.socket, workers: int) -> None:
+    def __init__(
+        self, settings: Settings, folder: DataFolder, listener: socket.socket, workers: int, relays: int
+    ) -> None:
         self.database_url = settings.database_url
         redis_url = settings.redis_url
         self.servers: list[Child] = []
@@ -73,11 +79,15 @@ class _Plan:
             self.database_url = postgres.url
             self.servers.append(postgres_child(postgres))
         self.go = asyncio.Event()
-        environment = environment_of_roles(settings, self.database_url, redis_url, folder.sockets)
+        environment = environment_of_roles(settings, self.database_url, redis_url, folder.sockets, relays)
         webs = ["web", *(f"web-{number}" for number in range(2, workers + 1))]
         self.roles = [
             *(RoleProcess("web", environment, self.go, listener, name=name).child() for name in webs),
-            *(RoleProcess(name, environment, self.go).child() for name in ("media", "worker")),
+            *(
+                RoleProcess("media", environment_of_media(settings, environment, number), self.go, name=name).child()
+                for number, name in enumerate(media_names(relays))
+            ),
+            RoleProcess("worker", environment, self.go).child(),
         ]
         # Starts when the others are up, and nobody waits for it: the show is there without it.
         self.afterwards = [RoleProcess("synthetic-host", environment, self.go).child()] if settings.demo else []
@@ -212,7 +222,8 @@ async def _look_for_shops(url: str) -> bool:
 
 
 def _tell_addresses(settings: Settings, has_shops: bool) -> None:
-    base = settings.base_url.replace(settings.host, _reachable(settings.host))
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    base = settings.base_url.replace(host, _reachable(settings.host))
     if settings.demo:
         say(f"watch     {base}/watch/demo#demo=viewer")
         say(f"studio    {base}/studio/demo#demo=host")

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from ipaddress import IPv4Address, ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -61,7 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     demo: bool = True
     media_address: str = ""  # empty: the address on which the request arrived
     media_port: int = 0  # UDP; 0: the same number as `port`
-    media_control_url: str = ""  # how the web role reaches the media role; empty: a unix socket in data_dir
+    media_control_url: str = ""  # where the media role is reached, several with commas; empty: a socket in data_dir
     turn_urls: tuple[str, ...] = ()  # offered to clients that cannot reach us by UDP
     turn_secret: str = ""  # shared with the TURN server
     allowed_origins: tuple[str, ...] = ()  # beside the request's own host
@@ -94,7 +94,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def base_url(self) -> str:
         """The address that is printed for people on this machine."""
         scheme = "https" if self.secure else "http"
-        return f"{scheme}://{self.host}:{self.port}"
+        return f"{scheme}://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
 
 def _number(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
@@ -153,7 +153,8 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
     _check_addresses(settings)
     _check_mail(settings)
     _check_scheme("PUBLIC_URL", settings.public_url, "https://", "http://")
-    _check_scheme("MEDIA_CONTROL_URL", settings.media_control_url, "http://", "unix:")
+    for one in settings.media_control_url.split(","):
+        _check_scheme("MEDIA_CONTROL_URL", one.strip(), "http://", "unix:")
     _check_scheme("DATABASE_URL", settings.database_url, "postgresql://", "postgres://")
     _check_scheme("REDIS_URL", settings.redis_url, "redis://", "rediss://", "unix://")
     return settings
@@ -237,9 +238,9 @@ def _check_files(settings: Settings) -> None:
 def _check_addresses(settings: Settings) -> None:
     try:
         for one in settings.media_address.split(",") if settings.media_address else ():
-            IPv4Address(one.strip())
+            ip_address(one.strip())
     except ValueError as error:
-        raise SettingError(f"MEDIA_ADDRESS should be an IPv4 address, or several with commas: {error}") from error
+        raise SettingError(f"MEDIA_ADDRESS should be an IP address, or several with commas: {error}") from error
     try:
         for one in settings.trusted_proxies:
             ip_network(one, strict=False)

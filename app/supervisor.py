@@ -248,11 +248,26 @@ def open_listener(settings: Settings) -> socket.socket:
     return listener
 
 
-def environment_of_roles(settings: Settings, database_url: str, redis_url: str, sockets: Path) -> dict[str, str]:
-    """What the role processes are told."""
+def environment_of_roles(
+    settings: Settings, database_url: str, redis_url: str, sockets: Path, relays: int = 1
+) -> dict[str, str]:
+    """What the role processes are told. `relays`: how many media processes there are to ask."""
+    own = [f"unix:{sockets / name}.sock" for name in media_names(relays)]
     return child_environment(
         settings,
         DATABASE_URL=database_url,
         REDIS_URL=redis_url,
-        MEDIA_CONTROL_URL=settings.media_control_url or f"unix:{sockets / 'media.sock'}",
+        MEDIA_CONTROL_URL=settings.media_control_url or ",".join(own),
     )
+
+
+def media_names(relays: int) -> list[str]:
+    """The media processes, in the order of their ports."""
+    return ["media", *(f"media-{number}" for number in range(2, relays + 1))]
+
+
+def environment_of_media(settings: Settings, environment: Mapping[str, str], number: int) -> dict[str, str]:
+    """What the `number`th media process (from 0) is told of all this: its own door and UDP port alone."""
+    url = environment["MEDIA_CONTROL_URL"].split(",")[number]
+    port = (settings.media_port or settings.port) + number
+    return {**environment, "MEDIA_CONTROL_URL": url, "MEDIA_PORT": str(port)}

@@ -134,7 +134,7 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
     pg, valkey = stores.pg, stores.valkey
     async with AsyncExitStack() as stack:
         bus = ValkeyRooms(valkey)
-        media = MediaControl(settings)
+        media = MediaControl(settings, valkey)
         stack.push_async_callback(media.aclose)
         sales = open_flash_sales(pg, valkey, bus, settings)
         stack.push_async_callback(sales.close)

@@ -11,7 +11,7 @@ from app.http.credentials import bearer, by_cookie, csrf_holds
 from app.http.endpoint import Call, Reply
 from app.person import Right
 from app.refusal import Refusal
-from app.streams.candidate_rules import offered_addresses
+from app.streams.candidate_rules import offered_addresses, speaks_ipv6
 from app.streams.media_parts import Media
 from app.streams.relay.publish_rules import ACCOUNT, STREAM_KEY, SYNTHETIC
 from app.streams.relay.wire import NewSession, SessionSeen, Trickled, TrickleTaken
@@ -130,6 +130,7 @@ def _addresses(media: Media, call: Call) -> tuple[str, ...]:
         client=(scope.get("client") or ("",))[0],
         server=(scope.get("server") or ("",))[0],
         host=call.request.headers.get("host", ""),
+        ipv6=speaks_ipv6(media.settings.media_address, media.settings.host),
     )
 
 

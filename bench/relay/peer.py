@@ -31,16 +31,22 @@ CODECS = {
 FORMATS = {"audio": "111", "video": "96 97"}
 
 
+def open_socket(source: str) -> socket.socket:
+    """A UDP socket at an address of this machine."""
+    made = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET, socket.SOCK_DGRAM)
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+    made.bind((source, 0))
+    return made
+
+
 class Peer:
     """connect() it to what an answer (or Janus's offer) says."""
 
     def __init__(self, certificate: Certificate, source: str) -> None:
         self.certificate = certificate
         self.ufrag, self.password = secrets.token_hex(4), secrets.token_hex(12)
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setblocking(False)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
-        self.socket.bind((source, 0))
+        self.socket = open_socket(source)
         self.handshake: Handshake | None = None
         self.session = ""
         self._theirs = ("", "")
@@ -50,7 +56,7 @@ class Peer:
         self, direction: str, setup: str, order: tuple[str, ...] = ("audio", "video"), mids: str = "01"
     ) -> str:
         """An offer or answer."""
-        host, port = self.socket.getsockname()
+        host, port = self.socket.getsockname()[:2]
         lines = ["v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", f"a=group:BUNDLE {' '.join(mids)}"]
         for kind, mid in zip(order, mids, strict=True):
             lines += [
@@ -76,7 +82,7 @@ class Peer:
         }
         self._theirs = tuple(match[1] for match in first.values() if match)
         candidate = re.search(
-            r"^a=candidate:\S+ 1 udp \d+ ([\d.]+) (\d+) typ host", remote, re.MULTILINE | re.IGNORECASE
+            r"^a=candidate:\S+ 1 udp \d+ ([\d.a-f:]+) (\d+) typ host", remote, re.MULTILINE | re.IGNORECASE
         )
         fingerprint = re.search(r"^a=fingerprint:(\S+) (\S+)", remote, re.MULTILINE)
         assert candidate is not None, remote
@@ -90,6 +96,7 @@ class Peer:
                 checking = asyncio.create_task(self._check_on())
                 await self._bound.wait()
                 assert await self.handshake.run(), "no handshake"
+                self.handshake.proven()  # the server spoke last
         finally:
             checking.cancel()
             loop.remove_reader(self.socket)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import msgspec
 import uvicorn
 from redis.asyncio import Redis
 from starlette.responses import HTMLResponse
@@ -30,6 +31,7 @@ from app.streams.media_control import MediaControl
 from app.streams.media_edge import endpoints
 from app.streams.media_parts import Media
 from app.streams.relay.role import run_media
+from app.supervisor import open_listener
 from tests.running import free_port
 from tests.waiting import eventually, eventually_true
 
@@ -77,9 +79,11 @@ class MediaSite:
     def __init__(self, settings: Settings, pg: asyncpg.Pool, valkey: Redis) -> None:
         self.settings = settings
         self.pg = pg
-        self.url = settings.base_url
+        anywhere = settings.host == "::"
+        self.url = f"http://127.0.0.1:{settings.port}" if anywhere else settings.base_url
         self.http = httpx.AsyncClient(base_url=self.url, timeout=10)
-        self.control = MediaControl(settings)
+        self.control = MediaControl(settings, valkey)
+        self.relays: list[asyncio.Task[None]] = []
         self.rooms = HeardRooms()
         self.accounts = build_accounts(pg, valkey, settings)
 
@@ -125,30 +129,40 @@ async def _page(_) -> HTMLResponse:
 
 
 @contextlib.asynccontextmanager
-async def media_site(pg: asyncpg.Pool, valkey: Redis, **settings) -> AsyncIterator[MediaSite]:
-    """Both roles, up. A failure in either fails the test."""
+async def media_site(pg: asyncpg.Pool, valkey: Redis, *, nodes: int = 1, **settings) -> AsyncIterator[MediaSite]:
+    """Both roles, up, the media role `nodes` times. A failure in either fails the test."""
     with tempfile.TemporaryDirectory(prefix="hwk-", dir="/tmp") as folder:
         port = free_port()
-        known = Settings(port=port, media_port=port, data_dir=Path(folder), **settings)
+        doors = [f"unix:{folder}/media-{number}.sock" for number in range(nodes)]
+        known = Settings(
+            port=port, media_port=port, data_dir=Path(folder), media_control_url=",".join(doors), **settings
+        )
         site = MediaSite(known, pg, valkey)
         gatekeeper = AccountsGatekeeper(site.accounts)
         media = Media(pg=pg, control=site.control, gatekeeper=gatekeeper, bans=BanBook(pg), settings=known)
         routes = build_routes(endpoints(media), media.gatekeeper, known)
         app = build_asgi([*routes, Route("/page", _page), *page_routes()])
-        server = _Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off"))
-        ready = asyncio.Event()
+        listener = open_listener(known)
+        server = _Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        ready = asyncio.Semaphore(0)
 
         async def say_ready() -> None:
-            ready.set()
+            ready.release()
 
         async with asyncio.TaskGroup() as tasks:
-            relaying = tasks.create_task(run_media(known, site.rooms, say_ready))
-            serving = tasks.create_task(server.serve())
-            await ready.wait()
+            for number, door in enumerate(doors):
+                own = msgspec.structs.replace(
+                    known, media_control_url=door, media_port=port if number == 0 else free_port()
+                )
+                site.relays.append(tasks.create_task(run_media(own, site.rooms, say_ready)))
+            serving = tasks.create_task(server.serve(sockets=[listener]))
+            for _ in doors:
+                await ready.acquire()
             await eventually_true(lambda: server.started, what="the web half serves")
             yield site
             server.should_exit = True
             await serving
-            relaying.cancel()
+            for relaying in site.relays:
+                relaying.cancel()
             await site.http.aclose()
             await site.control.aclose()

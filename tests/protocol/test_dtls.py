@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 
 from app.streams.relay.dtls import Certificate, Handshake
+from tests.waiting import eventually_true
 
 VERSION_3 = bytes.fromhex("a003020102")  # as DER has it: [0] { INTEGER 2 }
 
@@ -96,3 +97,29 @@ async def test_a_settled_session_keeps_nothing_but_its_keys_and_still_says_goodb
     client.bio_write(answers.get_nowait())
     with pytest.raises(SSL.ZeroReturnError):
         client.recv(100)
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3])
+async def test_a_flight_that_is_lost_goes_again_as_it_was_and_no_more_once_the_peer_has_its_keys(lost: int):
+    """OpenSSL repeats itself after a second at first, and then under another record number."""
+    key, der = certificate_of_version(2)
+    answers: asyncio.Queue[bytes] = asyncio.Queue()
+    sent: list[bytes] = []
+
+    def lossy(datagram: bytes) -> None:
+        sent.append(datagram)
+        if len(sent) > lost:
+            answers.put_nowait(datagram)
+
+    fingerprint = hashlib.sha256(der).digest().hex(":").upper()
+    handshake = Handshake(Certificate.generateCertificate(), (("sha-256", fingerprint),), lossy, begins=False)
+    shaking = asyncio.create_task(shake_hands(client_of(key, der), handshake, answers))
+    async with asyncio.timeout(10):
+        assert await handshake.run()
+    assert sent[:lost] == [sent[lost]] * lost
+    last = len(sent)
+    await eventually_true(lambda: len(sent) > last, what="the last flight goes again while nothing proves that it came")
+    handshake.proven()
+    assert handshake._wire.flight._timer is None
+    shaking.cancel()
+    await handshake.stop()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.streams.candidate_rules import offered_addresses
+from app.streams.candidate_rules import offered_addresses, speaks_ipv6
 from app.streams.relay.publish_rules import ACCOUNT, STREAM_KEY, SYNTHETIC, Present, refuse_publisher
 
 ANN, BEN = ACCOUNT + "ann", ACCOUNT + "ben"
@@ -62,3 +62,25 @@ def test_the_synthetic_host_waits_a_while_after_a_person_left():
 )
 def test_the_offered_addresses(published: str, client: str, server: str, host: str, offered: tuple[str, ...]):
     assert offered_addresses(published, client=client, server=server, host=host) == offered
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "host", "offered"),
+    [
+        ("127.0.0.1", "127.0.0.1", "localhost:8000", ("127.0.0.1",)),
+        ("::1", "::1", "[::1]:8000", ("::1",)),
+        ("::ffff:127.0.0.1", "::ffff:127.0.0.1", "localhost", ("127.0.0.1",)),
+        ("2001:db8::9", "2001:db8::1", "[2001:db8::1]:8000", ("2001:db8::1",)),
+        ("192.0.2.9", "::ffff:192.0.2.1", "[2001:db8::1]", ("192.0.2.1", "2001:db8::1")),
+        ("fe80::9%eth0", "fe80::1%eth0", "shop.example", ("127.0.0.1",)),
+        ("2001:db8::9", "::", "x", ("127.0.0.1",)),
+    ],
+)
+def test_ipv6_is_offered_where_the_port_speaks_it(client: str, server: str, host: str, offered: tuple[str, ...]):
+    assert offered_addresses("", client=client, server=server, host=host, ipv6=True) == offered
+
+
+def test_the_port_speaks_ipv6_once_it_is_bound_or_published_there():
+    assert speaks_ipv6("", "::1")
+    assert speaks_ipv6("198.51.100.4,2001:db8::1", "0.0.0.0")
+    assert not speaks_ipv6("198.51.100.4", "127.0.0.1")

@@ -90,13 +90,8 @@ class Line:
         self.address = address
         host, port = address[:2]
         if ":" in host:
-            host, _, scope = host.partition("%")
             tail = struct.pack("!HI", port, 0) + socket.inet_pton(socket.AF_INET6, host)
-            packed = (
-                struct.pack("=H", socket.AF_INET6)
-                + tail
-                + struct.pack("=I", socket.if_nametoindex(scope) if scope else 0)
-            )
+            packed = struct.pack("=H", socket.AF_INET6) + tail + struct.pack("=I", *address[3:] or (0,))
         else:
             packed = struct.pack("=H", socket.AF_INET) + struct.pack("!H", port) + socket.inet_aton(host) + bytes(8)
         self.name_size = len(packed)

@@ -23,6 +23,7 @@ from aiortc.rtcdtlstransport import (
 from cryptography.x509 import InvalidVersion
 from OpenSSL import SSL
 
+from app.streams.relay.flight import Flight
 from app.streams.relay.limits import HANDSHAKE_QUEUE_MAX
 
 # As the passive side we pick, and AES-128-GCM is the quickest by far where the processor knows AES.
@@ -60,10 +61,12 @@ class _Wire:
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
         self._out = send
+        self.flight = Flight(send)
         self._in: asyncio.Queue[bytes | None] = asyncio.Queue(HANDSHAKE_QUEUE_MAX)
 
     def feed(self, datagram: bytes | None) -> None:
         """A datagram that came, or None at the end. A full queue drops it, as a network would."""
+        self.flight.answered()
         if not self._in.full():
             self._in.put_nowait(datagram)
 
@@ -78,7 +81,7 @@ class _Wire:
         self._out(datagram)
 
     async def _send(self, data: bytes) -> None:
-        self._out(data)
+        self.flight.send(data)
 
 
 class Handshake:
@@ -140,6 +143,10 @@ class Handshake:
 
         transport.on("statechange", changed)
 
+    def proven(self) -> None:
+        """The peer has shown to have its keys: it got all of ours, and nothing need be sent again."""
+        self._wire.flight.stop()
+
     def settle(self) -> None:
         """Lets go of everything but the SRTP keys. Only for a peer that has shown to have its own: it needs no flight
         of ours again. Our goodbye is written now and kept.
@@ -147,6 +154,7 @@ class Handshake:
         transport, self._transport = self._transport, None
         if transport is None:
             return
+        self._wire.flight.stop()
         transport.remove_all_listeners()
         assert transport._ssl is not None  # noqa: SLF001
         with contextlib.suppress(SSL.Error):
@@ -157,6 +165,7 @@ class Handshake:
 
     async def stop(self) -> None:
         """Says goodbye and lets go of everything."""
+        self._wire.flight.stop()
         if self._transport is None:
             if self._farewell:
                 self._wire.send(self._farewell)

@@ -33,6 +33,10 @@ DATAGRAM_BYTES_MAX: Final = 2_048
 PACKET_BYTES_MAX: Final = 1_340  # what pylibsrtp's buffer of 1,500 takes with its longest trailer, less RTX's two bytes
 PACKETS_PER_TURN_MAX: Final = 256  # read from the socket before other work gets its turn
 HANDSHAKE_QUEUE_MAX: Final = 64
+FLIGHT_DATAGRAMS_MAX: Final = 8
+FLIGHT_WAIT_S: Final = 0.05  # then what was not answered goes again; twice as long each time after
+FLIGHT_WAIT_MAX_S: Final = 0.4
+FLIGHT_TRIES_MAX: Final = 8
 SEND_QUEUE_MAX: Final = 8_192
 
 # History and repair.

@@ -24,9 +24,9 @@ from app.streams.relay.limits import PUBLISHERS_MAX, SESSIONS_MAX, VIEWERS_PER_R
 from app.streams.relay.offer import Offer, read_fragment, read_offer
 from app.streams.relay.publish_rules import SYNTHETIC, Present, refuse_publisher
 from app.streams.relay.seat import Seat, Stage, fresh_credentials
-from app.streams.relay.session import Address, Credentials, Session, State
+from app.streams.relay.session import Credentials, Session, State
 from app.streams.relay.turns import Turns
-from app.streams.relay.udp import UdpPort
+from app.streams.relay.udp import Address, UdpPort
 from app.streams.relay.wire import (
     NewSession,
     RelayFigures,
@@ -39,6 +39,7 @@ from app.streams.relay.wire import (
 TICK_S = 0.05
 SEATS_TURN = 4  # ticks in which every session is looked at once
 _NOT_FOUND = Refusal("not_found", "There is no such session.")
+_CLOSING = Refusal("unavailable", "The video service is restarting; try again.", 1_000)
 _FULL = Refusal("too_many_sessions", "This relay is full; try again shortly.", 2_000)
 
 log = structlog.get_logger("hawker.relay")
@@ -93,7 +94,8 @@ class Relay:
         if isinstance(offer, Refusal):
             return offer
         self._now_s = clock.monotonic_s()
-        refused = _FULL if len(self._seats) >= SESSIONS_MAX else self._callers.refuse(caller_of(wanted.caller))
+        refused = _CLOSING if self._closing else _FULL if len(self._seats) >= SESSIONS_MAX else None
+        refused = refused or self._callers.refuse(caller_of(wanted.caller))
         if refused is not None:
             return refused
         made = self._seat_publisher(wanted, offer) if wanted.kind == "publish" else self._seat_viewer(wanted, offer)

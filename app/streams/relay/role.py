@@ -26,9 +26,10 @@ from app.refusal import Refusal
 from app.rooms.bus import Rooms
 from app.settings import Settings
 from app.storage.away import unless_away
+from app.streams.candidate_rules import speaks_ipv6
 from app.streams.relay.limits import SDP_BYTES_MAX
 from app.streams.relay.relay import Relay
-from app.streams.relay.wire import EndSessions, NewSession, SessionSeen, Trickled, control_socket
+from app.streams.relay.wire import EndSessions, NewSession, SessionSeen, Trickled, control_socket, control_urls
 from app.streams.stream_state import STREAM_KEY, StreamState
 
 BODY_BYTES_MAX: Final = 2 * SDP_BYTES_MAX  # an offer with every character escaped is refused before it gets here
@@ -141,12 +142,13 @@ def inner_app(relay: Relay) -> Starlette:
 
 def _listen(settings: Settings) -> socket.socket:
     """The inner HTTP's socket: a unix one that only this user may open, or the address in media_control_url."""
-    path = control_socket(settings)
+    (own,) = control_urls(settings)  # each process is told its own alone
+    path = control_socket(own)
     if path is not None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         return _bind_private(path)
-    url = urlsplit(settings.media_control_url)
+    url = urlsplit(own)
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     sock.bind((url.hostname or "127.0.0.1", url.port or 80))
@@ -167,9 +169,10 @@ def _bind_private(path: Path) -> socket.socket:
 
 def udp_host(settings: Settings) -> str:
     """Where the UDP port is bound: on loopback alone when the site itself is, unless an address is published."""
+    ipv6 = speaks_ipv6(settings.media_address, settings.host)
     if settings.media_address or settings.host not in _LOOPBACK:
-        return "0.0.0.0"  # noqa: S104 viewers come from everywhere; their packets are authenticated
-    return "127.0.0.1"
+        return "::" if ipv6 else "0.0.0.0"  # noqa: S104 viewers come from everywhere; their packets are authenticated
+    return "::1" if ipv6 else "127.0.0.1"
 
 
 class _Server(uvicorn.Server):
@@ -209,4 +212,9 @@ async def run_media(settings: Settings, rooms: Rooms, say_ready: Ready) -> None:
             log.info("media.serves", udp_port=relay.port)
             await say_ready()
     finally:
+        if server.started:
+            for accepting in server.servers:
+                accepting.close()
+        for connection in list(server.server_state.connections):
+            connection.shutdown()  # whoever asks now learns at once that nobody is here
         listening.close()

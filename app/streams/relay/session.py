@@ -23,9 +23,8 @@ from app.streams.relay.limits import (
     ICE_GIVES_UP_S,
 )
 from app.streams.relay.offer import Fragment, Offer
+from app.streams.relay.udp import Address
 from app.streams.relay.wire import TrickleTaken
-
-Address = tuple[str, int]
 
 
 class State(StrEnum):
@@ -188,7 +187,9 @@ class Session:
             self.unproven += 1
             return None
         self.heard_s = now_s
-        self.proven = True
+        if not self.proven:
+            self.proven = True
+            self.handshake.proven()
         return opened
 
     # Outbound: the room's Peer.

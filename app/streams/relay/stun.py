@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from app.streams.relay.udp import Address
+
 MAGIC: Final = 0x2112A442
 HEADER_BYTES: Final = 20
 MESSAGE_BYTES_MAX: Final = 1_500
@@ -36,6 +38,7 @@ _FINGERPRINT_XOR: Final = 0x5354554E
 
 _HEADER: Final = struct.Struct("!HHI12s")
 _TLV: Final = struct.Struct("!HH")
+_MAPPED: Final = "::ffff:"
 
 
 class BindingRequest(msgspec.Struct, frozen=True):
@@ -111,7 +114,7 @@ def _walk(data: bytes) -> list[tuple[int, int, int]] | None:
     return attributes if attributes and at == len(data) else None
 
 
-def write_success(request: BindingRequest, password: bytes, address: tuple[str, int]) -> bytes:
+def write_success(request: BindingRequest, password: bytes, address: Address) -> bytes:
     """The answer that tells the sender the address it was seen at."""
     return _sealed(BINDING_SUCCESS, request.transaction, _xor_mapped(request.transaction, address), password)
 
@@ -124,8 +127,10 @@ def write_error(request: BindingRequest, password: bytes, code: int) -> bytes:
     return _sealed(BINDING_ERROR, request.transaction, body, password)
 
 
-def _xor_mapped(transaction: bytes, address: tuple[str, int]) -> bytes:
-    host, port = address
+def _xor_mapped(transaction: bytes, address: Address) -> bytes:
+    host, port = address[:2]
+    if host.startswith(_MAPPED) and "." in host:  # IPv4 as a socket for both has it
+        host = host.removeprefix(_MAPPED)
     family, packed = (2, socket.inet_pton(socket.AF_INET6, host)) if ":" in host else (1, socket.inet_aton(host))
     mask = (struct.pack("!I", MAGIC) + transaction)[: len(packed)]
     masked = bytes(a ^ b for a, b in zip(packed, mask, strict=True))

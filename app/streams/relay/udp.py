@@ -21,7 +21,9 @@ _GONE: Final = frozenset(
     }
 )
 
-Address = tuple[str, int]
+# As the kernel tells it: host and port; where IPv6 is spoken a flow and a scope as well, and a host of IPv4 is then one
+# like ::ffff:192.0.2.1.
+Address = tuple[str, int] | tuple[str, int, int, int]
 
 
 class UdpPort:
@@ -51,9 +53,13 @@ class UdpPort:
         return bool(self._queue)
 
     def open(self, host: str, port: int) -> int:
-        """Binds, and returns the port (useful when 0 was asked for). OSError when it is taken."""
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        """Binds, and returns the port (useful when 0 was asked for). OSError when it is taken. `::` is every address of
+        this machine, of IPv4 too.
+        """
+        sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         try:
+            if ":" in host:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             sock.setblocking(False)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)

@@ -1,6 +1,6 @@
 """What the web role and the media role say to each other over HTTP: the bodies, and where the media role listens.
 
-Owns these types and the socket's place; imports nothing of the relay, so the web role stays without aiortc.
+Owns these types and the places; imports nothing of the relay, so the web role stays without aiortc.
 """
 
 from pathlib import Path
@@ -94,11 +94,15 @@ class RelayFigures(msgspec.Struct, frozen=True):
     port: int
 
 
-def control_socket(settings: Settings) -> Path | None:
-    """The unix socket that the media role listens on (`unix:<path>`, or media.sock in the data folder); None when
-    media_control_url is an http address.
+def control_urls(settings: Settings) -> tuple[str, ...]:
+    """Where the media role's processes take requests: MEDIA_CONTROL_URL, several with commas; one socket in the data
+    folder when it is empty.
     """
-    if not settings.media_control_url:
-        return settings.data_dir / "media.sock"
-    scheme, _, path = settings.media_control_url.partition(":")
+    given = tuple(one.strip() for one in settings.media_control_url.split(",") if one.strip())
+    return given or (f"unix:{settings.data_dir / 'media.sock'}",)
+
+
+def control_socket(url: str) -> Path | None:
+    """The unix socket of a `unix:<path>` url; None for an http address."""
+    scheme, _, path = url.partition(":")
     return Path(path) if scheme == "unix" else None

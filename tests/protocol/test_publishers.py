@@ -1,0 +1,78 @@
+"""Publishers that are nobody's browser: FFmpeg's WHIP muxer as it comes, beside aiortc's stock client."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import imageio_ffmpeg
+import pytest
+
+from tests.protocol.media_peers import Publisher, Viewer
+from tests.protocol.media_site import MediaSite, media_site, publishing
+
+SIZE = "320x180"
+
+
+@pytest.fixture
+async def site(pg, valkey):
+    async with media_site(pg, valkey) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def ffmpeg(site: MediaSite, show: str, key: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """FFmpeg on air with a picture that moves and a tone; ended politely."""
+    picture = f"testsrc2=size={SIZE}:rate=15"
+    process = await asyncio.create_subprocess_exec(
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        *("-loglevel", "warning", "-re", "-f", "lavfi", "-i", picture, "-re", "-f", "lavfi", "-i", "sine=440"),
+        *("-c:v", "libx264", "-profile:v", "baseline", "-preset", "ultrafast", "-tune", "zerolatency"),
+        *("-pix_fmt", "yuv420p", "-bf", "0", "-g", "15", "-threads", "1"),
+        *("-c:a", "libopus", "-ar", "48000", "-ac", "2"),
+        *("-f", "whip", "-authorization", key, *options, f"{site.url}/whip/{show}"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@pytest.mark.parametrize("options", [(), ("-whip_flags", "dtls_active")])
+async def test_ffmpeg_publishes_and_ends_its_session_itself(site: MediaSite, options: tuple[str, ...]):
+    show, key = await site.show()
+    async with ffmpeg(site, show, key, *options) as process:
+        await publishing(site, show)
+        async with Viewer(site.http) as viewer:
+            assert (await viewer.watch(show)).status_code == 201
+            seen = await viewer.see(20)
+            assert len(set(seen)) > 3, "the picture moves"
+        figures = await site.control.show(show)
+        assert figures.codec == "H264"
+        assert process.stdin is not None
+        process.stdin.write(b"q")
+        await process.stdin.drain()
+        await publishing(site, show, wanted=False)
+        async with asyncio.timeout(10):
+            assert await process.wait() == 0, (await process.stderr.read()).decode() if process.stderr else ""
+
+
+async def test_ffmpeg_takes_over_from_an_encoder_that_has_the_same_key_and_viewers_stay(site: MediaSite):
+    show, key = await site.show()
+    first = Publisher(site.http, codec="video/H264")
+    assert (await first.publish(show, key)).status_code == 201
+    await publishing(site, show)
+    async with Viewer(site.http) as viewer:
+        await viewer.watch(show)
+        await viewer.see(3, tint=40)
+        await first.peer.close()
+        await publishing(site, show, wanted=False)
+        async with ffmpeg(site, show, key):
+            await publishing(site, show)
+            while not viewer.pictures.empty():
+                viewer.pictures.get_nowait()
+            assert len(set(await viewer.see(20))) > 3

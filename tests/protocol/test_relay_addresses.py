@@ -1,0 +1,94 @@
+"""Where media comes from and goes to: IPv4 and IPv6 on one port, and a viewer whose address changes under way."""
+
+import asyncio
+import socket
+
+import httpx
+import pytest
+
+from app.streams.relay.dtls import Certificate
+from bench.relay.peer import Peer, open_socket
+from tests.protocol.media_peers import SDP, Publisher, Viewer
+from tests.protocol.media_site import media_site, publishing
+
+
+def has_ipv6() -> bool:
+    try:
+        open_socket("::1").close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+async def test_one_port_takes_a_publisher_by_ipv4_and_a_viewer_by_ipv6(pg, valkey, monkeypatch):
+    async with media_site(pg, valkey, host="::") as site:
+        show, key = await site.show()
+        publisher = Publisher(site.http)
+        assert (await publisher.publish(show, key)).status_code == 201
+        assert f"127.0.0.1 {site.settings.media_port} typ host" in publisher.peer.remoteDescription.sdp
+        await publishing(site, show)
+        monkeypatch.setattr("aioice.ice.get_host_addresses", lambda *_, **__: ["::1"])
+        async with (
+            httpx.AsyncClient(base_url=f"http://[::1]:{site.settings.port}") as by_ipv6,
+            Viewer(by_ipv6) as viewer,
+        ):
+            assert (await viewer.watch(show)).status_code == 201
+            assert f"::1 {site.settings.media_port} typ host" in viewer.peer.remoteDescription.sdp
+            assert len({red for red, *_ in await viewer.see(10)}) > 5
+        await publisher.peer.close()
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+async def test_on_the_loopback_of_ipv6_alone_nothing_else_is_bound(pg, valkey):
+    async with media_site(pg, valkey, host="::1") as site:
+        by_ipv4 = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        by_ipv4.bind(("127.0.0.1", site.settings.media_port))
+        by_ipv4.close()
+
+
+async def heard(place: socket.socket, count: int) -> int:
+    """Returns once `count` packets of media have come."""
+    loop, media = asyncio.get_running_loop(), 0
+    async with asyncio.timeout(10):
+        while media < count:
+            data = await loop.sock_recv(place, 2048)
+            media += data[0] >= 128 and not 192 <= data[1] < 224
+    return media
+
+
+def drained(place: socket.socket) -> int:
+    """How many datagrams have come by now."""
+    count = 0
+    try:
+        while place.recv(2048):
+            count += 1
+    except BlockingIOError:
+        return count
+    return count
+
+
+async def test_a_viewer_whose_address_changes_gets_the_next_packets_there_in_the_same_session(pg, valkey):
+    async with media_site(pg, valkey) as site:
+        show, key = await site.show()
+        publisher = Publisher(site.http)
+        await publisher.publish(show, key)
+        await publishing(site, show)
+        peer = Peer(Certificate.generateCertificate(), "127.0.0.1")
+        answer = await site.http.post(f"/whep/{show}", content=peer.describe("recvonly", "actpass"), headers=SDP)
+        await peer.connect(answer.text)
+        before = peer.socket
+        await heard(before, 20)
+        peer.socket = open_socket("127.0.0.2")
+        peer.socket.connect(("127.0.0.1", site.settings.media_port))
+        peer.check()
+        peer.check(nominate=True)
+        await heard(peer.socket, 20)
+        drained(before)
+        await heard(peer.socket, 20)
+        assert drained(before) == 0, "the old address hears nothing more"
+        assert (await site.http.get(answer.headers["Location"])).status_code == 204
+        assert (await site.control.stats()).sessions == 2
+        before.close()
+        peer.close()
+        await publisher.peer.close()
