@@ -25,11 +25,20 @@ _AWAY: Final = (
     redis.exceptions.BusyLoadingError,
     redis.exceptions.ReadOnlyError,
     redis.exceptions.ClusterDownError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.OutOfMemoryError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # starting up, shutting down, crashed, cancelled
     asyncpg.InsufficientResourcesError,  # disk full, too many connections
+    asyncpg.PostgresIOError,  # a disk that fails otherwise
+    asyncpg.ReadOnlySQLTransactionError,  # the server is not the one that writes, any more or yet
     asyncpg.TransactionRollbackError,  # serialization, deadlock: the same again may do
 )
+
+# What Valkey answers while it cannot write or is busy, and redis-py has no class for.
+_WORDS_OF_VALKEY: Final = ("MISCONF", "NOREPLICAS", "BUSY", "FAILOVER")
+_IN_A_PIPELINE: Final = " of pipeline caused error: "
+"""After this redis-py repeats, as a tuple in words, what was said to a command among others."""
 
 
 def is_outage(failure: BaseException) -> bool:
@@ -41,4 +50,7 @@ def is_outage(failure: BaseException) -> bool:
     if isinstance(failure, asyncpg.InterfaceError):
         # A connection that was lost while nobody used it has been given back by the pool itself.
         return "clos" in str(failure) or "released back to the pool" in str(failure)
+    if isinstance(failure, redis.exceptions.ResponseError) and not isinstance(failure, _AWAY):
+        said = str(failure).rpartition(_IN_A_PIPELINE)[2].lstrip("('\"")
+        return said.split(" ", 1)[0] in _WORDS_OF_VALKEY
     return isinstance(failure, _AWAY)

@@ -1,0 +1,79 @@
+"""The disk is full while buyers buy: they are told to come back, nothing is half written, and it goes on by itself."""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import LOG_LINES_SHOWN
+from tests.faults.buyers import ASK_TIMEOUT_S, check_books, gather_crowd
+from tests.running import RunningHawker
+from tests.waiting import eventually
+
+DISK_MB = 384
+BUYERS = 8
+STOCK = [100_000]
+QUICK = {"SETTLE_AFTER_S": "2", "PAYMENT_TIMEOUT_S": "2", "HOLD_TTL_S": "4"}
+SETTLE_GUARD_S = 60
+CHUNK = bytes(1 << 20)
+
+
+@pytest.fixture
+def small_disk(short_folder: Path) -> Iterator[Path]:
+    """A disk of DISK_MB of its own."""
+    disk = short_folder / "disk"
+    disk.mkdir()
+    asked = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(asked, capture_output=True, check=False).returncode:
+        pytest.skip("nobody here may mount a disk")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Takes all that is left; answers with the file that has it."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        for size in (len(CHUNK), 4096):
+            try:
+                while True:
+                    file.write(CHUNK[:size])
+            except OSError:
+                continue
+    return ballast
+
+
+@pytest.mark.timeout(180)
+async def test_a_full_disk_is_told_as_503_and_waited_out(small_disk, first_start):
+    first_start.copy_cluster(small_disk / "h")
+    running = RunningHawker(small_disk / "h", **QUICK)
+    limits = httpx.Limits(max_connections=BUYERS * 2)
+    try:
+        await asyncio.to_thread(running.start)
+        async with httpx.AsyncClient(base_url=running.base_url, timeout=ASK_TIMEOUT_S, limits=limits) as http:
+            crowd = await gather_crowd(running, http, BUYERS, STOCK, seed=1)
+            crowd.start()
+            await crowd.goes_on()
+            ballast = await asyncio.to_thread(fill, small_disk)
+
+            async def refused() -> bool:
+                try:
+                    answer = await http.post("/api/session", json={"demo": "viewer"})
+                except httpx.TransportError:
+                    return False
+                assert answer.status_code in {201, 503}, answer.text
+                return answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
+
+            await eventually(refused, SETTLE_GUARD_S, "somebody is told that nothing can be written")
+            ballast.unlink()
+            await crowd.goes_on()
+            await crowd.stop()
+            await check_books(running, crowd, SETTLE_GUARD_S)
+    finally:
+        running.stop()
+        sys.stdout.write("\n".join(running.log[-LOG_LINES_SHOWN:]))  # seen when it failed
