@@ -71,9 +71,14 @@ def exponent(currency: str) -> int:
     return _EXPONENTS.get(currency, 2)
 
 
-def percent_off(list_minor: int, percent: int) -> int:
-    """The price after a discount of `percent` (1..99), rounded down to a minor unit (in the buyer's
-    favour), never below 1.
+def step(currency: str) -> int:
+    """Whatever is charged is a multiple of this, in minor units: cards take thousandths only in tens."""
+    return 10 if exponent(currency) == 3 else 1
+
+
+def percent_off(list_minor: int, percent: int, step_minor: int = 1) -> int:
+    """The price after a discount of `percent` (1..99), rounded down to a step of its currency (in the buyer's
+    favour), never below one.
     """
     assert 1 <= percent <= 99, percent
-    return max(1, list_minor * (100 - percent) // 100)
+    return max(step_minor, list_minor * (100 - percent) // 100 // step_minor * step_minor)

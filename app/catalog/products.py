@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from app import clock
+from app.catalog.step_rules import off_step
 from app.catalog.views import Discount, NewProduct, NewVariant, Product, ProductEdit, VariantEdit
 from app.refusal import Refusal
 
@@ -38,7 +39,8 @@ _OF_SHOW: Final = (
     + "JOIN lineup l ON l.product_id = p.id WHERE l.show_id = $1 AND p.archived_at IS NULL ORDER BY l.position"
 )
 # The shop's row, locked: two new products cannot both be the last one that fits.
-_LOCK_SHOP: Final = "SELECT id FROM shops WHERE id = $1 FOR UPDATE"
+_LOCK_SHOP: Final = "SELECT currency FROM shops WHERE id = $1 FOR UPDATE"
+_CURRENCY: Final = "SELECT currency FROM shops WHERE id = $1"
 _COUNT: Final = "SELECT count(*) FROM products WHERE shop_id = $1"
 # The product's row, locked: edits of one product come one after the other.
 _LOCK_PRODUCT: Final = "SELECT shop_id FROM products WHERE id = $1 AND archived_at IS NULL FOR UPDATE"
@@ -95,7 +97,10 @@ async def insert_product(pg: asyncpg.Pool, new: NewProduct) -> Product | Refusal
     product = clock.new_id()
     photo = _photo_id(new.photo)
     async with pg.acquire() as connection, connection.transaction():
-        await connection.execute(_LOCK_SHOP, new.shop)
+        currency = await connection.fetchval(_LOCK_SHOP, new.shop)
+        refused = _unpayable(new, currency)
+        if refused is not None:
+            return refused
         if await connection.fetchval(_COUNT, new.shop) >= PRODUCTS_PER_SHOP_MAX:
             return Refusal("too_many", f"A shop has {PRODUCTS_PER_SHOP_MAX} products at most.")
         if not await _photo_fits(connection, photo, new.shop):
@@ -120,6 +125,9 @@ async def update_product(pg: asyncpg.Pool, product: str, edit: ProductEdit) -> P
         if not await _photo_fits(connection, photo, shop):
             return _UNKNOWN_PHOTO
         pools = {row["variant_id"]: row for row in await connection.fetch(_LOCK_POOLS, product)}
+        refused = _unpayable(edit, await connection.fetchval(_CURRENCY, shop))
+        if refused is not None:
+            return refused
         refused = _edit_refused(edit, {variant: row["allotment"] for variant, row in pools.items()})
         if refused is not None:
             return refused
@@ -159,6 +167,11 @@ async def _insert_variant(connection: Any, product: str, position: int, new: New
     variant = clock.new_id()
     await connection.execute(_INSERT_VARIANT, variant, product, new.title, position, new.price_minor, new.stock)
     await connection.execute(_INSERT_POOL, clock.new_id(), variant, new.stock)
+
+
+def _unpayable(written: NewProduct | ProductEdit, currency: str) -> Refusal | None:
+    off = None if written.discount is None else written.discount.amount_minor
+    return off_step(currency, off, *(variant.price_minor for variant in written.variants))
 
 
 def _edit_refused(edit: ProductEdit, allotments: Mapping[str, int]) -> Refusal | None:

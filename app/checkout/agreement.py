@@ -16,7 +16,7 @@ from app.checkout.conditions import KnownConditions
 from app.checkout.coupon_rules import clean_code
 from app.checkout.coupons import Applied, Coupons, Presented
 from app.checkout.total_rules import TOO_MUCH, PricedLine
-from app.money import AMOUNT_MINOR_MAX
+from app.money import AMOUNT_MINOR_MAX, step
 from app.refusal import Refusal
 
 _ADDRESS: Final = """
@@ -57,11 +57,12 @@ async def agree(
     country = "" if ship_to is None else ship_to.country
     usual = await usual_method(pg, conditions, new.person, new.shop, country) if agreed is None else ""
     lines = [PricedLine(line.quantity, line.unit_price_minor) for line in new.lines]
+    size = step(new.currency)
     discount = 0 if coupon is None else coupon.discount_minor
     if agreed is None and not conditions.any:
-        charged = _charge_unasked(lines, discount)
+        charged = _charge_unasked(lines, discount, size)
     else:
-        charged = charge(conditions, lines, country, agreed, discount, usual_method=usual)
+        charged = charge(conditions, lines, country, agreed, discount, usual_method=usual, step_minor=size)
     if isinstance(charged, Refusal):
         return charged
     if agreed is not None and ship_to is not None:
@@ -80,9 +81,9 @@ async def _coupon_of(coupons: Coupons, new: NewAttempt, presented: Presented | N
     return await coupons.present(presented, person=new.person, shop=new.shop, show=new.show, goods_minor=goods)
 
 
-def _charge_unasked(lines: list[PricedLine], discount_minor: int) -> Charged | Refusal:
+def _charge_unasked(lines: list[PricedLine], discount_minor: int, step_minor: int) -> Charged | Refusal:
     """At a shop that asks nothing there is nothing to agree to but the price, which a coupon lowers."""
-    totals = totals_for(NONE, lines, "", "", discount_minor)
+    totals = totals_for(NONE, lines, "", "", discount_minor, step_minor=step_minor)
     return totals if isinstance(totals, Refusal) else Charged(totals)
 
 

@@ -7,11 +7,12 @@ Where the gate alone decides who may take, the purchase goes through the till; w
 per network, the door is asked first. That one key is for one pool is known from the attempt, which has the key.
 """
 
+from app.checkout.key_holds import take_by_key
 from app.checkout.parts import Checkout
 from app.checkout.pay import cannot_pay, known_before, place_order
 from app.checkout.till import Purchase, Till
 from app.checkout.views import OrderView
-from app.flash_sales.holds import asks_gate_alone, take_hold
+from app.flash_sales.holds import asks_gate_alone
 from app.flash_sales.parts import FlashSales
 from app.refusal import Refusal
 
@@ -30,7 +31,7 @@ async def buy_now(till: Till, wanted: Purchase) -> OrderView | Refusal:
 
 
 async def _by_the_door(checkout: Checkout, sales: FlashSales, wanted: Purchase) -> OrderView | Refusal:
-    hold = await take_hold(
+    hold = await take_by_key(
         sales,
         person=wanted.person,
         key=wanted.gate_key,

@@ -15,6 +15,7 @@ from app.checkout.address_rules import ShipTo
 from app.checkout.agreement import Agreement, usual_method
 from app.checkout.cart_store import CartRow, drop_item, note_holds, put_item, read_items
 from app.checkout.coupons import Presented
+from app.checkout.key_holds import take_by_key
 from app.checkout.parts import Checkout
 from app.checkout.pay import IN_PROGRESS, Wanted, body_hash, cannot_pay, known_before, place_order
 from app.checkout.quotes import Quote, discount_on, quote
@@ -250,7 +251,7 @@ async def _hold_for(checkout: Checkout, sales: FlashSales, wanted: CartOrder, ro
             return refuse(held)
         if _alive(held) and held.hold is not None and held.hold.quantity == row.quantity:
             return row.hold
-    return await take_hold(
+    return await take_by_key(
         sales,
         person=wanted.person,
         key=f"cart:{wanted.key}:{row.pool}",

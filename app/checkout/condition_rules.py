@@ -82,7 +82,13 @@ def check_conditions(shipping: list[ShippingMethod], tax: list[TaxRate], policy:
 
 
 def totals_for(
-    conditions: Conditions, lines: Iterable[PricedLine], country: str, method: str, discount_minor: int = 0
+    conditions: Conditions,
+    lines: Iterable[PricedLine],
+    country: str,
+    method: str,
+    discount_minor: int = 0,
+    *,
+    step_minor: int,
 ) -> Totals | Refusal:
     """What the lines cost when they go to `country` by `method`; both are "" where the shop asks neither."""
     if conditions.needs_address and not country:
@@ -91,7 +97,7 @@ def totals_for(
     if conditions.shipping and way is None:
         return NO_METHOD
     tax = tax_for(conditions.tax, country, included=conditions.prices_include_tax) if conditions.tax else NO_TAX
-    return total_of(lines, discount_minor=discount_minor, shipping=way, tax=tax)
+    return total_of(lines, discount_minor=discount_minor, shipping=way, tax=tax, step_minor=step_minor)
 
 
 def charge(
@@ -102,13 +108,14 @@ def charge(
     discount_minor: int = 0,
     *,
     usual_method: str = "",
+    step_minor: int,
 ) -> Charged | Refusal:
     """What the order costs, once the buyer has agreed to exactly that; else why not, with the total as it is now.
 
     Without `agreed` the total is reckoned for `usual_method`, so that the buyer can be shown it.
     """
     method = usual_method if agreed is None else agreed.shipping
-    totals = totals_for(conditions, lines, country, method, discount_minor)
+    totals = totals_for(conditions, lines, country, method, discount_minor, step_minor=step_minor)
     if isinstance(totals, Refusal):
         return totals
     if agreed is None:

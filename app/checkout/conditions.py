@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from app import clock
+from app.catalog.step_rules import off_step
 from app.checkout.condition_rules import (
     METHODS_MAX,
     NONE,
@@ -125,6 +126,9 @@ async def change_conditions(pg: asyncpg.Pool, shop: str, edit: ConditionsEdit) -
     refused = check_conditions(edit.shipping, edit.tax, policy)
     if refused is not None:
         return refused
+    unpayable = off_step(await pg.fetchval(_CURRENCY, shop), *(one.price_minor for one in edit.shipping))
+    if unpayable is not None:
+        return unpayable
     shipping, tax = msgspec.to_builtins(edit.shipping), msgspec.to_builtins(edit.tax)
     async with pg.acquire() as connection, connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"conditions {shop}")

@@ -1,8 +1,8 @@
 """What a coupon takes off an order, and which of its rules stands in the way. Values in, values out.
 
 A coupon is off what the goods of one order cost after sale prices, campaigns and discounts, before shipping and tax.
-It never takes all: one minor unit is left to pay. Whether there is still a use left is said here to be kind; the last
-word has the commit of the order, which counts uses like stock.
+It never takes all: one step of the currency is left to pay. Whether there is still a use left is said here to be kind;
+the last word has the commit of the order, which counts uses like stock.
 """
 
 from collections.abc import Sequence
@@ -33,6 +33,7 @@ class Coupon(Struct, frozen=True, kw_only=True):
 
     id: str
     code: str
+    step_minor: int = 1  # of the shop's currency
     percent_off: int | None = None
     cap_minor: int | None = None  # a percentage takes no more than this
     amount_minor: int | None = None
@@ -83,16 +84,25 @@ def _too_small(coupon: Coupon, goods_minor: int) -> Refusal:
 
 
 def discount_of(coupon: Coupon, goods_minor: int) -> int:
-    """What the coupon takes off goods of this worth: a percentage rounded up to a minor unit, in the buyer's favour,
-    and capped; never all that they cost.
+    """What the coupon takes off goods of this worth: a percentage rounded up to a step of the currency, in the buyer's
+    favour, and capped; never all that they cost.
     """
     assert 0 <= goods_minor <= AMOUNT_MINOR_MAX, goods_minor
+    step = coupon.step_minor
     if coupon.percent_off is not None:
-        wanted = goods_minor - goods_minor * (100 - coupon.percent_off) // 100
+        wanted = goods_minor - goods_minor * (100 - coupon.percent_off) // 100 // step * step
         wanted = wanted if coupon.cap_minor is None else min(wanted, coupon.cap_minor)
     else:
         wanted = coupon.amount_minor or 0
-    return max(0, min(wanted, goods_minor - 1))
+    return max(0, min(wanted, goods_minor - step))
+
+
+def split_in_steps(discount_minor: int, worths_minor: Sequence[int], step_minor: int) -> list[int]:
+    """As split_discount, in steps of the currency where all of it is: each line can be refunded by itself."""
+    if any(amount % step_minor for amount in (discount_minor, *worths_minor)):
+        return split_discount(discount_minor, worths_minor)
+    shares = split_discount(discount_minor // step_minor, [worth // step_minor for worth in worths_minor])
+    return [share * step_minor for share in shares]
 
 
 def split_discount(discount_minor: int, worths_minor: Sequence[int]) -> list[int]:

@@ -8,14 +8,15 @@ that was made is never changed, only ended: what a buyer was told stays true.
 from typing import Annotated, Any, Final
 
 import asyncpg
-from msgspec import Meta, Struct, convert
+from msgspec import Meta, Struct, convert, structs
 from redis.asyncio import Redis
 
 from app import clock
 from app.accounts.throttle import COUPON_ACCOUNT, COUPON_ADDRESS, count_try, forgive_try
+from app.catalog.step_rules import off_step
 from app.catalog.views import Id, UnixMs
 from app.checkout.coupon_rules import UNKNOWN, USES_MAX, Audience, Code, Coupon, clean_code, discount_of, judge_coupon
-from app.money import AMOUNT_MINOR_MAX
+from app.money import AMOUNT_MINOR_MAX, step
 from app.refusal import Refusal
 
 OPEN_MAX: Final = 100
@@ -29,8 +30,9 @@ _FIND: Final = """
                     WHERE u.coupon_id = c.id AND u.account_id = $3
                       AND u.counted_at IS NOT NULL AND u.returned_at IS NULL) AS used_by_buyer,
            EXISTS (SELECT FROM orders o WHERE o.account_id = $3 AND o.shop_id = c.shop_id
-                                          AND o.state NOT IN ('cancelled', 'refunded')) AS has_bought
-      FROM coupons c WHERE c.shop_id = $1 AND c.code = $2"""
+                                          AND o.state NOT IN ('cancelled', 'refunded')) AS has_bought,
+           h.currency
+      FROM coupons c JOIN shops h ON h.id = c.shop_id WHERE c.shop_id = $1 AND c.code = $2"""
 
 _VIEW: Final = """
     SELECT c.id, c.code, c.percent_off, c.cap_minor, c.amount_minor, c.minimum_minor, c.uses_max, c.used,
@@ -45,7 +47,7 @@ _ONE: Final = _VIEW + " WHERE c.id = $1 AND c.shop_id = $2"
 _OF_SHOP: Final = _VIEW + " WHERE c.shop_id = $1 ORDER BY c.created_at DESC, c.id LIMIT $2"
 
 # The shop's row, locked: two new coupons cannot both be the last one that fits.
-_LOCK_SHOP: Final = "SELECT id FROM shops WHERE id = $1 FOR UPDATE"
+_LOCK_SHOP: Final = "SELECT currency FROM shops WHERE id = $1 FOR UPDATE"
 _COUNT_OPEN: Final = """
     SELECT count(*) FROM coupons WHERE shop_id = $1 AND ended_at IS NULL AND coalesce(ends_at > now(), true)"""
 _HAS_SHOW: Final = "SELECT EXISTS (SELECT FROM shows WHERE id = $1 AND shop_id = $2)"
@@ -154,7 +156,7 @@ class Coupons:
         if row is None:
             return UNKNOWN
         await forgive_try(self._valkey, *tries)
-        coupon = convert(dict(row), Coupon)
+        coupon = structs.replace(convert(dict(row), Coupon), step_minor=step(row["currency"]))
         refused = judge_coupon(coupon, goods_minor=goods_minor, show=show)
         return refused or Applied(coupon.id, code, discount_of(coupon, goods_minor))
 
@@ -188,12 +190,12 @@ async def end_coupon(pg: asyncpg.Pool, shop: str, coupon: str) -> CouponView | R
 
 
 async def _refused(connection: Any, shop: str, new: NewCoupon) -> Refusal | None:
-    await connection.execute(_LOCK_SHOP, shop)
+    currency = await connection.fetchval(_LOCK_SHOP, shop)
     if await connection.fetchval(_COUNT_OPEN, shop) >= OPEN_MAX:
         return _TOO_MANY
     if new.show is not None and not await connection.fetchval(_HAS_SHOW, new.show, shop):
         return _NO_SHOW
-    return None
+    return off_step(currency, new.amount_minor, new.cap_minor)
 
 
 async def _read(pg: asyncpg.Pool, coupon: str, shop: str) -> CouponView | Refusal:

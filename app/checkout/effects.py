@@ -12,12 +12,14 @@ import asyncpg
 import structlog
 
 from app import clock
+from app.checkout.disputes import note_disputes
+from app.checkout.give_back import free_money
 from app.checkout.mails import note_mail
 from app.checkout.order_rules import AttemptEvent, AttemptState, OrderEvent, OrderState, change_attempt, change_order
 from app.checkout.orders import host_view, read_order
 from app.checkout.outbox import Effect
 from app.checkout.provider import Answer, Patience, Refund
-from app.checkout.undo import end_refund, lock_order, note_refunds, post_given_back, undo_order
+from app.checkout.undo import end_refund, lock_order, note_refunds, undo_order
 from app.checkout.views import OrderCancelled, OrderPaid, OrderRefunded, Sold, StaffOrder
 from app.flash_sales.door import Door
 from app.flash_sales.gate import Decided, Gate
@@ -54,13 +56,11 @@ _READ_RETURN: Final = """
            (SELECT o.id FROM pools o WHERE o.variant_id = p.variant_id AND o.flash_sale_id IS NULL) AS ordinary
       FROM unit_returns u JOIN pools p ON p.id = u.pool_id WHERE u.id = $1"""
 
-_READ_PAYMENT: Final = "SELECT amount_minor, currency FROM payment_attempts WHERE id = $1 AND line = 1"
-
 _READ_REFUND: Final = """
     SELECT r.order_id, r.amount_minor, r.currency, a.method FROM refunds r
       JOIN payment_attempts a ON a.id = r.order_id AND a.line = 1 WHERE r.id = $1 AND r.state = 'asked'"""
 
-_LETTERS: Final[dict[Any, str]] = {OrderPaid: "confirmed", OrderRefunded: "refunded"}
+_LETTERS: Final[dict[Any, str]] = {OrderPaid: "confirmed", OrderCancelled: "cancelled", OrderRefunded: "refunded"}
 
 
 def make_effects(
@@ -73,6 +73,7 @@ def make_effects(
         "order.paid": partial(_tell_buyer, pg, rooms, OrderPaid),
         "order.cancelled": partial(_changed, pg, rooms, OrderCancelled),
         "order.refunded": partial(_changed, pg, rooms, OrderRefunded),
+        "order.disputed": partial(_tell_staff, pg, rooms),
         "units.returned": partial(_give_back, pg, gate, door),
     }
     asked: dict[str, Effect] = {
@@ -80,6 +81,7 @@ def make_effects(
         "void": partial(_void, pg, gate, provider),
         "refund": partial(_refund, pg, provider),
         "refunds.look": partial(_look_for_refunds, pg, provider),
+        "disputes.look": partial(_look_for_disputes, pg, provider),
     }
     return told, asked
 
@@ -118,8 +120,8 @@ async def _capture(pg: asyncpg.Pool, providers: Patience, attempt: str) -> bool:
     if answer not in {Answer.CAPTURED, Answer.SILENT}:
         log.warning("checkout.capture_refused", order=attempt, provider=answer)
         answer = await provider.void(attempt)  # what was reserved is free, or it says that it was captured after all
-    if answer is Answer.SILENT:
-        return False
+    if answer not in {Answer.CAPTURED, Answer.VOIDED, Answer.DECLINED}:
+        return False  # it has not said yet what becomes of the money
     if answer is Answer.CAPTURED:
         after = change_attempt(state, AttemptEvent.CAPTURE)
         paid = change_order(OrderState.AUTHORISED, OrderEvent.CAPTURE)
@@ -136,19 +138,11 @@ async def _void(pg: asyncpg.Pool, gate: Gate, providers: Patience, attempt: str)
     row = await pg.fetchrow(_STATE, attempt)
     if row["state"] != AttemptState.VOIDING:
         return True
-    provider = providers.of(row["method"])
-    answer = await provider.void(attempt)
-    if answer is Answer.CAPTURED:
-        # Captured in the moment in which it was given up: it goes back all the same.
-        row = await pg.fetchrow(_READ_PAYMENT, attempt)
-        answer = await provider.refund(Refund(attempt, attempt, row["amount_minor"], row["currency"]))
-        if answer is Answer.REFUNDED:
-            await post_given_back(pg, attempt)
-    if answer in {Answer.SILENT, Answer.CAPTURED}:
-        return False
-    # Unless another payment has begun on it, the hold ends with this one. Before the attempt's end is written, which
-    # is what a repeated note goes by.
-    if not await _at_gate(pg, attempt, partial(gate.resume, attempt=attempt, give_back=True)):
+    freed = await free_money(pg, providers.of(row["method"]), attempt)
+    # Unless another payment has begun on it, the hold ends with this one, whatever becomes of the money. Before the
+    # attempt's end is written, which is what a repeated note goes by.
+    ended = await _at_gate(pg, attempt, partial(gate.resume, attempt=attempt, give_back=True))
+    if not (freed and ended):
         return False
     await pg.execute(_VOIDED, attempt, change_attempt(AttemptState.VOIDING, AttemptEvent.VOID), AttemptState.VOIDING)
     return True
@@ -177,11 +171,24 @@ async def _look_for_refunds(pg: asyncpg.Pool, providers: Patience, attempt: str)
     given = await providers.of(row["method"]).given_back(attempt)
     if given is None or row["state"] == AttemptState.COMMITTED:
         return False  # whoever gave it back knows of a capture that we have still to hear of
+    if row["state"] != AttemptState.CAPTURED:
+        return True  # all of it goes back, whoever does it: app/checkout/give_back.py
     desk = [one for one in given if not one.refund]
     async with pg.acquire() as connection, connection.transaction():
         order = await lock_order(connection, attempt)
         if desk and order is not None:
             await note_refunds(connection, order, desk)
+    return True
+
+
+async def _look_for_disputes(pg: asyncpg.Pool, providers: Patience, attempt: str) -> bool:
+    row = await pg.fetchrow(_STATE, attempt)
+    found = await providers.of(row["method"]).disputes(attempt)
+    if found is None or row["state"] == AttemptState.COMMITTED:
+        return False  # who disputes a payment knows of a capture that we have still to hear of
+    async with pg.acquire() as connection, connection.transaction():
+        await lock_order(connection, attempt)
+        await note_disputes(connection, attempt, found)
     return True
 
 
@@ -203,11 +210,16 @@ async def _give_back(pg: asyncpg.Pool, gate: Gate, door: Door, back: str) -> boo
 async def _changed(
     pg: asyncpg.Pool, rooms: Rooms, hint: Callable[[str], OrderCancelled | OrderRefunded], order: str
 ) -> bool:
+    await _tell_staff(pg, rooms, order)
+    return await _tell_buyer(pg, rooms, hint, order)
+
+
+async def _tell_staff(pg: asyncpg.Pool, rooms: Rooms, order: str) -> bool:
     found = await read_order(pg, order)
     assert found is not None
     if found.view.show is not None:
         await rooms.append(staff_room(found.view.show), StaffOrder(host_view(found), clock.now_ms()))
-    return await _tell_buyer(pg, rooms, hint, order)
+    return True
 
 
 async def _tell_buyer(

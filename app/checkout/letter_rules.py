@@ -22,15 +22,17 @@ _PLAIN_ADDRESS: Final = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@[A-Za-z0-9.-]{1,253}"
 )
 """RFC 5322's dot-atom: no quotes, no comments, no second address."""
-KINDS: Final = ("confirmed", "shipped", "refunded")
+KINDS: Final = ("confirmed", "shipped", "cancelled", "refunded")
 _SUBJECTS: Final = {
     "confirmed": "Your order at {shop}",
     "shipped": "Your order at {shop} is on its way",
+    "cancelled": "Your order at {shop} is cancelled",
     "refunded": "A refund of your order at {shop}",
 }
 _OPENINGS: Final = {
     "confirmed": "Thank you. Your order stands, and it is paid.",
     "shipped": "Your order is on its way.",
+    "cancelled": "Your order is cancelled. Nothing was charged; what your bank had set aside for it is free again.",
     "refunded": "{refund} of your order went back to you. How soon you see it depends on your bank.",
 }
 

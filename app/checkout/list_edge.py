@@ -11,6 +11,7 @@ from app.checkout.order_lists import Filter, csv_of_shop, own_page, shop_page
 from app.checkout.order_rules import OrderState
 from app.checkout.orders import addressed_view, read_order
 from app.checkout.parts import Checkout
+from app.checkout.troubles import Trouble, troubles_of
 from app.checkout.views import HostOrderView, OrderView, OwnOrderView
 from app.http.endpoint import Call, Endpoint, Reply
 from app.person import Right
@@ -36,6 +37,12 @@ class ShopOrders(msgspec.Struct, frozen=True):
 
     orders: list[HostOrderView]
     before: str | None
+
+
+class Troubles(msgspec.Struct, frozen=True):
+    """A shop's, newest first."""
+
+    troubles: list[Trouble]
 
 
 def list_endpoints(parts: Checkout) -> list[Endpoint]:
@@ -72,6 +79,14 @@ def list_endpoints(parts: Checkout) -> list[Endpoint]:
             action=partial(_csv, parts),
             summary="The same as a table, a row a line",
         ),
+        Endpoint(
+            method="GET",
+            path="/api/shops/{shop}/troubles",
+            right=Right.SHOP_HOST,
+            action=partial(_troubles, parts),
+            summary="What of the shop's money somebody has to look at",
+            answer=Troubles,
+        ),
     ]
 
 
@@ -103,6 +118,10 @@ async def _csv(parts: Checkout, call: Call) -> Response | Refusal:
     headers = {"Content-Disposition": 'attachment; filename="orders.csv"', "Cache-Control": "no-store"}
     rows = csv_of_shop(parts.pg, call.path["shop"], wanted)
     return StreamingResponse(rows, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _troubles(parts: Checkout, call: Call) -> Reply:
+    return Reply(Troubles(await troubles_of(parts.pg, call.path["shop"])))
 
 
 def _cursor(call: Call) -> str:

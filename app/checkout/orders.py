@@ -18,6 +18,7 @@ _ORDER: Final = """
            a.email_folded AS email, h.name AS shop_name, o.shipped_at, o.shipped_at IS NOT NULL AS shipped,
            (SELECT coalesce(sum(r.amount_minor), 0)::bigint FROM refunds r
              WHERE r.order_id = o.id AND r.state <> 'refused') AS refunded_minor,
+           (SELECT d.state FROM disputes d WHERE d.order_id = o.id ORDER BY d.created_at DESC, d.id LIMIT 1) AS dispute,
            (SELECT jsonb_agg(jsonb_build_array(l.title, l.quantity, l.unit_price_minor, l.returned) ORDER BY l.line)
               FROM order_lines l WHERE l.order_id = o.id) AS lines,
            (SELECT to_jsonb(t) - 'attempt_id' FROM payment_addresses t WHERE t.attempt_id = o.id) AS ship_to,
@@ -103,10 +104,11 @@ def _found(row: Any) -> FoundOrder:
         total_minor=row["total_minor"],
         currency=row["currency"],
         created_at=row["created_at"],
-        lines=share_discount([OrderLine(*line) for line in row["lines"]], charges),
+        lines=share_discount([OrderLine(*line) for line in row["lines"]], charges, row["currency"]),
         refunded_minor=row["refunded_minor"],
         shipped=row["shipped"],
         charges=charges,
+        dispute=row["dispute"] or "",
         shipment=None if row["shipment"] is None else Shipment(**row["shipment"]),
     )
     return FoundOrder(

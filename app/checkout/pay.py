@@ -315,7 +315,7 @@ def view_made(new: NewAttempt, made_at: datetime) -> OrderView:
         total_minor=new.amount_minor,
         currency=new.currency,
         created_at=made_at,
-        lines=share_discount(lines, charges),
+        lines=share_discount(lines, charges, new.currency),
         charges=charges,
     )
 

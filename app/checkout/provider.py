@@ -67,6 +67,27 @@ class GivenBack(msgspec.Struct, frozen=True):
     amount_minor: int
 
 
+class DisputeState(StrEnum):
+    """How a dispute stands. inquiry: the bank asks, and no money has moved. open: the bank has taken the money until it
+    decides. closed: an inquiry that came to nothing.
+    """
+
+    INQUIRY = "inquiry"
+    OPEN = "open"
+    WON = "won"  # by the shop: the money is back
+    LOST = "lost"
+    CLOSED = "closed"
+
+
+class Dispute(msgspec.Struct, frozen=True):
+    """A buyer's word against a payment, at their bank. `id` is the provider's."""
+
+    id: str
+    state: DisputeState
+    amount_minor: int
+    reason: str = ""
+
+
 class Provider(Protocol):
     """A payment provider with two steps: reserve the money, then take it."""
 
@@ -105,6 +126,9 @@ class Provider(Protocol):
     async def given_back(self, attempt: str) -> list[GivenBack] | None:
         """All that went back of a payment, whoever asked for it; None while the provider is silent."""
 
+    async def disputes(self, attempt: str) -> list[Dispute] | None:
+        """All disputes there are or were about a payment; None while the provider is silent."""
+
     async def aclose(self) -> None:
         """Closes what is open towards the provider."""
 
@@ -138,7 +162,7 @@ class Absent:
     async def _away(self, *_asked: object) -> NoReturn:
         raise ProviderAway("no payment provider is configured here that knows this payment")
 
-    authorise = card = look = challenge = capture = void = refund = given_back = _away
+    authorise = card = look = challenge = capture = void = refund = given_back = disputes = _away
 
     async def aclose(self) -> None:
         """Nothing is open."""
@@ -203,6 +227,10 @@ class Patience:
     async def given_back(self, attempt: str) -> list[GivenBack] | None:
         """As the provider's."""
         return await self._wait("given_back", self._provider.given_back(attempt), None)
+
+    async def disputes(self, attempt: str) -> list[Dispute] | None:
+        """As the provider's."""
+        return await self._wait("disputes", self._provider.disputes(attempt), None)
 
     async def aclose(self) -> None:
         """As the provider's."""

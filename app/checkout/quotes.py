@@ -16,7 +16,7 @@ from app.checkout.parts import Checkout
 from app.checkout.shipping_rules import goes_to, price_of
 from app.checkout.total_rules import TOO_MUCH, PricedLine, Totals
 from app.flash_sales.holds import view_hold
-from app.money import AMOUNT_MINOR_MAX
+from app.money import AMOUNT_MINOR_MAX, step
 from app.refusal import Refusal
 
 HOLDS_MAX: Final = 20
@@ -108,7 +108,8 @@ def quote(
     """The quote for these lines."""
     goods = sum(line.quantity * line.unit_price_minor for line in lines)
     known = bool(country) or not conditions.needs_address
-    totals = totals_for(conditions, lines, country, method, discount_minor) if known else None
+    size = step(currency)
+    totals = totals_for(conditions, lines, country, method, discount_minor, step_minor=size) if known else None
     if isinstance(totals, Refusal):
         return totals
     going = [one for one in conditions.shipping if country and goes_to(one, country)]

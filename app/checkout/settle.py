@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from app.checkout.attempts import OpenAttempt, find_open, forget_keys, open_attempt, touch
+from app.checkout.give_back import free_money
 from app.checkout.parts import Checkout
 from app.checkout.pay import finish
 from app.checkout.provider import RESERVED, UNDECIDED, Answer
@@ -97,7 +98,7 @@ async def look_again(checkout: Checkout, payment: str) -> bool:
     provider = checkout.provider.of(method)
     answer = await provider.look(payment)
     if answer in RESERVED:
-        answer = await provider.void(payment)
+        return await free_money(checkout.pg, provider, payment)
     return answer is not Answer.SILENT
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.checkout.provider import Answer, GivenBack, Payment, Refund
+from app.checkout.provider import Answer, Dispute, DisputeState, GivenBack, Payment, Refund
 from app.storage.group_commit import GroupCommit
 from app.storage.own_connection import OwnConnection, insisting
 
@@ -75,6 +75,9 @@ _REFUND: Final = """
 _REFUNDED: Final = "SELECT EXISTS (SELECT FROM simulated_refunds WHERE id = $1)"
 
 _GIVEN: Final = "SELECT id, amount_minor FROM simulated_refunds WHERE attempt_id = $1 ORDER BY id"
+
+
+_DISPUTES: Final = "SELECT id, state, amount_minor FROM simulated_disputes WHERE attempt_id = $1 ORDER BY id"
 
 
 class SimulatedProvider:
@@ -173,6 +176,11 @@ class SimulatedProvider:
         return [
             GivenBack(row["id"], "" if row["id"].startswith(DESK) else row["id"], row["amount_minor"]) for row in rows
         ]
+
+    async def disputes(self, attempt: str) -> list[Dispute]:
+        """As the bank's books say."""
+        rows = await self._pg.fetch(_DISPUTES, attempt)
+        return [Dispute(row["id"], DisputeState(row["state"]), row["amount_minor"], "simulated") for row in rows]
 
     async def aclose(self) -> None:
         """The pool is its owner's."""

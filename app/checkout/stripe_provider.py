@@ -13,11 +13,12 @@ import asyncpg
 import stripe
 import structlog
 
-from app.checkout.provider import Answer, GivenBack, Payment, ProviderAway, Refund
-from app.checkout.stripe_rules import answer_of, from_units, refund_answer_of, to_units
+from app.checkout.provider import Answer, Dispute, GivenBack, Payment, ProviderAway, Refund
+from app.checkout.stripe_rules import answer_of, dispute_state_of, from_units, refund_answer_of, to_units
 
 HTTP_TIMEOUT_S: Final = 60.0  # the last resort: Patience ends every call earlier
 REFUNDS_MAX: Final = 100
+DISPUTES_MAX: Final = 100
 _METHOD: Final = re.compile(r"pm_[A-Za-z0-9_]{1,250}")
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ class StripeProvider:
         )
         self._intents = client.v1.payment_intents
         self._refunds = client.v1.refunds
+        self._disputes = client.v1.disputes
 
     async def aclose(self) -> None:
         """Closes the connections to Stripe."""
@@ -181,6 +183,17 @@ class StripeProvider:
             GivenBack(one.id, _our_id(one), from_units(one.amount, one.currency.upper()))
             for one in await self._refunds_of(row["intent"])
             if refund_answer_of(one.status or "") is Answer.REFUNDED
+        ]
+
+    async def disputes(self, attempt: str) -> list[Dispute]:
+        """Those of the intent's charges."""
+        row = await self._pg.fetchrow(_READ, attempt)
+        if row is None or row["intent"] is None:
+            return []
+        found = await _ask(self._disputes.list_async({"payment_intent": row["intent"], "limit": DISPUTES_MAX}))
+        return [
+            Dispute(one.id, dispute_state_of(one.status), from_units(one.amount, one.currency.upper()), one.reason)
+            for one in found.data
         ]
 
     async def _refunds_of(self, intent: str) -> list[stripe.Refund]:

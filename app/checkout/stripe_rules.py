@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from app.checkout.provider import Answer
+from app.checkout.provider import Answer, DisputeState
 from app.money import CURRENCIES, exponent
 
 TOLERANCE_S: Final = 300
@@ -27,6 +27,15 @@ _ANSWERS: Final = {
     "canceled": Answer.VOIDED,
 }
 _REFUND_ANSWERS: Final = {"succeeded": Answer.REFUNDED, "failed": Answer.DECLINED, "canceled": Answer.DECLINED}
+
+_DISPUTE_STATES: Final = {
+    "needs_response": DisputeState.OPEN,
+    "under_review": DisputeState.OPEN,
+    "won": DisputeState.WON,
+    "lost": DisputeState.LOST,
+    "warning_closed": DisputeState.CLOSED,
+    "prevented": DisputeState.CLOSED,
+}
 
 
 def to_units(amount_minor: int, currency: str) -> int | None:
@@ -57,6 +66,11 @@ def refund_answer_of(status: str) -> Answer:
     return _REFUND_ANSWERS.get(status, Answer.SILENT)
 
 
+def dispute_state_of(status: str) -> DisputeState:
+    """What a Dispute's status says. Of what begins with `warning_`, and of words younger than these, no money moved."""
+    return _DISPUTE_STATES.get(status, DisputeState.INQUIRY)
+
+
 def signature_holds(header: str, body: bytes, secrets: tuple[str, ...], now_s: int) -> bool:
     """Whether one of the secrets signed these very bytes, less than TOLERANCE_S from now.
 
@@ -76,9 +90,15 @@ def signature_holds(header: str, body: bytes, secrets: tuple[str, ...], now_s: i
 
 REFUND_EVENTS: Final = frozenset({"charge.refunded", "charge.refund.updated", "refund.updated"})
 
+DISPUTE_EVENTS: Final = frozenset(
+    f"charge.dispute.{word}" for word in ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated")
+)
+
 
 class IntentObject(msgspec.Struct, frozen=True):
-    """A PaymentIntent; or a charge or refund, which names its `payment_intent`; or anything else, with less of it."""
+    """A PaymentIntent; or a charge, refund or dispute, which names its `payment_intent`; or anything else, with less
+    of it.
+    """
 
     id: str = ""
     object: str = ""
@@ -121,6 +141,8 @@ def contradiction(event: StripeEvent, ours: OurPayment, *, account: str, livemod
         return "account"
     if event.livemode is not livemode:
         return "mode"
+    if event.type in DISPUTE_EVENTS:
+        return _dispute_contradiction(intent, ours)
     return (_refund_contradiction if event.type in REFUND_EVENTS else _intent_contradiction)(intent, ours)
 
 
@@ -145,3 +167,12 @@ def _refund_contradiction(given: IntentObject, ours: OurPayment) -> str | None:
     whole = to_units(ours.amount_minor, ours.currency) or 0
     fits = given.amount == whole if given.object == "charge" else 0 < given.amount <= whole
     return None if fits else "amount"
+
+
+def _dispute_contradiction(dispute: IntentObject, ours: OurPayment) -> str | None:
+    """A bank may dispute a part, and with its own rate of exchange a little more than was paid."""
+    if dispute.payment_intent != ours.intent:
+        return "payment"
+    if dispute.currency != ours.currency.lower():
+        return "currency"
+    return None if dispute.amount > 0 else "amount"

@@ -37,9 +37,12 @@ def tax_for(rates: Sequence[TaxRate], country: str, *, included: bool) -> Tax:
     return Tax(next((one.rate_bp for one in rates if one.country == country), 0), included)
 
 
-def tax_of(amount_minor: int, tax: Tax) -> int:
-    """How much of the amount is tax, or comes on top of it, in minor units; halves are rounded up."""
+def tax_of(amount_minor: int, tax: Tax, step_minor: int = 1) -> int:
+    """How much of the amount is tax, or comes on top of it: to the nearest minor unit, and what comes on top to the
+    nearest step of the currency, so that the total can be charged. Halves are rounded up.
+    """
     assert amount_minor >= 0, amount_minor
     assert 0 <= tax.rate_bp <= RATE_BP_MAX, tax.rate_bp
-    parts = WHOLE_BP + tax.rate_bp if tax.included else WHOLE_BP
-    return (2 * amount_minor * tax.rate_bp + parts) // (2 * parts)
+    parts = WHOLE_BP + tax.rate_bp if tax.included else WHOLE_BP * step_minor
+    nearest = (2 * amount_minor * tax.rate_bp + parts) // (2 * parts)
+    return nearest if tax.included else nearest * step_minor

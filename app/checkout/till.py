@@ -12,15 +12,18 @@ from functools import partial
 from typing import Final, TypeAlias
 
 import msgspec
+import structlog
 
 from app import clock
 from app.checkout.agreement import Agreement
 from app.checkout.attempts import NewAttempt, Written
 from app.checkout.condition_rules import Agreed
 from app.checkout.coupons import Presented
+from app.checkout.key_holds import STANDS, TRIES_FOUND_MAX, key_after
 from app.checkout.parts import Checkout
 from app.checkout.pay import (
     COMMIT_MARGIN_S,
+    HOLD_ENDED,
     PENDING,
     Extended,
     Wanted,
@@ -47,6 +50,8 @@ from app.flash_sales.parts import FlashSales
 from app.refusal import Refusal
 from app.storage.group_commit import GroupCommit
 
+log = structlog.get_logger()
+
 WAVES_MAX: Final = 2  # of a pool at once
 _POOLS_MAX: Final = 4096  # whose waves are kept
 _GOES_ON: Final = frozenset({"payment_challenge", PENDING.code})
@@ -66,6 +71,8 @@ class Purchase(msgspec.Struct, frozen=True):
     admission: str = ""
     agreed: Agreed | None = None
     coupon: Presented | None = None
+    tries: int = 1
+    after: str = ""  # the hold of an earlier try under this key, which came to nothing
 
     @property
     def agreement(self) -> Agreement:
@@ -80,7 +87,7 @@ class Purchase(msgspec.Struct, frozen=True):
     @property
     def gate_key(self) -> str:
         """Under which the gate knows the hold."""
-        return f"now:{self.key}"
+        return key_after(f"now:{self.key}", self.after) if self.after else f"now:{self.key}"
 
     def paid_with(self, hold: str) -> Wanted:
         """The request to pay for it, once there is a hold, which ends with it."""
@@ -134,7 +141,9 @@ class Till:
         try:
             if begun:
                 await self._sell(pool, begun, asked_s)
-        except Exception as failure:  # noqa: BLE001 theirs who have no answer yet, and nobody else's
+        except Exception as failure:
+            if all(one.told for one in begun):  # and every answer stands: the log alone is left to hear of it
+                log.exception("checkout.wave_failed", pool=pool, purchases=len(begun))
             for one in begun:
                 one.told = one.told or partial(_fail, failure)
         return [_end_of(one) if isinstance(one, _Buying) else one for one in wave]
@@ -155,7 +164,7 @@ class Till:
         wave: list[_Buying | Told] = []
         for purchase, attempt, decided in zip(purchases, attempts, taken, strict=True):
             if decided.code == "same":
-                wave.append(partial(place_order, checkout, purchase.paid_with(decided.id)))
+                wave.append(partial(self._again, purchase, decided))
             elif decided.code != "granted":
                 wave.append(partial(_refused, checkout, purchase, refuse_to_pay(decided)))
             else:
@@ -218,6 +227,14 @@ class Till:
             elif late or answer is not Answer.AUTHORISED or checkout.provider.has_card(one.new.method):
                 one.told = self._noting(one, partial(answered, checkout, one.new, answer, alive_until_s))
         return [one for one in paying if one.told is None]
+
+    async def _again(self, purchase: Purchase, decided: Decided) -> OrderView | Refusal:
+        """The key was used: its answer; anew, when its hold was given back and no payment had begun."""
+        answer = await place_order(self.checkout, purchase.paid_with(decided.id))
+        over = decided.hold is not None and decided.hold.state not in STANDS
+        if answer is not HOLD_ENDED or not over or purchase.tries >= TRIES_FOUND_MAX:
+            return answer
+        return await self.buy(msgspec.structs.replace(purchase, after=decided.id, tries=purchase.tries + 1))
 
     def _noting(self, one: _Buying, going_on: Alone) -> Alone:
         """The hold becomes one of its person's when the payment goes on without the request."""

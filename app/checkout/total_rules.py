@@ -45,6 +45,7 @@ def total_of(
     discount_minor: int = 0,
     shipping: ShippingMethod | None = None,
     tax: Tax = NO_TAX,
+    step_minor: int = 1,
 ) -> Totals | Refusal:
     """The totals of an order; a refusal when they are above AMOUNT_MINOR_MAX, or nothing is left to pay.
 
@@ -58,7 +59,7 @@ def total_of(
     discount = min(discount_minor, goods)
     sending = 0 if shipping is None else price_of(shipping, goods - discount)
     charged = goods - discount + sending
-    taxes = tax_of(charged, tax)
+    taxes = tax_of(charged, tax, step_minor)
     total = charged if tax.included else charged + taxes
     if total > AMOUNT_MINOR_MAX:
         return TOO_MUCH

@@ -28,6 +28,9 @@ _READ: Final = """
     SELECT o.state, o.total_minor, o.currency, o.shipped_at IS NOT NULL AS shipped,
            (SELECT coalesce(sum(amount_minor), 0)::bigint FROM refunds r
              WHERE r.order_id = o.id AND r.state <> 'refused') AS refunded_minor,
+           (SELECT coalesce(sum(amount_minor), 0)::bigint FROM disputes d
+             WHERE d.order_id = o.id AND d.state IN ('open', 'lost')) AS disputed_minor,
+           EXISTS (SELECT FROM disputes d WHERE d.order_id = o.id AND d.state IN ('inquiry', 'open')) AS disputed,
            (SELECT jsonb_agg(jsonb_build_array(l.line, l.quantity - l.returned)) FROM order_lines l
              WHERE l.order_id = o.id) AS units
       FROM orders o WHERE o.id = $1"""
@@ -122,15 +125,6 @@ _NOTE_REFUND: Final = """
     INSERT INTO refunds (id, order_id, amount_minor, currency, idempotency_key, body_hash)
     VALUES ($1, $2, $3, $4, $1, '') ON CONFLICT (id) DO NOTHING RETURNING id"""
 
-# Captured after it was given up, and given back: both are booked, and nothing is left on any account.
-_POST_BACK: Final = """
-    INSERT INTO ledger (order_id, event, debit, credit, amount_minor, currency, at)
-    SELECT a.id, t.event, t.debit, t.credit, a.amount_minor, a.currency, now()
-      FROM payment_attempts a,
-           (VALUES ('captured', 'captured', 'authorised'), ('given back', 'authorised', 'captured'))
-               AS t (event, debit, credit)
-     WHERE a.id = $1 AND a.line = 1 ON CONFLICT DO NOTHING"""
-
 
 async def lock_order(connection: Any, order: str) -> OrderFacts | None:
     """Locks the order's pools, its payment and the order, then reads it; None when there is none."""
@@ -144,6 +138,8 @@ async def lock_order(connection: Any, order: str) -> OrderFacts | None:
         state=OrderState(row["state"]),
         total_minor=row["total_minor"],
         refunded_minor=row["refunded_minor"],
+        disputed_minor=row["disputed_minor"],
+        disputed=row["disputed"],
         currency=row["currency"],
         shipped=row["shipped"],
         units=dict(row["units"]),
@@ -183,7 +179,7 @@ async def write_refund(
 ) -> None:
     """Asks for money back. An order of which nothing is left is refunded. The caller holds `lock_order`."""
     await connection.execute(_ASK_REFUND, refund, order.id, amount_minor, order.currency, by, key, body_hash)
-    if amount_minor == order.refundable_minor:
+    if amount_minor == order.unrefunded_minor:
         await connection.execute(_SET_STATE, order.id, change_order(OrderState.PAID, OrderEvent.REFUND))
 
 
@@ -194,7 +190,7 @@ async def end_refund(connection: Any, order: OrderFacts, refund: str, *, given: 
         return
     refused_minor = await connection.fetchval(_REFUSE, refund) or 0
     # What was given back elsewhere meanwhile may be why it was refused, and may be all there was.
-    if order.state is OrderState.REFUNDED and order.refundable_minor + refused_minor > 0:
+    if order.state is OrderState.REFUNDED and order.unrefunded_minor + refused_minor > 0:
         await connection.execute(_SET_STATE, order.id, change_order(order.state, OrderEvent.REFUSE_REFUND))
 
 
@@ -205,10 +201,5 @@ async def note_refunds(connection: Any, order: OrderFacts, given: Sequence[Given
         if await connection.fetchval(_NOTE_REFUND, one.id, order.id, one.amount_minor, order.currency) is not None:
             await connection.execute(_DONE, one.id)
             noted_minor += one.amount_minor
-    if order.state is OrderState.PAID and noted_minor >= order.refundable_minor:
+    if order.state is OrderState.PAID and noted_minor >= order.unrefunded_minor:
         await connection.execute(_SET_STATE, order.id, change_order(order.state, OrderEvent.REFUND))
-
-
-async def post_given_back(connection: Any, attempt: str) -> None:
-    """Books a capture that came after the payment was given up, and its way back. Once, however often it is asked."""
-    await connection.execute(_POST_BACK, attempt)

@@ -6,9 +6,10 @@ import msgspec
 
 from app.checkout.address_rules import ShipTo
 from app.checkout.condition_rules import Charged
-from app.checkout.coupon_rules import split_discount
+from app.checkout.coupon_rules import split_in_steps
 from app.checkout.shipment_rules import Shipment
 from app.checkout.total_rules import Totals
+from app.money import step
 
 
 class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -31,7 +32,9 @@ class Charges(Totals, frozen=True):
 
 
 class OrderView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The buyer's view. `refunded_minor` went back or is on its way; `shipped` orders cannot be cancelled."""
+    """The buyer's view. `refunded_minor` went back or is on its way; `shipped` orders cannot be cancelled. `dispute` is
+    how the last one at the buyer's bank stands, "" for none.
+    """
 
     id: str
     state: str
@@ -45,6 +48,7 @@ class OrderView(msgspec.Struct, frozen=True, omit_defaults=True):
     shipped: bool = False
     charges: Charges | None = None
     shipment: Shipment | None = None
+    dispute: str = ""
 
 
 class OwnOrderView(OrderView, frozen=True, omit_defaults=True, kw_only=True):
@@ -112,9 +116,10 @@ def charges_of(charged: Charged) -> Charges:
     )
 
 
-def share_discount(lines: list[OrderLine], charges: Charges | None) -> list[OrderLine]:
+def share_discount(lines: list[OrderLine], charges: Charges | None, currency: str) -> list[OrderLine]:
     """The lines, each with its share of the discount."""
     if charges is None or not charges.discount_minor:
         return lines
-    shares = split_discount(charges.discount_minor, [line.quantity * line.unit_price_minor for line in lines])
+    worths = [line.quantity * line.unit_price_minor for line in lines]
+    shares = split_in_steps(charges.discount_minor, worths, step(currency))
     return [msgspec.structs.replace(line, discount_minor=share) for line, share in zip(lines, shares, strict=True)]

@@ -11,7 +11,14 @@ import msgspec
 import structlog
 
 from app.checkout.parts import Checkout
-from app.checkout.stripe_rules import REFUND_EVENTS, OurPayment, StripeEvent, contradiction, signature_holds
+from app.checkout.stripe_rules import (
+    DISPUTE_EVENTS,
+    REFUND_EVENTS,
+    OurPayment,
+    StripeEvent,
+    contradiction,
+    signature_holds,
+)
 from app.refusal import Refusal
 from app.settings import StripeSettings
 
@@ -21,6 +28,12 @@ FORGOTTEN_AT_ONCE: Final = 1000
 _TELLING: Final = frozenset(
     f"payment_intent.{word}" for word in ("amount_capturable_updated", "succeeded", "payment_failed", "canceled")
 )
+_TOPICS: Final = {
+    **dict.fromkeys(_TELLING, "payment.look"),
+    **dict.fromkeys(REFUND_EVENTS, "refunds.look"),
+    **dict.fromkeys(DISPUTE_EVENTS, "disputes.look"),
+}
+"""What each kind of event has us look at; every other is none of our business."""
 
 NOT_SIGNED: Final = Refusal("webhook_signature", "This was not signed by Stripe just now.")
 MISMATCH: Final = Refusal("webhook_mismatch", "This event says something else of the payment than we know.")
@@ -34,7 +47,7 @@ _OURS: Final = """
     SELECT a.id, s.intent, a.amount_minor, a.currency, a.account_id
       FROM payment_attempts a LEFT JOIN stripe_payments s ON s.attempt_id = a.id WHERE a.id = $1 LIMIT 1"""
 
-# A charge has the metadata of its PaymentIntent, a refund made in Stripe's dashboard has none.
+# A charge has the metadata of its PaymentIntent, a refund made in Stripe's dashboard and a dispute have none.
 _OURS_BY_INTENT: Final = """
     SELECT a.id, s.intent, a.amount_minor, a.currency, a.account_id
       FROM stripe_payments s JOIN payment_attempts a ON a.id = s.attempt_id WHERE s.intent = $1 LIMIT 1"""
@@ -62,17 +75,17 @@ async def hear_stripe(checkout: Checkout, body: bytes, signature: str, now_ms: i
         event = _decode(body)
     except msgspec.MsgspecError:
         return NOT_AN_EVENT
-    if event.type not in _TELLING and event.type not in REFUND_EVENTS:
+    if event.type not in _TOPICS:
         return None
     return await _keep(checkout, stripe, event)
 
 
 async def _keep(checkout: Checkout, stripe: StripeSettings, event: StripeEvent) -> Refusal | None:
-    about, refunds = event.data.object, event.type in REFUND_EVENTS
-    if refunds:
-        row = await checkout.pg.fetchrow(_OURS_BY_INTENT, about.payment_intent or "")
-    else:
+    about = event.data.object
+    if event.type in _TELLING:
         row = await checkout.pg.fetchrow(_OURS, about.metadata.get("payment", ""))
+    else:
+        row = await checkout.pg.fetchrow(_OURS_BY_INTENT, about.payment_intent or "")
     if row is None:
         return None
     ours = OurPayment(row["id"], row["intent"], row["amount_minor"], row["currency"], row["account_id"])
@@ -80,8 +93,7 @@ async def _keep(checkout: Checkout, stripe: StripeSettings, event: StripeEvent) 
     if wrong is not None:
         log.warning("stripe.event_contradicts", event_id=event.id, payment=ours.attempt, point=wrong)
         return MISMATCH
-    topic = "refunds.look" if refunds else "payment.look"
-    await checkout.pg.execute(_KEEP, event.id, event.type, ours.attempt, topic)
+    await checkout.pg.execute(_KEEP, event.id, event.type, ours.attempt, _TOPICS[event.type])
     checkout.outbox.kick()
     return None
 

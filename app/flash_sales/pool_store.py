@@ -9,6 +9,7 @@ from app.flash_sales.gate_wire import HoldRecord, PoolConfig, PoolLabel
 from app.flash_sales.moment import to_ms
 from app.flash_sales.price_rules import Cut, PriceSources, ordinary_sources, price_to_pay
 from app.flash_sales.sale_rules import OPEN_STATES
+from app.money import step
 
 _LOCK_POOL: Final = "SELECT epoch FROM pools WHERE id = $1 FOR UPDATE"
 
@@ -108,6 +109,7 @@ def _sources(row: Any) -> tuple[PriceSources, str]:
         discount=discount,
         campaigns=msgspec.convert(row["campaigns"], list[Cut]),
         now_ms=to_ms(row["at"]),
+        step_minor=step(row["currency"]),
     )
 
 

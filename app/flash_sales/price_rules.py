@@ -1,7 +1,7 @@
 """Which price counts for one unit: live flash sale, campaign, product discount, list, in this order.
 
-Values in, values out. Percentages are rounded down to a minor unit, in the buyer's favour, and no price is below 1
-(`app.money.percent_off`). Campaigns do not add up: of those that are on, the one that takes most off counts.
+Values in, values out. Percentages are rounded down to a step of the currency, in the buyer's favour, and no price is
+below one (`app.money.percent_off`). Campaigns do not add up: of those that are on, the one that takes most off counts.
 """
 
 from collections.abc import Sequence
@@ -47,11 +47,11 @@ def is_on(cut: Cut, now_ms: int) -> bool:
     return begun and (cut.ends_at_ms is None or now_ms < cut.ends_at_ms)
 
 
-def cut_price(cut: Cut, list_minor: int) -> int:
-    """What is left of the list price, in minor units, never below 1."""
+def cut_price(cut: Cut, list_minor: int, step_minor: int = 1) -> int:
+    """What is left of the list price, in minor units, never below a step of its currency."""
     if cut.percent is not None:
-        return percent_off(list_minor, cut.percent)
-    return max(1, list_minor - (cut.amount_minor or 0))
+        return percent_off(list_minor, cut.percent, step_minor)
+    return max(step_minor, list_minor - (cut.amount_minor or 0))
 
 
 def campaign_on(campaigns: Sequence[Cut], now_ms: int) -> Cut | None:
@@ -61,14 +61,14 @@ def campaign_on(campaigns: Sequence[Cut], now_ms: int) -> Cut | None:
 
 
 def ordinary_sources(
-    *, list_minor: int, discount: Cut | None, campaigns: Sequence[Cut], now_ms: int
+    *, list_minor: int, discount: Cut | None, campaigns: Sequence[Cut], now_ms: int, step_minor: int = 1
 ) -> tuple[PriceSources, str]:
     """The prices of ordinary stock at `now_ms`, and the name of the campaign among them ("" for none)."""
     campaign = campaign_on(campaigns, now_ms)
     on_discount = discount is not None and is_on(discount, now_ms)
     sources = PriceSources(
         list_minor=list_minor,
-        campaign_minor=None if campaign is None else cut_price(campaign, list_minor),
-        discount_minor=cut_price(discount, list_minor) if discount is not None and on_discount else None,
+        campaign_minor=None if campaign is None else cut_price(campaign, list_minor, step_minor),
+        discount_minor=cut_price(discount, list_minor, step_minor) if discount is not None and on_discount else None,
     )
     return sources, "" if campaign is None else campaign.name

@@ -67,6 +67,7 @@ class VariantRow(msgspec.Struct, frozen=True):
     shop: str
     list_minor: int
     ordinary_pool: str
+    currency: str
 
 
 class NewSale(msgspec.Struct, frozen=True):
@@ -117,9 +118,9 @@ _GONE: Final = (
 )
 
 _VARIANT: Final = """
-    SELECT d.shop_id, v.price_minor, o.id AS ordinary_pool
+    SELECT d.shop_id, v.price_minor, o.id AS ordinary_pool, h.currency
       FROM shows w JOIN products d ON d.shop_id = w.shop_id
-      JOIN variants v ON v.product_id = d.id
+      JOIN variants v ON v.product_id = d.id JOIN shops h ON h.id = d.shop_id
       JOIN pools o ON o.variant_id = v.id AND o.flash_sale_id IS NULL
      WHERE w.id = $1 AND v.id = $2 AND v.archived_at IS NULL AND d.archived_at IS NULL"""
 
@@ -190,7 +191,9 @@ async def gone_sales(pg: Any) -> list[SaleRow]:
 async def read_variant(pg: Any, show: str, variant: str) -> VariantRow | None:
     """A variant of the show's shop that is for sale."""
     row = await pg.fetchrow(_VARIANT, show, variant)
-    return None if row is None else VariantRow(row["shop_id"], row["price_minor"], row["ordinary_pool"])
+    return (
+        None if row is None else VariantRow(row["shop_id"], row["price_minor"], row["ordinary_pool"], row["currency"])
+    )
 
 
 async def show_state(pg: Any, show: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import msgspec
 
 from app import clock
+from app.catalog.step_rules import off_step
 from app.flash_sales import sale_store
 from app.flash_sales.address_rules import default_limit
 from app.flash_sales.draw_rules import SEED_BYTES
@@ -30,7 +31,7 @@ from app.flash_sales.sale_rules import (
     window_after,
 )
 from app.flash_sales.sale_store import NewSale, Sale, SaleRow
-from app.money import AMOUNT_MINOR_MAX, percent_off
+from app.money import AMOUNT_MINOR_MAX, percent_off, step
 from app.refusal import Refusal
 from app.storage.away import unless_away
 
@@ -77,12 +78,14 @@ class SaleChanged(msgspec.Struct, frozen=True, tag="sale", tag_field="t", omit_d
     commitment: str | None = None
 
 
-def sale_price(wanted: CreateSale, list_minor: int) -> int | None:
-    """The price in minor units, below the list price; None when the request does not give exactly one."""
+def sale_price(wanted: CreateSale, list_minor: int, currency: str) -> int | Refusal:
+    """The price in minor units, below the list price; a refusal when the request does not give exactly one."""
     if (wanted.price_minor is None) == (wanted.percent_off is None):
-        return None
-    price = wanted.price_minor if wanted.price_minor is not None else percent_off(list_minor, wanted.percent_off or 0)
-    return price if price < list_minor else None
+        return _PRICE
+    price = wanted.price_minor
+    if price is None:
+        price = percent_off(list_minor, wanted.percent_off or 0, step(currency))
+    return (off_step(currency, price) or price) if price < list_minor else _PRICE
 
 
 def sale_times(wanted: CreateSale, now_ms: int) -> tuple[int, int] | Refusal:
@@ -108,9 +111,9 @@ async def create_sale(sales: FlashSales, *, host: str, show: str, wanted: Create
     variant = await sale_store.read_variant(sales.pg, show, wanted.variant)
     if variant is None:
         return _NO_VARIANT
-    price_minor = sale_price(wanted, variant.list_minor)
-    if price_minor is None:
-        return _PRICE
+    price_minor = sale_price(wanted, variant.list_minor, variant.currency)
+    if isinstance(price_minor, Refusal):
+        return price_minor
     now_ms = await valkey_now_ms(sales.valkey)
     times = sale_times(wanted, now_ms)
     if isinstance(times, Refusal):

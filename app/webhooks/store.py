@@ -68,6 +68,10 @@ _TO_SPREAD: Final = """
                                  'quantity', l.quantity, 'unit_price_minor', l.unit_price_minor) ORDER BY l.line), '[]')
                             FROM order_lines l WHERE l.order_id = o.id))
                  FROM orders o WHERE o.id = v.subject)
+           WHEN 'dispute' THEN (
+               SELECT jsonb_build_object('id', d.id, 'order', d.order_id, 'reason', d.reason, 'currency', d.currency,
+                      'amount_minor', d.amount_minor, 'created_at', d.created_at)
+                 FROM disputes d WHERE d.id = v.subject)
            WHEN 'show' THEN (
                SELECT jsonb_build_object('id', w.id, 'title', w.title, 'scheduled_at', w.scheduled_at)
                  FROM shows w WHERE w.id = v.subject)

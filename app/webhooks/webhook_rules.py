@@ -13,6 +13,7 @@ from app.refusal import Refusal
 EVENT_TYPES: Final = frozenset(
     [
         *(f"order.{state}" for state in ("authorised", "paid", "cancelled", "refunded")),
+        *(f"dispute.{state}" for state in ("inquiry", "open", "won", "lost", "closed")),
         *(f"show.{state}" for state in ("scheduled", "rehearsal", "live", "paused", "ended")),
         *(f"flash_sale.{state}" for state in ("scheduled", "countdown", "running", "sold_out", "ended", "cancelled")),
     ]

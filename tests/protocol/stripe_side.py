@@ -95,6 +95,7 @@ class FaultProxy:
     seen: list[str] = field(default_factory=list)
     away: bool = False
     url: str = ""
+    disputes: list[dict] = field(default_factory=list)  # localstripe knows none; the proxy answers for it
     _kept: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
     _hung: list[asyncio.StreamWriter] = field(default_factory=list)
 
@@ -144,6 +145,9 @@ class FaultProxy:
         return None
 
     async def _forward(self, method: str, path: str, headers: dict, body: bytes) -> tuple[int, bytes]:
+        if path.startswith("/v1/disputes?"):
+            about = [one for one in self.disputes if f"payment_intent={one['payment_intent']}" in path]
+            return 200, json.dumps({"object": "list", "url": "/v1/disputes", "has_more": False, "data": about}).encode()
         key = (path, headers.get("idempotency-key", ""))
         if key[1] and key in self._kept:
             return self._kept[key]

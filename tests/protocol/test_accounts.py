@@ -204,6 +204,15 @@ async def test_every_demo_viewer_is_a_guest_of_their_own(app):
     assert all(name.startswith("Guest ") for name in names)
 
 
+@pytest.mark.parametrize("currency", ["XXX", "eur", "EURO", "", "EUR ", "\u20ac", "XAU", "BTC"])
+async def test_a_shop_has_a_currency_that_we_know(pg, currency):
+    host = await create_account(pg, name=f"Ida {clock.new_id()}", email=None, password_hash=None)
+    refused = await create_shop(pg, name="Clay", currency=currency, host=host)
+    assert isinstance(refused, Refusal)
+    assert refused.code == "malformed"
+    assert await pg.fetchval("SELECT count(*) FROM shop_members WHERE account_id = $1", host) == 0
+
+
 async def test_the_demo_host_is_the_seeded_one(app, pg):
     host = await create_account(pg, name="Mira", email=None, password_hash=None, demo_role="host")
     shop = await create_shop(pg, name="Mira's things", currency="EUR", host=host)

@@ -187,6 +187,19 @@ async def test_bad_products_are_refused_and_change_nothing(market, change, refus
     assert (await market.host.get(f"/api/products?shop={market.shop}")).json() == {"products": []}
 
 
+async def test_a_price_in_thousandths_that_no_card_could_pay_is_refused_where_it_is_set(market, pg):
+    await pg.execute("UPDATE shops SET currency = 'KWD' WHERE id = $1", market.shop)
+    for wrong in ({"variants": [{"price_minor": 1995, "stock": 1}]}, {"discount": {"amount_minor": 15}}):
+        answer = await market.host.post("/api/products", market.product(**wrong))
+        assert problem(answer) == (400, "price_invalid")
+    product = await market.added()
+    edit = edit_of(product)
+    edit["variants"][0]["price_minor"] = 1991
+    answer = await market.host.ask("PUT", f"/api/products/{product['id']}", edit)
+    assert problem(answer) == (400, "price_invalid")
+    assert (await market.host.get(f"/api/products/{product['id']}")).json() == product
+
+
 async def test_unknown_products_shops_and_photos_are_404(market):
     for path in ("/api/products/nothing", "/api/products?shop=nothing", "/photos/nothing", "/api/products/%00"):
         assert problem(await Caller(market.app).get(path)) == (404, "not_found")

@@ -15,6 +15,7 @@ from tests.protocol.stripe_side import FaultProxy, LocalStripe, authenticate, ca
 from tests.rules.test_stripe_rules import signed
 from tests.storage.stock_world import open_world
 from tests.storage.test_payments_that_fail import age
+from tests.storage.test_refunds import balances
 
 SECRETS = ("whsec_old", "whsec_new")
 CAPTURABLE = "payment_intent.amount_capturable_updated"
@@ -270,3 +271,34 @@ async def test_a_refund_in_stripes_dashboard_is_booked_once_however_often_and_by
             == 600
         )
         assert (await buyer.get(f"/api/orders/{order}")).json()["state"] == "refunded"
+
+
+async def test_a_dispute_is_booked_and_its_end_too_by_whatever_events_it_is_told(pg, valkey, proxy, localstripe):
+    async with stripe_world(pg, valkey, proxy) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        order = (await world.order(buyer, await world.held(buyer, pool), card(localstripe))).json()["id"]
+        await world.settle_all()
+        intent = intent_of(localstripe, buyer)["id"]
+        dispute = {"object": "dispute", "id": "dp_1", "payment_intent": intent, "amount": 600, "currency": "eur"}
+        dispute |= {"charge": "ch_1", "metadata": {}, "reason": "fraudulent", "status": "needs_response"}
+        proxy.disputes.append(dispute)
+        for changed in ({"currency": "usd"}, {"amount": 0}):
+            wrong = await told(world, event("charge.dispute.created", dispute, id_="evt_wrong", **changed))
+            assert problem(wrong) == (422, "webhook_mismatch")
+        stranger = event("charge.dispute.created", dispute, id_="evt_other", payment_intent="pi_other")
+        assert (await told(world, stranger)).status_code == 204  # none of ours
+        assert await pg.fetchval("SELECT count(*) FROM disputes") == 0
+        proxy.plan.append(("/v1/disputes", "cut after"))  # it is asked again
+        for number, kind in enumerate(["funds_withdrawn", "created", "created"]):
+            body = event(f"charge.dispute.{kind}", dispute, id_=f"evt_d{min(number, 1)}")
+            assert (await told(world, body)).status_code == 204
+        for _ in range(2):
+            await world.settle_all()
+        assert (await buyer.get(f"/api/orders/{order}")).json()["dispute"] == "open"
+        assert await balances(pg, order) == {"disputed": 600, "owed": -600}
+        dispute["status"] = "won"
+        assert (await told(world, event("charge.dispute.closed", dispute, id_="evt_d3"))).status_code == 204
+        await world.settle_all()
+        assert (await buyer.get(f"/api/orders/{order}")).json()["dispute"] == "won"
+        assert await balances(pg, order) == {"captured": 600, "owed": -600}

@@ -7,8 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from app.checkout.coupon_rules import Audience, Code, Coupon, discount_of, judge_coupon, split_discount
-from app.money import AMOUNT_MINOR_MAX
+from app.checkout.coupon_rules import (
+    Audience,
+    Code,
+    Coupon,
+    discount_of,
+    judge_coupon,
+    split_discount,
+    split_in_steps,
+)
+from app.money import AMOUNT_MINOR_MAX, step
 
 TEN = Coupon(id="c", code="TEN", percent_off=10)
 AMOUNTS = st.integers(1, AMOUNT_MINOR_MAX)
@@ -103,6 +111,17 @@ def test_what_is_left_of_the_lines_is_what_is_left_of_the_whole(worths, part):
 )
 def test_the_largest_remainder_gets_what_is_left(discount, worths, shares):
     assert split_discount(discount, worths) == shares
+
+
+@pytest.mark.parametrize(("goods", "discount"), [(12_350, 1_240), (10, 0), (20, 10), (0, 0)])
+def test_thousandths_are_taken_off_in_tens(goods, discount):
+    ten_percent = structs.replace(TEN, percent_off=10, cap_minor=None, amount_minor=None, step_minor=step("KWD"))
+    assert discount_of(ten_percent, goods) == discount
+
+
+def test_each_line_of_thousandths_has_a_share_that_can_be_refunded():
+    assert split_in_steps(1_240, [5_000, 7_350], step("KWD")) == [500, 740]
+    assert split_in_steps(1_240, [5_001, 7_350], step("KWD")) == split_discount(1_240, [5_001, 7_350])
 
 
 @pytest.mark.parametrize("code", ["TEN", "ten-2", "4EVER", "A-1", "X" * 24])

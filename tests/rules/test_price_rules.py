@@ -5,7 +5,7 @@ import pytest
 from app.catalog.actions import discount_fits
 from app.catalog.views import Discount
 from app.flash_sales.price_rules import Cut, PriceSources, campaign_on, cut_price, is_on, ordinary_sources, price_to_pay
-from app.money import percent_off
+from app.money import percent_off, step
 
 NOW = 1_800_000_000_000
 
@@ -33,6 +33,13 @@ def test_the_first_price_that_exists_counts_even_when_a_later_one_is_lower(price
 def test_a_percentage_is_rounded_down_for_the_buyer_and_never_below_one(list_minor, percent, price):
     assert percent_off(list_minor, percent) == price
     assert cut_price(Cut(percent=percent), list_minor) == price
+
+
+@pytest.mark.parametrize(("list_minor", "percent", "price"), [(12_350, 33, 8_270), (10, 99, 10), (20, 1, 10)])
+def test_a_percentage_of_thousandths_leaves_tens_of_them(list_minor, percent, price):
+    assert percent_off(list_minor, percent, step("KWD")) == price
+    assert cut_price(Cut(percent=percent), list_minor, step("KWD")) == price
+    assert cut_price(Cut(amount_minor=list_minor), list_minor, step("KWD")) == step("KWD")
 
 
 @pytest.mark.parametrize(("off", "price"), [(1, 999), (999, 1), (1000, 1), (5000, 1)])

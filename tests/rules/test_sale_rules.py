@@ -141,7 +141,18 @@ def test_a_sale_starts_now_after_a_countdown_or_at_a_time_within_a_week(wanted, 
 )
 def test_a_sale_has_one_price_below_the_list_price(given, price):
     wanted = CreateSale(variant="v", allotment=1, per_buyer_limit=1, duration_s=30, **given)
-    assert sale_price(wanted, 1000) == price
+    found = sale_price(wanted, 1000, "EUR")
+    assert (None if isinstance(found, Refusal) else found) == price
+
+
+@pytest.mark.parametrize(
+    ("given", "price"),
+    [({"price_minor": 8_640}, 8_640), ({"price_minor": 8_645}, "price_invalid"), ({"percent_off": 33}, 8_270)],
+)
+def test_a_price_in_thousandths_is_one_that_a_card_can_pay(given, price):
+    wanted = CreateSale(variant="v", allotment=1, per_buyer_limit=1, duration_s=30, **given)
+    found = sale_price(wanted, 12_350, "KWD")
+    assert (found.code if isinstance(found, Refusal) else found) == price
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,15 @@ import pytest
 import stripe
 
 from app.checkout.provider import Answer
-from app.checkout.stripe_rules import TOLERANCE_S, answer_of, from_units, refund_answer_of, signature_holds, to_units
+from app.checkout.stripe_rules import (
+    TOLERANCE_S,
+    answer_of,
+    dispute_state_of,
+    from_units,
+    refund_answer_of,
+    signature_holds,
+    to_units,
+)
 
 NOW_S = 1_800_000_000
 BODY = '{"id": "evt_1", "price": "12 €"}'.encode()
@@ -48,6 +56,12 @@ def signed(body: bytes, secret: str, at_s: int) -> str:
     """The header, by Stripe's own library."""
     signature = stripe.WebhookSignature._compute_signature(f"{at_s}.{body.decode()}", secret)
     return f"t={at_s},v1={signature}"
+
+
+def test_every_state_of_a_dispute_has_its_word_and_a_new_one_moves_no_money():
+    told = ["warning_needs_response", "warning_under_review", "needs_response", "under_review", "won", "lost"]
+    states = [dispute_state_of(status) for status in [*told, "warning_closed", "of_tomorrow"]]
+    assert states == ["inquiry", "inquiry", "open", "open", "won", "lost", "closed", "inquiry"]
 
 
 def test_what_stripes_library_signs_is_believed_under_each_of_two_live_secrets():

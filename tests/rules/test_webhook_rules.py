@@ -5,6 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from app.checkout.provider import DisputeState
 from app.flash_sales.sale_rules import SaleState
 from app.streams.show_rules import ShowState
 from app.webhooks.deliver import headers
@@ -127,7 +128,8 @@ def test_an_endpoint_that_is_gone_or_fails_for_days_is_suspended(status, failing
 
 
 def test_events_are_named_after_the_states_that_there_are():
-    named = {f"show.{state}" for state in ShowState} | {f"flash_sale.{state}" for state in SaleState}
+    named = {f"dispute.{state}" for state in DisputeState}
+    named |= {f"show.{state}" for state in ShowState} | {f"flash_sale.{state}" for state in SaleState}
     assert {one for one in EVENT_TYPES if not one.startswith("order.")} == named
 
 

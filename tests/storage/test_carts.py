@@ -6,6 +6,7 @@ import pytest
 
 from app import clock
 from app.checkout import cart_store
+from app.checkout.key_holds import TRIES_FOUND_MAX
 from tests.protocol.callers import problem
 from tests.storage.stock_world import open_world
 from tests.storage.test_conditions import ALL, HOME, agreed, ask
@@ -123,6 +124,43 @@ async def test_what_is_not_there_any_more_costs_the_others_nothing(pg, valkey):
         assert (await order(world, buyer, 2000)).status_code == 201
         await world.settle_all()
         await world.check(first)
+
+
+async def test_a_refused_order_of_a_cart_is_judged_anew_under_the_same_key(pg, valkey):
+    """What its first item had been held by was over: the key was answered `hold_ended` from then on."""
+    async with open_world(pg, valkey) as world:
+        _, first = await world.variant(9)
+        _, scarce = await world.variant(1)
+        buyer, faster = await world.buyer(), await world.buyer()
+        await put(world, buyer, first, 2)
+        await put(world, buyer, scarce)
+        bought = (await world.buy_now(faster, scarce)).json()["id"]
+        await world.settle_all()
+        for _ in range(3):
+            assert problem(await order(world, buyer, 3000, key="k")) == (409, "sold_out")
+            assert await world.live_holds(first) == []
+        assert (await faster.post(f"/api/orders/{bought}/cancel")).status_code == 200
+        await world.settle_all()
+        made = await order(world, buyer, 3000, key="k")
+        assert made.status_code == 201, made.text
+        assert (await order(world, buyer, 3000, key="k")).json()["id"] == made.json()["id"]
+        await world.settle_all()
+        assert (await world.pool_row(first))["sold"] == 2
+        await world.check(first)
+        await world.check(scarce)
+
+
+async def test_tries_without_end_under_one_key_still_hold_one_thing_at_a_time(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        _, pool = await world.variant(1)
+        buyer = await world.buyer()
+        await put(world, buyer, pool)
+        for _ in range(TRIES_FOUND_MAX + 2):
+            assert problem(await order(world, buyer, 999, key="k")) == (409, "total_changed")
+            assert await world.live_holds(pool) == []
+        assert (await order(world, buyer, 1000, key="k")).status_code == 201
+        await world.settle_all()
+        await world.check(pool)
 
 
 async def test_a_price_that_changed_is_shown_before_it_is_paid(pg, valkey):

@@ -83,6 +83,48 @@ async def test_what_never_succeeds_is_not_run_for_ever(pg, valkey, monkeypatch):
         assert [one.order for one in await commit_orders(connection, ids)] == ids
 
 
+class Counted:
+    """A connection whose questions are counted."""
+
+    def __init__(self, connection):
+        self.connection = connection
+        self.asked = []
+
+    async def fetch(self, statement, *args):
+        self.asked.append(len(args[0]))
+        return await self.connection.fetch(statement, *args)
+
+
+async def test_all_who_are_refused_in_company_are_decided_in_one_question_more_and_each_alone(pg, valkey):
+    """They were asked for one by one, each in a transaction of its own, while all their neighbours waited."""
+    async with open_world(pg, valkey) as world, own(pg) as connection:
+        pool = (await world.sale(20, per_buyer_limit=20))["pool"]
+        ids = await attempts_on(world, pool, [buyer.account for buyer in await world.buyers(4)], 40)
+        # The second takes what 17 others could have; it does not fit after the first, and must not shut them out.
+        await pg.execute("UPDATE payment_attempts SET quantity = 20, amount_minor = 12000 WHERE id = $1", ids[1])
+        counted = connection._connection = Counted(await connection.enter())
+        outcomes = await commit_orders(connection, ids)
+        connection._connection = counted.connection
+        assert [one.order for one in outcomes] == [ids[0], None, *ids[2:21], *[None] * 19]
+        assert {one.refusal.code for one in outcomes if one.refusal} == {"sold_out"}
+        assert counted.asked == [40, 39]
+        states = dict(await pg.fetch("SELECT id, state FROM payment_attempts WHERE id = ANY($1)", ids))
+        assert [states[one] for one in ids] == ["committed", "voiding", *["committed"] * 19, *["voiding"] * 19]
+        await world.settle_all()
+        await world.check(pool)
+
+
+async def test_who_is_alone_is_asked_for_once(pg, valkey):
+    async with open_world(pg, valkey) as world, own(pg) as connection:
+        pool = (await world.sale(1))["pool"]
+        ids = await attempts_on(world, pool, [(await world.buyer()).account], 2)
+        counted = connection._connection = Counted(await connection.enter())
+        outcomes = [(await commit_orders(connection, [one]))[0] for one in ids]
+        connection._connection = counted.connection
+        assert [one.order for one in outcomes] == [ids[0], None]
+        assert counted.asked == [1, 1]
+
+
 class Cutter:
     """Stands between us and Postgres; `armed`, it cuts the line instead of passing the next answer on."""
 

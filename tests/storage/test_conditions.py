@@ -238,14 +238,41 @@ async def test_a_quote_is_for_holds_of_ones_own_at_that_shop(pg, valkey):
         assert (there["totals"]["tax_minor"], there["totals"]["total_minor"]) == (0, 1099)
 
 
-@pytest.mark.parametrize(("currency", "total"), [("JPY", 1099), ("KWD", 1099)])
+@pytest.mark.parametrize(
+    ("currency", "included", "total", "tax"),
+    [("JPY", True, 1099, 175), ("JPY", False, 1308, 209), ("KWD", True, 1100, 176), ("KWD", False, 1310, 210)],
+)
 async def test_currencies_without_cents_and_with_three_decimals_are_reckoned_in_their_own_units(
-    pg, valkey, currency, total
+    pg, valkey, currency, included, total, tax
 ):
     async with open_world(pg, valkey) as world:
         await pg.execute("UPDATE shops SET currency = $2 WHERE id = $1", world.shop, currency)
-        await ask(world, ALL)
+        asked = await ask(world, {**ALL, "prices_include_tax": included})
+        if currency == "KWD":  # 4.99 thousandths could not be paid by card
+            assert problem(asked) == (400, "price_invalid")
+            post = {**POST, "price_minor": 500}
+            asked = await ask(world, {**ALL, "shipping": [post, BIKE], "prices_include_tax": included})
+        assert asked.status_code == 200, asked.text
         pool, buyer = (await world.sale(5))["pool"], await world.buyer()
         made = await order(buyer, await world.held(buyer, pool), ship_to=HOME, agreed=agreed(total))
         assert made.status_code == 201, made.text
-        assert (made.json()["currency"], made.json()["charges"]["tax_minor"]) == (currency, 175)
+        assert (made.json()["currency"], made.json()["charges"]["tax_minor"]) == (currency, tax)
+
+
+async def test_prices_and_coupons_in_thousandths_are_in_tens_of_them(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        await pg.execute("UPDATE shops SET currency = 'KWD' WHERE id = $1", world.shop)
+        variant, _ = await world.variant(5, price_minor=12_350)
+        sale = {"variant": variant, "allotment": 1, "per_buyer_limit": 1, "duration_s": 600}
+        path = f"/api/shows/{world.show}/flash-sales"
+        assert problem(await world.host.post(path, sale | {"price_minor": 8_645})) == (400, "price_invalid")
+        made = await world.host.post(path, sale | {"percent_off": 33})
+        assert (made.status_code, made.json()["price_minor"]) == (201, 8_270)
+        coupons = f"/api/shops/{world.shop}/coupons"
+        for wrong in ({"amount_minor": 1005}, {"percent_off": 10, "cap_minor": 1005}):
+            assert problem(await world.host.post(coupons, {"code": "TEN", **wrong})) == (400, "price_invalid")
+        assert (await world.host.post(coupons, {"code": "TEN", "percent_off": 10})).status_code == 201
+        buyer = await world.buyer()
+        hold = await world.held(buyer, made.json()["pool"])
+        bought = await order(buyer, hold, coupon="TEN")
+        assert (bought.status_code, bought.json()["total_minor"]) == (201, 7_440)  # 827 off, rounded up to 830

@@ -92,6 +92,22 @@ async def test_an_order_its_parcel_and_its_refund_are_one_letter_each(pg, valkey
         assert (tmp_path / "mail").stat().st_mode & 0o077 == 0
 
 
+async def test_who_cancels_before_the_money_is_taken_has_it_in_writing_once(pg, valkey, tmp_path):
+    async with open_world(pg, valkey, data_dir=tmp_path) as world:
+        _, pool = await world.variant(5)
+        buyer = await reader(world)
+        one = await bought(world, buyer, pool, capture=False)
+        await world.checkout.outbox.close()
+        for _ in range(2):
+            assert (await buyer.post(f"/api/orders/{one}/cancel")).status_code == 200
+            await pg.execute("UPDATE outbox SET done_at = NULL WHERE topic = 'order.cancelled' AND subject = $1", one)
+            await world.settle_all()
+        refunded = await pg.fetchval("SELECT state FROM orders WHERE id = $1", one) == "refunded"
+        await world.settle_all()
+        written = await states(pg, one)
+        assert written == ({"confirmed": "sent", "refunded": "sent"} if refunded else {"cancelled": "sent"})
+
+
 async def test_who_has_no_address_is_written_nothing(pg, valkey, tmp_path):
     async with open_world(pg, valkey, data_dir=tmp_path) as world:
         _, pool = await world.variant(5)

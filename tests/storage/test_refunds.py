@@ -232,6 +232,10 @@ async def test_a_refund_that_the_provider_refuses_leaves_the_order_paid(pg, valk
         seen = (await buyer.get(f"/api/orders/{order}")).json()
         assert (seen["state"], seen.get("refunded_minor")) == ("paid", None)
         assert await balances(pg, order) == {"captured": 600, "owed": -600}
+        (trouble,) = (await world.host.get(f"/api/shops/{world.shop}/troubles")).json()["troubles"]
+        assert (trouble["order"], trouble["kind"], trouble["amount_minor"]) == (order, "refund_refused", 600)
+        assert (await refund(world, order, 600, key="three")).status_code == 201  # while that is asked, none is due
+        assert (await world.host.get(f"/api/shops/{world.shop}/troubles")).json()["troubles"] == []
 
 
 async def at_the_desk(world, order: str, amount_minor: int) -> str:

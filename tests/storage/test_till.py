@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 
+import structlog
+
 from app import clock
 from app.checkout import parts
 from app.checkout.settle import settle
@@ -88,6 +90,42 @@ async def test_an_order_that_nobody_was_told_of_is_there_for_the_same_key(pg, va
         again = await world.buy_now(buyer, pool, key=key)
         assert (again.status_code, again.json()["id"]) == (201, lost[0])
         await settle(world.checkout)
+        await world.settle_all()
+        await world.check(pool)
+
+
+async def test_what_breaks_after_everybody_was_answered_is_told_to_the_log_and_takes_nobodys_order(pg, valkey):
+    """It was told to nobody at all."""
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(3))["pool"]
+        buyer = await world.buyer()
+
+        async def broken(*_args):
+            raise RuntimeError("a defect")
+
+        world.checkout.gate.confirm_all = broken
+        with structlog.testing.capture_logs() as logs:
+            assert (await world.buy_now(buyer, pool)).status_code == 201
+        assert [one["purchases"] for one in logs if one["event"] == "checkout.wave_failed"] == [1]
+        await world.settle_all()
+        await world.check(pool)
+
+
+async def test_a_purchase_that_gave_its_hold_back_is_judged_anew_under_the_same_key(pg, valkey):
+    """It was answered `hold_ended` from then on, whatever its buyer agreed to meanwhile."""
+    async with open_world(pg, valkey) as world:
+        _, pool = await world.variant(1)
+        buyer, headers = await world.buyer(), {"Idempotency-Key": "k"}
+        wrong = {"total_minor": 999, "shipping": "", "policy": 0}
+        body = {"pool": pool, "quantity": 1, "method": "works"}
+        for _ in range(2):
+            answer = await buyer.post("/api/buy-now", body | {"agreed": wrong}, headers=headers)
+            assert problem(answer) == (409, "total_changed")
+            assert await world.live_holds(pool) == []
+        made = await buyer.post("/api/buy-now", body, headers=headers)
+        assert made.status_code == 201, made.text
+        again = await buyer.post("/api/buy-now", body, headers=headers)
+        assert again.json()["id"] == made.json()["id"]
         await world.settle_all()
         await world.check(pool)
 

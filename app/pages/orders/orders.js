@@ -8,19 +8,20 @@ import { busy, byId, el, fill, show } from "../shared/dom.js";
 import { drawHeader } from "../shared/header.js";
 import { icon } from "../shared/icons.js";
 import { money } from "../shared/money.js";
+import { stands, stateWord } from "../shared/order-words.js";
 import { openSession, signInUrl } from "../shared/session.js";
 import { toast, toastProblem } from "../shared/toast.js";
 import { totalRows } from "../shared/totals.js";
 
-const STANDS = new Set(["authorised", "paid"]);
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
+const DISPUTES = {
+  inquiry: "Your bank has asked the shop about this payment.",
+  open: "You disputed this payment at your bank. It has the money until it decides.",
+  won: "Your bank has decided about your dispute: the payment stands.",
+  lost: "Your bank has decided about your dispute: the money went back to you.",
+  closed: "Your bank's question about this payment is answered.",
+};
 const CANCEL = { title: "Cancel this order?", text: "What was paid goes back to you.", yes: "Cancel the order", danger: true };
-
-function stateWord(order) {
-  if (!STANDS.has(order.state)) return order.state;
-  if (order.refunded_minor) return "partly refunded";
-  return order.shipped ? "shipped" : order.state;
-}
 
 function row(order) {
   return el("li", {}, el("a", { class: "panel order-link", href: `/orders/${segment(order.id)}`, data: { order: order.id } },
@@ -78,7 +79,7 @@ function policyPanel(order) {
 }
 
 function cancelButton(order) {
-  if (!STANDS.has(order.state) || order.shipped) return null;
+  if (!stands(order) || order.shipped || order.dispute) return null;
   const cancel = el("button", { type: "button", class: "button small danger", id: "cancel-order" }, "Cancel this order");
   cancel.addEventListener("click", async () => {
     if (!(await confirmDialog(CANCEL))) return;
@@ -95,10 +96,10 @@ function cancelButton(order) {
 }
 
 function drawOrder(order) {
-  const stands = STANDS.has(order.state);
+  const standing = stands(order);
   document.title = `Order ${order.id} · Hawker`;
   fill(byId("main"), el("div", { class: "page" },
-    el("div", { class: "thanks" }, stands ? icon("check") : null, el("div", {}, el("h1", {}, stands ? "It is yours" : `This order is ${order.state}`),
+    el("div", { class: "thanks" }, standing ? icon("check") : null, el("div", {}, el("h1", {}, standing ? "It is yours" : `This order is ${order.state}`),
       el("p", { class: "soft" }, "Order ", el("code", { id: "order-number" }, order.id), ` · ${order.shop_name} · ${moment.format(new Date(order.created_at))}`))),
     el("section", { class: "panel stack", "aria-label": "What was bought" },
       el("div", { class: "row between" }, el("h2", {}, "What you bought"), el("span", { class: "badge", id: "order-state" }, stateWord(order))),
@@ -106,7 +107,8 @@ function drawOrder(order) {
         el("span", {}, `${line.quantity} × ${line.title}`), el("span", { class: "numbers" }, money(line.unit_price_minor * line.quantity, order.currency))))),
       order.charges ? totalRows(order.charges, order.currency, order.charges.shipping)
         : el("p", { class: "row between totals" }, el("span", {}, "Total"), el("strong", { class: "numbers" }, money(order.total_minor, order.currency))),
-      order.refunded_minor ? el("p", { class: "soft" }, `${money(order.refunded_minor, order.currency)} of it went back to you, or is on its way.`) : null),
+      order.refunded_minor ? el("p", { class: "soft" }, `${money(order.refunded_minor, order.currency)} of it went back to you, or is on its way.`) : null,
+      order.dispute ? el("p", { class: "soft", id: "dispute" }, DISPUTES[order.dispute]) : null),
     parcelPanel(order), addressPanel(order.ship_to), policyPanel(order),
     el("div", { class: "row between" }, el("a", { class: "button", href: "/orders" }, "All your orders"), cancelButton(order))));
 }

@@ -5,11 +5,11 @@ import { get, segment } from "../shared/api.js";
 import { busy, el, fill, show } from "../shared/dom.js";
 import { money } from "../shared/money.js";
 import { openOrder } from "../shared/order-dialog.js";
+import { isTrouble, stands, stateWord } from "../shared/order-words.js";
 import { toastProblem } from "../shared/toast.js";
 
 const STATES = [["", "Any state"], ["authorised", "Authorised"], ["paid", "Paid"], ["cancelled", "Cancelled"], ["refunded", "Refunded"]];
 const SENT = [["", "Shipped or not"], ["no", "Not shipped"], ["yes", "Shipped"]];
-const STANDS = new Set(["authorised", "paid"]);
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
 
 const field = (label, control) => el("label", { class: "field" }, el("span", {}, label), control);
@@ -78,14 +78,13 @@ export class OrdersPanel {
   }
 
   row(order) {
-    const word = !STANDS.has(order.state) ? order.state : order.refunded_minor ? "partly refunded" : order.shipped ? "shipped" : order.state;
     const open = el("button", { type: "button", class: "button small" }, "Manage");
     open.addEventListener("click", () => openOrder(order, this.shop.id, (changed) => node.replaceWith(this.row({ ...order, ...changed }))));
     const node = el("li", { class: "shop-order", data: { order: order.id } },
       el("div", { class: "grow" }, el("h3", {}, order.lines.map((line) => `${line.quantity} × ${line.title}`).join(", ")),
         el("p", { class: "faint" }, [order.buyer, moment.format(new Date(order.created_at)), order.id].join(" · "))),
-      el("span", { class: "badge" }, word), el("strong", { class: "numbers" }, money(order.total_minor, order.currency)),
-      STANDS.has(order.state) ? open : null);
+      el("span", { class: isTrouble(order) ? "badge bad" : "badge" }, stateWord(order)), el("strong", { class: "numbers" }, money(order.total_minor, order.currency)),
+      stands(order) ? open : null);
     return node;
   }
 }

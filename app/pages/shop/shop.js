@@ -5,6 +5,7 @@ import { drawHeader } from "../shared/header.js";
 import { openSession, signInUrl } from "../shared/session.js";
 import { ConditionsPanel } from "./conditions.js";
 import { OrdersPanel } from "./orders.js";
+import { TroublesPanel } from "./troubles.js";
 
 function closedDoor(title, text, link) {
   fill(byId("main"), el("div", { class: "page stack" }, el("h1", {}, title), el("p", { class: "soft" }, text), el("p", {}, link)));
@@ -23,8 +24,9 @@ try {
     document.title = `${shop.name} · Hawker`;
     const conditions = new ConditionsPanel(shop);
     const orders = new OrdersPanel(shop);
-    fill(byId("main"), el("div", { class: "page shop-desk" }, el("h1", {}, shop.name), orders.panel, conditions.panel));
-    await Promise.all([orders.load(), conditions.load()]);
+    const troubles = new TroublesPanel(shop);
+    fill(byId("main"), el("div", { class: "page shop-desk" }, el("h1", {}, shop.name), troubles.panel, orders.panel, conditions.panel));
+    await Promise.all([orders.load(), conditions.load(), troubles.load()]);
   }
 } catch (error) {
   if (error.name !== "Problem") throw error;

@@ -5,9 +5,10 @@ import { timeOfDay } from "../shared/clock.js";
 import { el, fill, say } from "../shared/dom.js";
 import { money } from "../shared/money.js";
 import { openOrder } from "../shared/order-dialog.js";
+import { isTrouble, stands, stateWord } from "../shared/order-words.js";
 
 const SHOWN_MAX = 200;
-const STANDS = new Set(["authorised", "paid"]);
+const UNSAID = new Set(["authorised", "paid"]);
 
 export class Orders {
   constructor(host, show) {
@@ -33,7 +34,7 @@ export class Orders {
 
   draw() {
     const newest = [...this.orders.values()].sort((a, b) => Date.parse(b.created_at) - Date.parse(a.created_at));
-    const standing = newest.filter((order) => STANDS.has(order.state));
+    const standing = newest.filter((order) => stands(order));
     const sum = standing.reduce((minor, order) => minor + order.total_minor - (order.refunded_minor ?? 0), 0);
     say(this.total, standing.length ? `${standing.length} · ${money(sum, this.show.shop.currency)}` : "");
     fill(this.list, newest.length ? newest.slice(0, SHOWN_MAX).map((order) => this.row(order))
@@ -46,12 +47,12 @@ export class Orders {
         el("span", { class: "faint" }, [order.buyer, timeOfDay(Date.parse(order.created_at)), order.id].join(" · "))),
       this.badge(order),
       el("span", { class: "numbers" }, money(order.total_minor, order.currency)),
-      STANDS.has(order.state) ? el("button", { type: "button", class: "button ghost small manage", onclick: () => this.open(order) }, "Manage") : null);
+      stands(order) ? el("button", { type: "button", class: "button ghost small manage", onclick: () => this.open(order) }, "Manage") : null);
   }
 
   badge(order) {
-    const word = !STANDS.has(order.state) ? order.state : order.refunded_minor ? "partly refunded" : order.shipped ? "shipped" : null;
-    return word ? el("span", { class: "badge" }, word) : null;
+    const word = stateWord(order);
+    return UNSAID.has(word) ? null : el("span", { class: isTrouble(order) ? "badge bad" : "badge" }, word);
   }
 
   open(order) {

@@ -125,11 +125,13 @@ export class PaymentPanel {
   }
 
   askHere(payment) {
+    const methods = [...this.node.childNodes];
     return new Promise((resolve) => {
       const answer = (approve, text, className) => {
         const button = el("button", { type: "button", class: className, data: { approve: String(approve) } }, text);
         button.addEventListener("click", () => busy(button, async () => {
           await post(`/api/payments/${segment(payment)}/bank`, { approve });
+          fill(this.node, methods); // whoever was declined chooses another
           resolve();
         }));
         return button;

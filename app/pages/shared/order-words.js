@@ -1,0 +1,18 @@
+// How an order stands, in one or two words, the same on every page. Owns the words; the states are the server's.
+
+const STANDING = new Set(["authorised", "paid"]);
+const DISPUTES = { inquiry: "bank asks", open: "disputed", lost: "dispute lost" };
+
+/** Whether the order stands: neither cancelled nor given back whole. */
+export const stands = (order) => STANDING.has(order.state);
+
+/** What an order's badge says. */
+export function stateWord(order) {
+  if (DISPUTES[order.dispute]) return DISPUTES[order.dispute];
+  if (!stands(order)) return order.state;
+  if (order.refunded_minor) return "partly refunded";
+  return order.shipped ? "shipped" : order.state;
+}
+
+/** Whether somebody has to look at it. */
+export const isTrouble = (order) => Boolean(DISPUTES[order.dispute]);
