@@ -22,7 +22,7 @@ from app.checkout.quotes import Quote, discount_on, quote
 from app.checkout.total_rules import PricedLine
 from app.checkout.views import OrderView
 from app.flash_sales.gate import Decided
-from app.flash_sales.holds import Hold, refuse, release_hold, take_hold
+from app.flash_sales.holds import Hold, refuse, release_hold, resize_hold, take_hold
 from app.flash_sales.parts import FlashSales
 from app.refusal import Refusal
 
@@ -97,7 +97,7 @@ async def put_in_cart(checkout: Checkout, sales: FlashSales, put: Put) -> Refusa
     before = next((one for one in await read_items(checkout.pg, put.person, put.shop) if one.pool == put.pool), None)
     hold = None
     if seen.label.sale:
-        held = await _held_of_sale(checkout, sales, put, before)
+        held = await _held_of_sale(sales, put, before)
         if isinstance(held, Refusal):
             return held
         hold = held
@@ -107,11 +107,11 @@ async def put_in_cart(checkout: Checkout, sales: FlashSales, put: Put) -> Refusa
     return None if fits else FULL
 
 
-async def _held_of_sale(checkout: Checkout, sales: FlashSales, put: Put, before: CartRow | None) -> str | Refusal:
+async def _held_of_sale(sales: FlashSales, put: Put, before: CartRow | None) -> str | Refusal:
     if before is not None and before.hold is not None:
-        if before.quantity == put.quantity and _alive(await checkout.gate.read(before.hold, put.person)):
-            return before.hold
-        await release_hold(sales, person=put.person, hold=before.hold)
+        kept = await resize_hold(sales, person=put.person, hold=before.hold, quantity=put.quantity, address=put.address)
+        if kept is not None:
+            return kept.id if isinstance(kept, Hold) else kept
     taken = await take_hold(
         sales,
         person=put.person,

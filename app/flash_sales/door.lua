@@ -1,27 +1,55 @@
 -- Decides who may ask one pool's gate at all: admissions of its waiting room, the limit of a network, the waitlist.
 --
--- KEYS  1 admissions (hash)   person -> token, or token \0 place once it was used
+-- KEYS  1 admissions (hash)   person -> token, or token \0 place once it was used; "" -> the gate's epoch they are of
 --       2 inside (hash)       place -> {network, units}, of holds that count
 --       3 networks (hash)     network -> units inside
 --       4 waiting (string)    how many wait for units to come back; ends by itself when nobody says it again
+--       5 config (hash)       the gate's own: its epoch, and the server that it was written under
 -- ARGV  1 operations, a MessagePack array of arrays:
 --         {"enter", person, place, network, units, network_limit, by_admission, token}
 --         {"back", person, place, reuse} its hold was refused or has ended; with `reuse` the admission counts again
---         {"less", place, units}         so many units of an order came back
---         {"admit", person, token}       says an admission, as often as one likes
+--         {"less", place, units}         so many units of an order came back, or of a hold that was made smaller
+--         {"more", place, network, units, network_limit}  the hold at the place is to have so many units more
+--         {"admit", person, token, epoch}  says an admission, as often as one likes; unless the gate is of this epoch
+--                                        and of this server, nothing is said
 --         {"expel", person}
 --         {"waiting", count, ttl_ms}
 --       A place is made of person and idempotency key (gate_wire.py).
 --       2 how long all this is kept after the last word, in ms
 -- RESULT  MessagePack array of words, one an operation: for "enter" in, not_admitted, admission_used, network_limit or
---         in_line; for the others done.
+--         in_line; for "more" in, network_limit or in_line; for the others done.
 --
 -- The race it closes: two requests with one admission, or of one network at its limit, both passing the look before
--- either is written down.
+-- either is written down. And an admission used twice because what was used is forgotten: with every loss the gate gets
+-- a new epoch, and what was admitted before counts only when it is said for that one.
 
-local admissions_key, inside_key, networks_key, waiting_key = unpack(KEYS)
+local admissions_key, inside_key, networks_key, waiting_key, config_key = unpack(KEYS)
 local ops, kept_ms = cmsgpack.unpack(ARGV[1]), ARGV[2]
 local act = {}
+
+local gate_epoch
+
+-- Of the gate in place; '' where it is missing or was written under another server.
+local function epoch_now()
+    if not gate_epoch then
+        local gate = redis.call('HMGET', config_key, 'epoch', 'server')
+        gate_epoch = gate[1] and gate[2] == this_server() and gate[1] or ''
+    end
+    return gate_epoch
+end
+
+local function admission_of(person)
+    local there = redis.call('HMGET', admissions_key, '', person)
+    return epoch_now() ~= '' and there[1] == epoch_now() and there[2]
+end
+
+local function somebody_waits()
+    return tonumber(redis.call('GET', waiting_key) or 0) > 0
+end
+
+local function is_full(network, units, limit)
+    return tonumber(redis.call('HGET', networks_key, network) or 0) + units > limit
+end
 
 function act.enter(op)
     local person, place, network, units, limit, by_admission, token = op[2], op[3], op[4], op[5], op[6], op[7], op[8]
@@ -29,16 +57,16 @@ function act.enter(op)
         return 'in'
     end
     if by_admission then
-        local there = redis.call('HGET', admissions_key, person)
+        local there = admission_of(person)
         if there ~= token then
             local used = there and token ~= '' and string.sub(there, 1, #token + 1) == token .. '\0'
             return used and 'admission_used' or 'not_admitted'
         end
-    elseif tonumber(redis.call('GET', waiting_key) or 0) > 0 then
+    elseif somebody_waits() then
         return 'in_line'
     end
     local counted = limit > 0 and network ~= ''
-    if counted and tonumber(redis.call('HGET', networks_key, network) or 0) + units > limit then
+    if counted and is_full(network, units, limit) then
         return 'network_limit'
     end
     if counted then
@@ -77,6 +105,30 @@ function act.back(op)
     return 'done'
 end
 
+-- Who waits is served first, also before somebody who has one and wants two.
+function act.more(op)
+    local place, network, units, limit = op[2], op[3], op[4], op[5]
+    if somebody_waits() then
+        return 'in_line'
+    end
+    local packed = redis.call('HGET', inside_key, place)
+    local entry = packed and cmsgpack.unpack(packed)
+    if entry and entry[1] ~= '' then
+        network = entry[1]  -- where the hold was taken, wherever its person is by now
+    end
+    if limit == 0 or network == '' then
+        return 'in'
+    end
+    if is_full(network, units, limit) then
+        return 'network_limit'
+    end
+    redis.call('HINCRBY', networks_key, network, units)
+    redis.call('PEXPIRE', networks_key, kept_ms)
+    redis.call('HSET', inside_key, place, cmsgpack.pack({network, units + (entry and entry[1] ~= '' and entry[2] or 0)}))
+    redis.call('PEXPIRE', inside_key, kept_ms)
+    return 'in'
+end
+
 -- The rest stays inside, as what the network has.
 function act.less(op)
     local place, units = op[2], op[3]
@@ -91,7 +143,14 @@ function act.less(op)
 end
 
 function act.admit(op)
-    local person, token = op[2], op[3]
+    local person, token, epoch = op[2], op[3], op[4]
+    if epoch ~= epoch_now() then
+        return 'done'
+    end
+    if redis.call('HGET', admissions_key, '') ~= epoch then
+        redis.call('DEL', admissions_key, inside_key, networks_key)
+        redis.call('HSET', admissions_key, '', epoch)
+    end
     local there = redis.call('HGET', admissions_key, person)
     if not there or (there ~= token and string.sub(there, 1, #token + 1) ~= token .. '\0') then
         redis.call('HSET', admissions_key, person, token)

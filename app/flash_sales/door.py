@@ -1,8 +1,8 @@
 """The door in front of a pool's gate: who may ask it at all. All that arrived together go in one script call a pool.
 
 Owns what the door remembers in Valkey: admissions, units per network, that somebody waits. Losing it lets nobody in
-who has no admission, for the worker says all admissions again; units per network are counted anew. The gate alone
-decides on stock.
+who has no admission, for the worker says all admissions again, for the gate's new epoch; units per network are counted
+anew. The gate alone decides on stock.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgspec
 from redis.asyncio import Redis
 
-from app.flash_sales.gate_wire import waiting_key
+from app.flash_sales.gate_wire import gate_keys, waiting_key
 from app.storage.group_commit import GroupCommit
-from app.storage.valkey import Script
+from app.storage.valkey import SERVER_LUA, Script
 
-_DOOR: Final = Script(Path(__file__).with_name("door.lua"))
+_DOOR: Final = Script(Path(__file__).with_name("door.lua"), before=(SERVER_LUA,))
 _POOLS_MAX: Final = 4096  # batches kept for pools that were touched lately
 KEPT_MS: Final = 7_200_000
 WAITING_MS: Final = 5_000
@@ -52,7 +52,8 @@ class Wish(msgspec.Struct, frozen=True):
 
 def door_keys(pool: str) -> list[str]:
     """The keys of one pool, in the order of door.lua, beside those of its gate."""
-    return [*(f"{{pool:{pool}}}:{part}" for part in ("admissions", "inside", "networks")), waiting_key(pool)]
+    own = (f"{{pool:{pool}}}:{part}" for part in ("admissions", "inside", "networks"))
+    return [*own, waiting_key(pool), gate_keys(pool)[0]]
 
 
 class Door:
@@ -82,12 +83,16 @@ class Door:
         await self._ask(pool, "back", person, place, reuse)
 
     async def less(self, pool: str, place: str, units: int) -> None:
-        """Units of an order came back: the network may have as many others."""
+        """Units of an order came back, or a hold has fewer: the network may have as many others."""
         await self._ask(pool, "less", place, units)
 
-    async def admit(self, pool: str, person: str, admission: str) -> None:
-        """Says an admission; one that was used stays used."""
-        await self._ask(pool, "admit", person, admission)
+    async def more(self, pool: str, place: str, network: str, units: int, network_limit: int) -> Verdict:
+        """Whether the hold at the place may have so many units more; counts them. Not idempotent: `less` undoes it."""
+        return Verdict(await self._ask(pool, "more", place, network, units, network_limit))
+
+    async def admit(self, pool: str, person: str, admission: str, epoch: int) -> None:
+        """Says an admission to the gate of this epoch, and to no other; one that was used stays used."""
+        await self._ask(pool, "admit", person, admission, str(epoch))
 
     async def expel(self, pool: str, person: str) -> None:
         """Takes the person's admission back."""

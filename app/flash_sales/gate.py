@@ -119,6 +119,10 @@ class Gate:
         """Released · over · paying (a payment is in flight; the house, person "", may all the same)."""
         return await self._ask_hold(hold, ("release", hold, person))
 
+    async def resize(self, hold: str, *, person: str, quantity: int) -> Decided:
+        """Resized · over · paying · not_found; for more units also ended · over_limit · all_held · stock_short."""
+        return await self._ask_hold(hold, ("resize", hold, person, quantity))
+
     async def extend(
         self, hold: str, *, person: str, attempt: str, for_ms: int, total_max_ms: int, force: bool = False
     ) -> Decided:

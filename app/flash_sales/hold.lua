@@ -11,6 +11,7 @@
 --         {"take", hold, person, key, body, quantity, show, ttl_ms}; with {…, attempt, for_ms, total_max_ms} it is paid
 --                 for at once: a take and an extend in one, for who has no admission, and in_line while somebody waits
 --         {"release", hold, person}            person "" is the house itself
+--         {"resize", hold, person, quantity}   as many units instead, at the same price and until the same moment
 --         {"extend", hold, person, attempt, for_ms, total_max_ms, force}
 --         {"resume", hold, attempt, give_back} the payment is over without an order; with give_back the hold too
 --         {"confirm", hold}                    Postgres says the order stands
@@ -119,6 +120,36 @@ function act.release(op)
     end
     end_hold(hold, 'released')
     return answer_with('released', hold)
+end
+
+function act.resize(op)
+    local person, quantity = op[3], op[4]
+    local hold = find_hold(op[2])
+    if not hold or hold[PERSON] ~= person then
+        return answer('not_found')
+    end
+    if hold[STATE] ~= 'held' then
+        return answer_with('over', hold)
+    end
+    local more = quantity - hold[QUANTITY]
+    if more ~= 0 and hold[ATTEMPT] ~= '' then
+        return answer_with('paying', hold)
+    end
+    if more > 0 and (state ~= 'open' or (ends > 0 and now >= ends)) then
+        return answer('ended')
+    end
+    if more > 0 and limit > 0 and units_held_by(person) + more > limit then
+        return answer('over_limit')
+    end
+    if more > 0 and left < more then
+        return answer(left > 0 and 'stock_short' or 'all_held')
+    end
+    hold[QUANTITY] = quantity
+    left = left - more
+    held = held + more
+    count_buyer(person, more)
+    save_hold(place_of(hold[HOLD]), hold)
+    return answer_with('resized', hold)
 end
 
 function act.extend(op)

@@ -77,8 +77,13 @@ local function save_hold(place, hold)
     end
 end
 
+local function units_held_by(person)
+    units_of[person] = units_of[person] or tonumber(redis.call('HGET', buyers_key, person) or 0)
+    return units_of[person]
+end
+
 local function count_buyer(person, units)
-    units_of[person] = (units_of[person] or tonumber(redis.call('HGET', buyers_key, person) or 0)) + units
+    units_of[person] = units_held_by(person) + units
     recounted[person] = true
 end
 

@@ -159,6 +159,45 @@ async def take_hold(
     return view_hold(decided.id, decided.hold, decided.label, decided.now_ms)
 
 
+async def resize_hold(
+    sales: FlashSales, *, person: str, hold: str, quantity: int, address: str = ""
+) -> Hold | Refusal | None:
+    """Makes a live hold larger or smaller: the same hold, price and end. None when the person has no such live hold.
+
+    What is refused changes nothing: giving back and taking anew would lose the unit, and an admission.
+    """
+    before = await sales.gate.read(hold, person)
+    if before.code == "rebuilding":
+        return refuse(before)
+    record = before.hold
+    if record is None or record.state != "held":
+        return None
+    more = quantity - record.quantity
+    refused = await _let_grow(sales, record, more, network_of(address)) if more > 0 else None
+    if refused is not None:
+        return refused
+    decided = await sales.gate.resize(hold, person=person, quantity=quantity)
+    resized = decided.code == "resized"
+    if more and resized == (more < 0):  # units that are given back, or were not taken after all
+        await unless_away("door", sales.door.less(pool_of(hold) or "", place_of(hold), abs(more)))
+    if decided.code in {"over", "not_found"}:
+        return None
+    if decided.hold is None or decided.label is None or not resized:
+        return refuse(decided)
+    return view_hold(hold, decided.hold, decided.label, decided.now_ms)
+
+
+async def _let_grow(sales: FlashSales, record: HoldRecord, more: int, network: str) -> Refusal | None:
+    pool = pool_of(record.id) or ""
+    entrance = await sales.entrance_of(pool)
+    if entrance is None:
+        return NOT_SOLD_HERE
+    if (await sales.bans.of(record.person)).bar(entrance.shop, entrance.show, record.show):
+        return BANNED
+    verdict = await sales.door.more(pool, place_of(record.id), network, more, entrance.per_address_limit)
+    return None if verdict is Verdict.IN else _TURNED_AWAY[verdict]
+
+
 async def asks_gate_alone(sales: FlashSales, *, pool: str, show: str, address: str) -> bool | Refusal:
     """Whether the gate alone decides who takes there (take_to_pay); else the door is asked too (take_hold)."""
     entrance = await sales.entrance_of(pool)

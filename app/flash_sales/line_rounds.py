@@ -112,19 +112,27 @@ async def _serve(sales: FlashSales, connection: Any, facts: LineFacts) -> list[_
     looked = (await sales.gate.look(facts.pool)).result
     if looked is None:
         return []
-    admitted = await line_store.admitted_in(connection, facts.pool) if facts.waiting_room else []
+    admitted: list[Entry] = []
+    if facts.waiting_room:
+        # After the look: on a hold of an earlier epoch than that no payment begins any more (checkout/attempts.py).
+        await line_store.note_paying(connection, facts.pool)
+        admitted = await line_store.admitted_in(connection, facts.pool)
     # Said again each round: a Valkey that was lost knows of no admission.
-    await asyncio.gather(*(sales.door.admit(facts.pool, one.person, one.admission or "") for one in admitted))
+    await _say_admissions(sales, admitted, looked.epoch)
     free = to_serve(left=looked.left, admitted=len(admitted))
     head = await line_store.head_of(connection, facts.pool, free) if free else []
     if not head:
         return []
     if facts.waiting_room:
-        return await _admit(sales, connection, head)
+        return await _admit(sales, connection, head, looked.epoch)
     return await _offer(sales, connection, head)
 
 
-async def _admit(sales: FlashSales, connection: Any, head: Sequence[Entry]) -> list[_Told]:
+async def _say_admissions(sales: FlashSales, admitted: Sequence[Entry], epoch: int) -> None:
+    await asyncio.gather(*(sales.door.admit(one.pool, one.person, one.admission or "", epoch) for one in admitted))
+
+
+async def _admit(sales: FlashSales, connection: Any, head: Sequence[Entry], epoch: int) -> list[_Told]:
     until_ms = await valkey_now_ms(sales.valkey) + sales.settings.offer_ttl_s * 1000
     admitted = [
         msgspec.structs.replace(
@@ -133,7 +141,7 @@ async def _admit(sales: FlashSales, connection: Any, head: Sequence[Entry]) -> l
         for one in head
     ]
     await line_store.serve(connection, EntryEvent.ADMIT, admitted)
-    await asyncio.gather(*(sales.door.admit(one.pool, one.person, one.admission or "") for one in admitted))
+    await _say_admissions(sales, admitted, epoch)
     return [_Told(one) for one in admitted]
 
 

@@ -156,6 +156,13 @@ _SERVED: Final = """
       FROM unnest($1::text[], $2::text[], $3::text[]) AS t (pool_id, account_id, hold_id)
      WHERE e.pool_id = t.pool_id AND e.account_id = t.account_id AND e.state = ANY($5::text[])"""
 
+# Who was admitted and pays by now: that this was to be noted got lost on the way.
+_PAYING: Final = """
+    UPDATE line_entries e SET state = $2, hold_id = a.hold_id, ended_at = now()
+      FROM payment_attempts a
+     WHERE e.pool_id = $1 AND e.state = ANY($3::text[]) AND a.account_id = e.account_id AND a.pool_id = e.pool_id
+       AND a.idempotency_key IS NOT NULL AND NOT a.failed AND a.created_at >= e.served_at"""
+
 # The same place as before: who was first is first again.
 _BRING_BACK: Final = """
     UPDATE line_entries e SET state = $2, tries = tries + 1, until = NULL, admission = NULL, ended_at = NULL
@@ -295,6 +302,11 @@ async def note_served(pg: asyncpg.Pool, taken: list[tuple[str, str, str]]) -> li
     pools, people, holds = ([one[at] for one in taken] for at in range(3))
     await pg.execute(_SERVED, pools, people, holds, EntryState.SERVED, states_before(EntryEvent.SERVE))
     return [None] * len(taken)
+
+
+async def note_paying(connection: Any, pool: str) -> None:
+    """Who was admitted and pays has used the admission, whether or not that was noted when the hold was taken."""
+    await connection.execute(_PAYING, pool, EntryState.SERVED, states_before(EntryEvent.SERVE))
 
 
 async def bring_back(pg: Any, holds: Sequence[str]) -> None:

@@ -112,6 +112,29 @@ class ModelPool:
         hold.state, hold.attempt = "released", ""
         return ("released", name)
 
+    def resize(self, now, _ended, name, person, quantity):
+        hold = self.holds.get(name)
+        if hold is None or person != hold.person:
+            return ("not_found", "")
+        if hold.state != "held":
+            return ("over", name)
+        more = quantity - hold.quantity
+        if more and hold.attempt:
+            return ("paying", name)
+        refusal = None
+        if more > 0 and (self.state != "open" or 0 < self.ends <= now):
+            refusal = "ended"
+        elif more > 0 and self.limit and self.of(person) + more > self.limit:
+            refusal = "over_limit"
+        elif more > 0 and self.left <= 0:
+            refusal = "all_held"
+        elif more > self.left:
+            refusal = "stock_short"
+        if refusal:
+            return (refusal, "")
+        hold.quantity = quantity
+        return ("resized", name)
+
     def extend(self, now, _ended, name, person, attempt, for_ms, total_max, force):
         hold = self.holds.get(name)
         if hold is None or person != hold.person:

@@ -7,10 +7,14 @@ import pytest
 from app import clock
 from app.checkout import cart_store
 from app.checkout.key_holds import TRIES_FOUND_MAX
+from app.flash_sales.line_rounds import serve_lines
 from tests.protocol.callers import problem
 from tests.storage.stock_world import open_world
 from tests.storage.test_conditions import ALL, HOME, agreed, ask
+from tests.storage.test_lines import holds, joined, let_go
 from tests.storage.test_refunds import balances
+from tests.storage.test_sale_changes import act
+from tests.storage.test_waiting_room import admission, far, hot_sale
 
 
 async def put(world, buyer, pool: str, quantity=1, **said):
@@ -193,6 +197,65 @@ async def test_units_of_a_sale_are_given_back_with_their_item_and_the_limit_coun
         assert left.json()["items"] == []
         assert await world.live_holds(pool) == []
         assert (await buyer.ask("DELETE", f"/api/shops/{world.shop}/cart/{pool}")).status_code == 200
+
+
+async def test_how_many_of_a_hot_sale_is_changed_and_costs_neither_the_units_nor_the_admission(pg, valkey):
+    """The hold was given back and taken anew, to which nobody is admitted twice: the unit and the turn were lost."""
+    async with open_world(pg, valkey) as world:
+        sale = await hot_sale(world, 3)
+        pool, buyer = sale["pool"], await world.buyer()
+        await joined(world, buyer, pool)
+        await act(world, sale, "start")
+        await serve_lines(world.sales)
+        first = await put(world, buyer, pool, show=world.show, admission=await admission(buyer))
+        hold = first.json()["items"][0]["hold"]
+        for quantity in (2, 1, 2, 2):
+            (item,) = (await put(world, buyer, pool, quantity, show=world.show)).json()["items"]
+            assert (item["hold"], item["quantity"]) == (hold, quantity)
+            assert ((await world.gate(pool)).left, (await world.gate(pool)).held) == (3 - quantity, quantity)
+        assert problem(await put(world, buyer, pool, 3, show=world.show)) == (409, "over_limit")
+        assert [(one["hold"], one["quantity"]) for one in (await cart(world, buyer))["items"]] == [(hold, 2)]
+        made = await order(world, buyer, 1200)
+        assert made.status_code == 201, made.text
+        await world.settle_all()
+        await world.check(pool)
+
+
+async def test_what_a_cart_has_is_not_lost_to_the_wish_for_more_nor_held_any_longer_by_it(pg, valkey):
+    """Two were wanted and one was left: the wish was refused, and the one that the cart had went to somebody else."""
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(3))["pool"]
+        buyer, other, waiting = await world.buyers(3)
+        await put(world, buyer, pool, 2)
+        (before,) = await world.live_holds(pool)
+        theirs = await world.held(other, pool)
+        assert problem(await put(world, buyer, pool, 3)) == (409, "all_held")
+        await joined(world, waiting, pool)
+        await serve_lines(world.sales)
+        await let_go(other, theirs)
+        assert problem(await put(world, buyer, pool, 3)) == (409, "all_held")  # somebody waits for that one
+        await serve_lines(world.sales)
+        assert len(await holds(waiting)) == 1
+        assert (await put(world, buyer, pool, 1)).status_code == 200
+        (after,) = [one for one in await world.live_holds(pool) if one.person == buyer.account]
+        assert (after.id, after.quantity, after.expires_at_ms) == (before.id, 1, before.expires_at_ms)
+        assert (await world.gate(pool)).left == 1
+
+
+async def test_units_of_a_network_are_counted_as_what_a_cart_has_grows_and_shrinks(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(20, per_address_limit=3, per_buyer_limit=9))["pool"]
+        first, second = (far(one, world.app, "198.51.100.7") for one in await world.buyers(2))
+        await put(world, first, pool, 2)
+        assert (await put(world, second, pool, 1)).status_code == 200
+        assert problem(await put(world, second, pool, 2)) == (409, "address_limit")
+        assert (await put(world, first, pool, 1)).status_code == 200
+        assert (await put(world, second, pool, 2)).status_code == 200
+        assert problem(await put(world, first, pool, 2)) == (409, "address_limit")
+        assert await valkey.hvals(f"{{pool:{pool}}}:networks") == [b"3"]
+        for one in (first, second):
+            assert (await one.ask("DELETE", f"/api/shops/{world.shop}/cart/{pool}")).status_code == 200
+        assert await valkey.hgetall(f"{{pool:{pool}}}:networks") == {}
 
 
 async def test_a_declined_payment_leaves_the_cart_as_it_was(pg, valkey):

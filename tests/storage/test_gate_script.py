@@ -56,6 +56,7 @@ operation = st.one_of(
         st.sampled_from([0, 2, LONG_MS, *[3 * LONG_MS] * 3]),
         st.booleans(),
     ),
+    st.tuples(st.just("resize"), hold, who, st.integers(1, 5)),
     st.tuples(st.just("resume"), hold, attempt, st.booleans()),
     st.tuples(st.just("confirm"), hold),
     st.tuples(st.just("read"), hold, st.one_of(who, st.just(""))),
@@ -128,10 +129,13 @@ FAULTS = {
     ),
     "another body is the same request": ("(hold[BODY] ~= body and hold[BODY] ~= '')", "false"),
     "sold before the start": ("if now < starts then", "if false then"),
-    "sold after the end": ("(ends > 0 and now >= ends)", "false"),
+    "sold after the end": ("if state ~= 'open' or (ends > 0 and now >= ends)", "if state ~= 'open'"),
     "more units than are left": ("if left < quantity then", "if left < 1 then"),
     "a buyer is not counted": ("    recounted[person] = true\n", ""),
     "another payment ends this one": ("hold[STATE] ~= 'held' or hold[ATTEMPT] ~= attempt", "hold[STATE] ~= 'held'"),
+    "more than the limit by making a hold larger": ("units_held_by(person) + more > limit", "quantity > limit"),
+    "a hold grows beyond what is left": ("if more > 0 and left < more then", "if more > 0 and left <= 0 then"),
+    "a hold grows while it is paid for": ("if more ~= 0 and hold[ATTEMPT] ~= '' then", "if false then"),
     "extending shortens": ("math.max(hold[EXPIRES], ", "math.min(hold[EXPIRES], "),
     "extended for ever": ("math.min(now + for_ms, hold[GRANTED] + total_max_ms)", "now + for_ms"),
     "a hold outlives its payment": ("    hold[EXPIRES] = hold[FIRST_EXPIRES]\n", ""),
@@ -182,7 +186,7 @@ class Names:
         what, *rest = op
         if rest:
             rest[0] = self._hold(rest[0], live)
-        if what in {"release", "extend", "read"} and rest[1] == OWNER:
+        if what in {"release", "resize", "extend", "read"} and rest[1] == OWNER:
             rest[1] = self._owners.get(rest[0], "ann")
         return (what, *rest)
 
@@ -282,6 +286,20 @@ def test_held_units_cannot_be_moved_out_of_a_pool(sync_valkey):
     assert scripts.pool(config_key, ["close", 3]) == b"done"
     closed = scripts.run("p1", [("take", "h2", "ann", "k2", "1:", 1, "", LONG_MS)])
     assert [one.code for one in closed.answers] == ["ended"]
+
+
+def test_a_hold_of_a_pool_that_is_over_grows_no_more_and_may_still_be_made_smaller(sync_valkey):
+    scripts = Scripts(sync_valkey)
+    config_key = gate_keys("q1")[:1]
+    scripts.put("q1", values(5), epoch=1)
+    scripts.run("q1", [("take", "h1", "ann", "k", "2:", 2, "", LONG_MS)])
+    for ends, state in ((scripts.now_ms() - 1, "open"), (0, "ended")):
+        scripts.pool(config_key, ["set", 1, 700, 0, 0, ends, state, "{}", 5])
+        result = scripts.run("q1", [("resize", "h1", "ann", 3), ("resize", "h1", "ann", 2)])
+        assert [one.code for one in result.answers] == ["ended", "resized"]
+    result = scripts.run("q1", [("resize", "h1", "ann", 1), ("read", "h1", "")])
+    assert (result.left, result.held, result.answers[1].hold.quantity) == (4, 1, 1)
+    assert sync_valkey.hgetall(gate_keys("q1")[3]) == {b"ann": b"1"}
 
 
 def test_what_postgres_says_twice_changes_the_gate_once(sync_valkey):

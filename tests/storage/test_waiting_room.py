@@ -9,9 +9,11 @@ from app.flash_sales import rounds
 from app.flash_sales.door import Verdict, Wish
 from app.flash_sales.draw_rules import commitment_of, draw_order
 from app.flash_sales.draws import check_draw
+from app.flash_sales.gate_wire import gate_keys
 from app.flash_sales.line_rounds import serve_lines
 from tests.protocol.callers import Caller, problem
 from tests.storage.stock_world import open_world
+from tests.storage.test_gate_lost import go_back
 from tests.storage.test_lines import holds, join, joined, let_go, overdue, places, told
 from tests.storage.test_sale_changes import act
 from tests.waiting import eventually
@@ -180,6 +182,67 @@ async def test_admissions_survive_a_lost_valkey(pg, valkey):
         assert problem(await world.take(buyer, sale["pool"], admission=token)) == (403, "not_admitted")
         await serve_lines(world.sales)
         assert (await world.take(buyer, sale["pool"], admission=token)).status_code == 201
+
+
+async def test_an_admission_that_is_being_paid_with_is_not_said_again_to_a_valkey_that_lost_it(pg, valkey, monkeypatch):
+    """Neither Valkey nor Postgres had the note of its use: the second hold was more than an admission is good for."""
+    async with open_world(pg, valkey, payment_timeout_s=0.2) as world:
+        sale = await hot_sale(world, 3)
+        pool, buyer = sale["pool"], await world.buyer()
+        await joined(world, buyer, pool)
+        await act(world, sale, "start")
+        await serve_lines(world.sales)
+        token = await admission(buyer)
+
+        async def lost(_):
+            raise ConnectionError("Postgres was away for a moment")
+
+        with monkeypatch.context() as without:
+            without.setattr(world.sales.served, "submit", lost)
+            hold = (await world.take(buyer, pool, admission=token)).json()["id"]
+        assert problem(await world.order(buyer, hold, "hangs")) == (504, "payment_pending")
+        await valkey.flushall()
+        for _ in range(2):
+            await serve_lines(world.sales)
+            assert problem(await world.take(buyer, pool, admission=token)) == (403, "not_admitted")
+        assert [one.id for one in await world.live_holds(pool)] == [hold]
+
+
+async def test_an_admission_that_valkey_remembers_as_unused_after_a_failover_is_not_used_again(pg, valkey):
+    """The replica's admissions were a moment old: what was used in that moment could be used once more."""
+    async with open_world(pg, valkey) as world:
+        sale = await hot_sale(world, 3)
+        pool, (buyer, other) = sale["pool"], await world.buyers(2)
+        for one in (buyer, other):
+            await joined(world, one, pool)
+        await act(world, sale, "start")
+        await serve_lines(world.sales)
+        token, unused = await admission(buyer), await admission(other)
+        keys = [*gate_keys(pool), f"{{pool:{pool}}}:admissions", f"{{pool:{pool}}}:inside"]
+        kept = {key: await valkey.dump(key) for key in keys}
+        assert (await world.take(buyer, pool, admission=token)).status_code == 201
+        await go_back(valkey, kept)
+        await valkey.hset(gate_keys(pool)[0], "server", "another")
+        for admitted in (403, 201):
+            assert problem(await world.take(buyer, pool, admission=token)) == (403, "not_admitted")
+            assert (await world.take(other, pool, admission=unused)).status_code == admitted
+            await serve_lines(world.sales)
+        assert [one.person for one in await world.live_holds(pool)] == [other.account]
+
+
+async def test_an_admission_is_said_to_the_gate_that_was_looked_at_and_to_no_other(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        sale = await hot_sale(world, 3)
+        pool, buyer = sale["pool"], await world.buyer()
+        await act(world, sale, "start")
+        await rounds.follow_postgres(world.sales)
+        epoch = (await world.gate(pool)).epoch
+        for said, status in ((epoch - 1, 403), (epoch + 1, 403), (epoch, 201)):
+            await world.sales.door.admit(pool, buyer.account, "token", said)
+            assert (await world.take(buyer, pool, admission="token")).status_code == status
+        await valkey.flushall()
+        await world.sales.door.admit(pool, buyer.account, "token", epoch)
+        assert await valkey.keys("*admissions") == []
 
 
 async def test_nobody_is_admitted_before_the_start_by_the_servers_clock(pg, valkey):
