@@ -83,7 +83,8 @@ async def verify_draw(source: str, commitment: str) -> str:
     try:
         published = await _read_draw(source)
     except (OSError, httpx.HTTPError) as error:
-        raise CommandRefusedError(f"{source} cannot be read: {error}") from error
+        why, _, _ = str(error).partition("\n")
+        raise CommandRefusedError(f"{source} cannot be read: {why}") from error
     try:
         return check_draw(published, commitment or None)
     except msgspec.DecodeError as error:

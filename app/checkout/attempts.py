@@ -114,7 +114,10 @@ _FIND_OPEN: Final = """
          ORDER BY id LIMIT $3
     )
     SELECT a.id, a.line, a.hold_id, a.pool_id, a.account_id, a.show_id, a.method, a.quantity, a.unit_price_minor,
-           a.created_at < now() - make_interval(secs => $2) AS hopeless,
+           -- Or no order can come of it any more, whatever the provider says.
+           a.created_at < now() - make_interval(secs => $2) OR bool_or(EXISTS (
+               SELECT FROM pools p JOIN flash_sales s ON s.id = p.flash_sale_id
+                WHERE p.id = a.pool_id AND s.state = 'cancelled')) OVER (PARTITION BY a.id) AS hopeless,
            EXISTS (SELECT FROM payment_coupons c WHERE c.attempt_id = a.id) AS coupon
       FROM found JOIN payment_attempts a ON a.id = found.id ORDER BY a.id, a.line"""
 
@@ -200,7 +203,7 @@ class OpenAttempt(msgspec.Struct, frozen=True):
     method: str
     lines: tuple[OpenLine, ...]
     coupon: bool = False
-    hopeless: bool = False  # too old to wait for a provider that is silent
+    hopeless: bool = False  # a provider that is silent is not waited for: too old, or of a sale that was called off
 
 
 class Written(StrEnum):

@@ -1,6 +1,7 @@
 -- Decides who may ask one pool's gate at all: admissions of its waiting room, the limit of a network, the waitlist.
 --
--- KEYS  1 admissions (hash)   person -> token, or token \0 place once it was used; "" -> the gate's epoch they are of
+-- KEYS  1 admissions (hash)   person -> token, or token \0 place once it was used; "" -> the gate's epoch they are of,
+--                             "\0" -> how many are not used
 --       2 inside (hash)       place -> {network, units}, of holds that count
 --       3 networks (hash)     network -> units inside
 --       4 waiting (string)    how many wait for units to come back; ends by itself when nobody says it again
@@ -16,8 +17,9 @@
 --         {"waiting", count, ttl_ms}
 --       A place is made of person and idempotency key (gate_wire.py).
 --       2 how long all this is kept after the last word, in ms
--- RESULT  MessagePack array of words, one an operation: for "enter" in, not_admitted, admission_used, network_limit or
---         in_line; for "more" in, network_limit or in_line; for the others done.
+-- RESULT  MessagePack array of words, one an operation: for "enter" in, not_admitted, admission_used, short (each who
+--         was admitted is to find a unit: so many more are not free beside), network_limit or in_line; for "more" in,
+--         short, network_limit or in_line; for the others done.
 --
 -- The race it closes: two requests with one admission, or of one network at its limit, both passing the look before
 -- either is written down. And an admission used twice because what was used is forgotten: with every loss the gate gets
@@ -27,13 +29,14 @@ local admissions_key, inside_key, networks_key, waiting_key, config_key = unpack
 local ops, kept_ms = cmsgpack.unpack(ARGV[1]), ARGV[2]
 local act = {}
 
-local gate_epoch
+local gate_epoch, gate_left
 
 -- Of the gate in place; '' where it is missing or was written under another server.
 local function epoch_now()
     if not gate_epoch then
-        local gate = redis.call('HMGET', config_key, 'epoch', 'server')
+        local gate = redis.call('HMGET', config_key, 'epoch', 'server', 'left')
         gate_epoch = gate[1] and gate[2] == this_server() and gate[1] or ''
+        gate_left = tonumber(gate[3] or 0)
     end
     return gate_epoch
 end
@@ -41,6 +44,23 @@ end
 local function admission_of(person)
     local there = redis.call('HMGET', admissions_key, '', person)
     return epoch_now() ~= '' and there[1] == epoch_now() and there[2]
+end
+
+local UNUSED = '\0'
+
+local function is_used(admission)
+    return string.find(admission, '\0', 1, true) ~= nil
+end
+
+local function count_unused(change)
+    redis.call('HINCRBY', admissions_key, UNUSED, change)
+end
+
+-- Whether so many units are free, but not beside those that others were admitted to; `own` admissions are the asker's.
+local function is_promised(units, own)
+    local others = tonumber(redis.call('HGET', admissions_key, UNUSED) or 0) - own
+    epoch_now()
+    return others > 0 and gate_left >= units and gate_left - others < units
 end
 
 local function somebody_waits()
@@ -62,6 +82,9 @@ function act.enter(op)
             local used = there and token ~= '' and string.sub(there, 1, #token + 1) == token .. '\0'
             return used and 'admission_used' or 'not_admitted'
         end
+        if units > 1 and is_promised(units, 1) then
+            return 'short'
+        end
     elseif somebody_waits() then
         return 'in_line'
     end
@@ -75,6 +98,7 @@ function act.enter(op)
     end
     if by_admission then
         redis.call('HSET', admissions_key, person, token .. '\0' .. place)
+        count_unused(-1)
         redis.call('PEXPIRE', admissions_key, kept_ms)
     end
     if counted or by_admission then
@@ -101,6 +125,7 @@ function act.back(op)
     local there = reuse and redis.call('HGET', admissions_key, person)
     if there and string.sub(there, -#place - 1) == '\0' .. place then
         redis.call('HSET', admissions_key, person, string.sub(there, 1, #there - #place - 1))
+        count_unused(1)
     end
     return 'done'
 end
@@ -110,6 +135,9 @@ function act.more(op)
     local place, network, units, limit = op[2], op[3], op[4], op[5]
     if somebody_waits() then
         return 'in_line'
+    end
+    if is_promised(units, 0) then
+        return 'short'
     end
     local packed = redis.call('HGET', inside_key, place)
     local entry = packed and cmsgpack.unpack(packed)
@@ -154,13 +182,20 @@ function act.admit(op)
     local there = redis.call('HGET', admissions_key, person)
     if not there or (there ~= token and string.sub(there, 1, #token + 1) ~= token .. '\0') then
         redis.call('HSET', admissions_key, person, token)
+        if not there or is_used(there) then
+            count_unused(1)
+        end
         redis.call('PEXPIRE', admissions_key, kept_ms)
     end
     return 'done'
 end
 
 function act.expel(op)
-    redis.call('HDEL', admissions_key, op[2])
+    local there = redis.call('HGET', admissions_key, op[2])
+    if there then
+        redis.call('HDEL', admissions_key, op[2])
+        count_unused(is_used(there) and 0 or -1)
+    end
     return 'done'
 end
 

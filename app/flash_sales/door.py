@@ -32,6 +32,7 @@ class Verdict(StrEnum):
     IN = "in"
     NOT_ADMITTED = "not_admitted"
     ADMISSION_USED = "admission_used"
+    SHORT = "short"
     NETWORK_LIMIT = "network_limit"
     IN_LINE = "in_line"
 

@@ -63,6 +63,7 @@ _REFUSALS: Final = {
 _TURNED_AWAY: Final = {
     Verdict.NOT_ADMITTED: Refusal("not_admitted", "This sale has a waiting room: join it and wait for your turn."),
     Verdict.ADMISSION_USED: Refusal("admission_used", "This admission was used; each is for one hold."),
+    Verdict.SHORT: Refusal("stock_short", "Fewer units are free than that beside those of others whose turn it is."),
     Verdict.NETWORK_LIMIT: Refusal("address_limit", "Your network has as many units of this sale as one may have."),
     Verdict.IN_LINE: Refusal(
         "all_held", "Others wait for what comes back; join the line behind them.", ALL_HELD_RETRY_MS

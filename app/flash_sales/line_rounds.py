@@ -112,6 +112,7 @@ async def _serve(sales: FlashSales, connection: Any, facts: LineFacts) -> list[_
     looked = (await sales.gate.look(facts.pool)).result
     if looked is None:
         return []
+    await _bring_back(sales, connection, facts.pool)
     admitted: list[Entry] = []
     if facts.waiting_room:
         # After the look: on a hold of an earlier epoch than that no payment begins any more (checkout/attempts.py).
@@ -126,6 +127,15 @@ async def _serve(sales: FlashSales, connection: Any, facts: LineFacts) -> list[_
     if facts.waiting_room:
         return await _admit(sales, connection, head, looked.epoch)
     return await _offer(sales, connection, head)
+
+
+async def _bring_back(sales: FlashSales, connection: Any, pool: str) -> None:
+    """Before anybody is served with it: the unit of a payment that failed is first of all its buyer's."""
+    holds = await line_store.unpaid_holds(connection, pool)
+    seen = await asyncio.gather(*(sales.gate.read(one) for one in holds))
+    free = [one.id for one in seen if one.hold is not None and one.hold.state == "released"]
+    if free:
+        await line_store.bring_back(connection, free)
 
 
 async def _say_admissions(sales: FlashSales, admitted: Sequence[Entry], epoch: int) -> None:

@@ -16,6 +16,7 @@ from app.flash_sales.moment import from_ms, to_ms
 _LINES: Final = 0x6C696E65  # advisory locks: of a line's places, and of serving it
 _SERVING: Final = 0x73657276
 LINES_MAX: Final = 1000
+UNPAID_S: Final = 60
 FRESH_S: Final = 10
 """A line that nobody is in any more is spoken of for so long."""
 
@@ -156,12 +157,22 @@ _SERVED: Final = """
       FROM unnest($1::text[], $2::text[], $3::text[]) AS t (pool_id, account_id, hold_id)
      WHERE e.pool_id = t.pool_id AND e.account_id = t.account_id AND e.state = ANY($5::text[])"""
 
-# Who was admitted and pays by now: that this was to be noted got lost on the way.
+# Who was admitted and pays by now: that this was to be noted got lost on the way. A person's payments are found by the
+# key that the first line of each has.
 _PAYING: Final = """
     UPDATE line_entries e SET state = $2, hold_id = a.hold_id, ended_at = now()
-      FROM payment_attempts a
-     WHERE e.pool_id = $1 AND e.state = ANY($3::text[]) AND a.account_id = e.account_id AND a.pool_id = e.pool_id
-       AND a.idempotency_key IS NOT NULL AND NOT a.failed AND a.created_at >= e.served_at"""
+      FROM payment_attempts k JOIN payment_attempts a ON a.id = k.id
+     WHERE e.pool_id = $1 AND e.state = ANY($3::text[]) AND k.account_id = e.account_id
+       AND k.idempotency_key IS NOT NULL AND a.pool_id = e.pool_id AND NOT a.failed AND a.created_at >= e.served_at"""
+
+# Whose payment failed a moment ago; a glance at the gate tells whether their unit is free by now.
+_UNPAID: Final = """
+    SELECT e.hold_id FROM line_entries e
+     WHERE e.pool_id = $1 AND e.state = ANY($2::text[]) AND e.tries < $3 AND e.hold_id IS NOT NULL
+       AND (e.ended_at IS NULL OR e.ended_at > now() - make_interval(secs => $4))
+       AND EXISTS (SELECT FROM payment_attempts k JOIN payment_attempts a ON a.id = k.id
+                    WHERE k.account_id = e.account_id AND k.idempotency_key IS NOT NULL AND a.hold_id = e.hold_id
+                      AND a.failed AND a.updated_at > now() - make_interval(secs => $4))"""
 
 # The same place as before: who was first is first again.
 _BRING_BACK: Final = """
@@ -307,6 +318,12 @@ async def note_served(pg: asyncpg.Pool, taken: list[tuple[str, str, str]]) -> li
 async def note_paying(connection: Any, pool: str) -> None:
     """Who was admitted and pays has used the admission, whether or not that was noted when the hold was taken."""
     await connection.execute(_PAYING, pool, EntryState.SERVED, states_before(EntryEvent.SERVE))
+
+
+async def unpaid_holds(connection: Any, pool: str) -> list[str]:
+    """Holds of people who were served from this line, and whose payments failed a moment ago."""
+    states = states_before(EntryEvent.BRING_BACK)
+    return [row["hold_id"] for row in await connection.fetch(_UNPAID, pool, states, TRIES_MAX, UNPAID_S)]
 
 
 async def bring_back(pg: Any, holds: Sequence[str]) -> None:

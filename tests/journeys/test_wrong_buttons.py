@@ -257,10 +257,33 @@ async def test_a_hold_taken_in_one_window_stands_in_the_other_and_goes_from_both
     await there.goto("/watch/demo")
     await expect(there.locator("body")).to_have_attribute("data-room", "open")
     await here.hold()
-    await expect(there.get_by_text("is held for you")).to_be_visible()
+    await there.get_by_text("is held for you").click()
     await here.sheet.get_by_role("button", name="Let it go").click()
     await expect(there.get_by_text("is held for you")).to_have_count(0)
+    await expect(there.locator("#sheet")).to_contain_text("It was given back meanwhile")  # it said that time ran out
     window.check(BEFORE_THE_STREAM)
+
+
+async def test_a_wish_that_was_not_answered_is_repeated_under_its_key(hawker, browser: Browser) -> None:
+    """The second press was another wish: what the first had half done, an admission used say, was lost to it."""
+    viewer = Viewer(await open_window(browser, "patient", hawker.base_url))
+    await viewer.enter("demo")
+    keys = []
+
+    async def away(route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        problem = {"code": "unavailable", "title": "Away", "detail": "A part of the service is restarting; try again."}
+        await (route.fulfill(status=503, json=problem) if len(keys) == 1 else route.continue_())
+
+    await viewer.page.route("**/api/holds", away)
+    await viewer.pinned.locator(".buy").click()
+    await viewer.page.locator("#hold").click()
+    await expect(viewer.sheet.get_by_text("restarting; try again")).to_be_visible()
+    await viewer.page.locator("#hold").click()
+    await expect(viewer.sheet).to_have_attribute("data-step", "pay")
+    assert (len(keys), len(set(keys))) == (2, 1)
+    await viewer.sheet.get_by_role("button", name="Let it go").click()
+    viewer.window.check(BEFORE_THE_STREAM, r"503 POST /api/holds")
 
 
 async def test_a_wrong_address_leads_back_to_the_shows(hawker, browser: Browser) -> None:

@@ -69,9 +69,19 @@ payment = st.tuples(
     st.sampled_from([LAST, f"{LIVE}0", f"{LIVE}1"]), attempt, st.sampled_from([False, False, False, True])
 ).map(lambda on: [("extend", on[0], OWNER, on[1], 2 * LONG_MS, 3 * LONG_MS, True), ("resume", *on)])
 purchase = st.tuples(take, payment).map(lambda two: [two[0], *two[1]])
-batch = st.lists(st.one_of(*[single] * 5, payment, purchase), min_size=1, max_size=16).map(
-    lambda some: list(itertools.chain(*some))
+# Nor does a wish for more units, or of somebody else, meet a hold that lives, or one that is being paid for.
+larger = st.integers(1, 5).map(lambda units: ("resize", LAST, OWNER, units))
+key = st.integers(1000, 2000).map(lambda n: f"k{n}")  # that hardly anybody has used
+growth = st.tuples(person, key, key, st.integers(1, 2), larger).map(
+    lambda on: [*(("take", on[0], one, on[3], LONG_MS) for one in on[1:3]), on[4]]
 )
+late_growth = st.tuples(take, attempt, larger).map(
+    lambda on: [on[0], ("extend", LAST, OWNER, on[1], 2 * LONG_MS, 3 * LONG_MS, True), on[2]]
+)
+theft = st.tuples(take, person).map(lambda two: [two[0], ("release", LAST, two[1])])
+batch = st.lists(
+    st.one_of(*[single] * 4, payment, purchase, *[growth] * 2, late_growth, theft), min_size=1, max_size=16
+).map(lambda some: list(itertools.chain(*some)))
 history = st.lists(st.tuples(st.integers(0, 1), batch), min_size=1, max_size=12)
 config = st.tuples(
     st.integers(0, 8),  # allotment

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from app import clock
+from app.checkout.settle import settle
 from app.flash_sales import rounds, sale_store
 from app.flash_sales.edge import commands
 from app.flash_sales.moment import from_ms, valkey_now_ms
@@ -109,8 +110,6 @@ async def test_a_cancelled_sale_releases_holds_and_voids_payments_in_flight(pg, 
         assert (await first.get("/api/holds")).json()["holds"] == []
         assert (await world.pool_row(pool))["closed_at"] is None
         await pg.execute("UPDATE simulated_payments SET answers_at = now()")
-        from app.checkout.settle import settle
-
         await settle(world.checkout)
         await world.settle_all()
         assert problem(await world.order(second, paying, "hangs", key)) == (409, "ended")
@@ -119,6 +118,25 @@ async def test_a_cancelled_sale_releases_holds_and_voids_payments_in_flight(pg, 
         await world.check(ordinary)
         again = await world.host.post(path(world, sale["id"], "end"))
         assert problem(again) == (409, "sale_state")
+
+
+async def test_a_provider_that_hangs_is_not_waited_for_once_the_sale_is_called_off(pg, valkey):
+    """The unit stayed away, and its buyer in doubt, for as long as any payment may take."""
+    async with open_world(pg, valkey, payment_timeout_s=0.2, settle_after_s=0) as world:
+        variant, ordinary = await world.variant(5)
+        sale = (await create(world, variant=variant)).json()
+        buyer, key = await world.buyer(), clock.new_id()
+        paying = await world.held(buyer, sale["pool"])
+        assert problem(await world.order(buyer, paying, "hangs", key)) == (504, "payment_pending")
+        await settle(world.checkout)
+        assert (await world.gate(sale["pool"])).held == 1
+        assert (await world.host.post(path(world, sale["id"], "cancel"))).status_code == 200
+        await settle(world.checkout)
+        await world.settle_all()
+        assert problem(await world.order(buyer, paying, "hangs", key)) == (409, "hold_ended")
+        await rounds.move_sales(world.sales)
+        assert (await world.pool_row(ordinary))["allotment"] == 5
+        await world.check(ordinary)
 
 
 async def test_held_units_of_ordinary_stock_cannot_go_into_a_sale(pg, valkey):

@@ -10,6 +10,7 @@ from app.flash_sales.door import Verdict, Wish
 from app.flash_sales.draw_rules import commitment_of, draw_order
 from app.flash_sales.draws import check_draw
 from app.flash_sales.gate_wire import gate_keys
+from app.flash_sales.holds import resize_hold
 from app.flash_sales.line_rounds import serve_lines
 from tests.protocol.callers import Caller, problem
 from tests.storage.stock_world import open_world
@@ -154,6 +155,29 @@ async def test_a_declined_payment_admits_its_buyer_again(pg, valkey):
         assert told(world, second) == ["waiting"]
 
 
+async def test_a_declined_payment_keeps_its_buyers_turn_although_a_round_comes_first(pg, valkey, monkeypatch):
+    """The unit was free in Valkey before the place was theirs again in Postgres: in between the next one got it."""
+    async with open_world(pg, valkey) as world:
+        sale = await hot_sale(world, 1)
+        pool, crowd = sale["pool"], await world.buyers(2)
+        for one in crowd:
+            await joined(world, one, pool)
+        await act(world, sale, "start")
+        await serve_lines(world.sales)
+        first, second = sorted(crowd, key=lambda one: told(world, one))
+        hold = (await world.take(first, pool, admission=await admission(first))).json()["id"]
+
+        async def not_yet(*_):
+            """What the gate told has not been acted on."""
+
+        monkeypatch.setattr(world.sales.voice, "_ended", not_yet)
+        assert problem(await world.order(first, hold, "declines")) == (402, "payment_declined")
+        for _ in range(2):
+            await serve_lines(world.sales)
+        assert (told(world, first), told(world, second)) == (["admitted", "admitted"], ["waiting"])
+        assert (await world.take(first, pool, admission=await admission(first))).status_code == 201
+
+
 async def test_an_admission_that_is_not_used_in_time_goes_to_the_next(pg, valkey):
     async with open_world(pg, valkey) as world:
         sale = await hot_sale(world, 1)
@@ -184,7 +208,10 @@ async def test_admissions_survive_a_lost_valkey(pg, valkey):
         assert (await world.take(buyer, sale["pool"], admission=token)).status_code == 201
 
 
-async def test_an_admission_that_is_being_paid_with_is_not_said_again_to_a_valkey_that_lost_it(pg, valkey, monkeypatch):
+@pytest.mark.parametrize("beside", [False, True])
+async def test_an_admission_that_is_being_paid_with_is_not_said_again_to_a_valkey_that_lost_it(
+    pg, valkey, monkeypatch, beside
+):
     """Neither Valkey nor Postgres had the note of its use: the second hold was more than an admission is good for."""
     async with open_world(pg, valkey, payment_timeout_s=0.2) as world:
         sale = await hot_sale(world, 3)
@@ -197,10 +224,21 @@ async def test_an_admission_that_is_being_paid_with_is_not_said_again_to_a_valke
         async def lost(_):
             raise ConnectionError("Postgres was away for a moment")
 
+        cart = f"/api/shops/{world.shop}/cart"
         with monkeypatch.context() as without:
             without.setattr(world.sales.served, "submit", lost)
-            hold = (await world.take(buyer, pool, admission=token)).json()["id"]
-        assert problem(await world.order(buyer, hold, "hangs")) == (504, "payment_pending")
+            if beside:  # the second line of an order of two
+                await buyer.ask("PUT", f"{cart}/{(await world.variant(3))[1]}", {"quantity": 1})
+                said = {"quantity": 1, "show": world.show, "admission": token}
+                hold = (await buyer.ask("PUT", f"{cart}/{pool}", said)).json()["items"][1]["hold"]
+            else:
+                hold = (await world.take(buyer, pool, admission=token)).json()["id"]
+        if beside:
+            said = {"method": "hangs", "agreed": {"total_minor": 1600}}
+            paying = await buyer.post(f"{cart}/order", said, headers={"Idempotency-Key": "k"})
+        else:
+            paying = await world.order(buyer, hold, "hangs")
+        assert problem(paying) == (504, "payment_pending")
         await valkey.flushall()
         for _ in range(2):
             await serve_lines(world.sales)
@@ -228,6 +266,32 @@ async def test_an_admission_that_valkey_remembers_as_unused_after_a_failover_is_
             assert (await world.take(other, pool, admission=unused)).status_code == admitted
             await serve_lines(world.sales)
         assert [one.person for one in await world.live_holds(pool)] == [other.account]
+
+
+async def test_who_is_admitted_finds_a_unit_whatever_the_others_want(pg, valkey):
+    """One took two of the two units to which two were admitted: it was the other's turn, and everything was held."""
+    async with open_world(pg, valkey) as world:
+        sale = await hot_sale(world, 3)
+        pool, crowd = sale["pool"], await world.buyers(4)
+        for one in crowd:
+            await joined(world, one, pool)
+        await act(world, sale, "start")
+        for _ in range(2):  # said again, an admission is still one
+            await serve_lines(world.sales)
+        first, second, leaver, late = sorted(crowd, key=lambda one: told(world, one))
+        token = await admission(first)
+        assert problem(await world.take(first, pool, 2, admission=token)) == (409, "stock_short")
+        hold = (await world.take(first, pool, admission=token)).json()["id"]
+        refused = await resize_hold(world.sales, person=first.account, hold=hold, quantity=2)
+        assert refused.code == "stock_short"
+        assert (await world.take(second, pool, admission=await admission(second))).status_code == 201
+        assert (await leaver.ask("DELETE", f"/api/lines/{pool}")).status_code == 204
+        await serve_lines(world.sales)
+        refused = await resize_hold(world.sales, person=first.account, hold=hold, quantity=2)
+        assert refused.code == "stock_short"
+        await let_go(first, hold)
+        assert (await world.take(late, pool, 2, admission=await admission(late))).status_code == 201
+        assert await valkey.hget(f"{{pool:{pool}}}:admissions", "\0") == b"0"
 
 
 async def test_an_admission_is_said_to_the_gate_that_was_looked_at_and_to_no_other(pg, valkey):

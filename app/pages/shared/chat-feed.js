@@ -10,7 +10,7 @@ const NEAR_END_PX = 60;
 const BADGES = { host: "Host", lead: "Lead mod", moderator: "Mod" };
 const SALE_WORDS = {
   scheduled: "is coming",
-  countdown: "starts in a moment",
+  countdown: "starts soon",
   running: "has started",
   sold_out: "is sold out",
   ended: "has ended",

@@ -130,6 +130,7 @@ export class BuySheet {
       try {
         const { pool } = this.offer(chosen, ordinary);
         await this.cart.add(pool, quantity, this.holds.lines?.admission(pool));
+        this.holds.lines?.used(pool);
         this.sheet.dialog.close();
         toast(`In your cart: ${quantity} × ${fullTitle(product, chosen)}.`, "good");
       } catch (problem) {
@@ -338,10 +339,13 @@ export class BuySheet {
     close.focus();
   }
 
-  drawLost(product, hold, why = "The time to pay ran out and the item went back on the shelf.") {
+  drawLost(product, hold, refused = null) {
+    const inTime = "It was given back meanwhile, or paid for in another window. Nothing was charged here.";
+    const tooLate = "The time to pay ran out and the item went back on the shelf. Nothing was charged.";
+    const why = refused ? `${refused} Nothing was charged.` : hold.deadline > serverNow() ? inTime : tooLate;
     const again = el("button", { type: "button", class: "button primary wide", onclick: () => this.drawChoice(product, product.variants.find((one) => one.id === hold.variant) ?? product.variants[0]) }, "Try again");
     this.draw("lost", "The hold has ended",
-      el("p", { class: "soft", role: "alert" }, `${why} Nothing was charged.`),
+      el("p", { class: "soft", role: "alert" }, why),
       product.variants.length ? again : null);
   }
 

@@ -6,8 +6,9 @@ import { serverNow, syncServerClock } from "../shared/clock.js";
 
 const POLL_MS = 2000;
 const PENDING_MAX_MS = 180_000;
-const UNKNOWN = new Set(["offline", "rebuilding"]);
-const UNSETTLED = new Set(["payment_pending", "in_progress", "offline"]);
+const UNSETTLED = new Set(["payment_pending", "in_progress", "offline", "unavailable", "rebuilding"]);
+// Perhaps the server did what it was asked, or half of it: no answer, or one of a part that was away.
+const isUnknown = ({ name, status }) => name === "Problem" && (status === 0 || status >= 500);
 
 export class Holds {
   /** `me` is who holds, null for a guest; `changed()` is called after every change. */
@@ -71,7 +72,7 @@ export class Holds {
       this.changed();
       return hold;
     } catch (error) {
-      if (!UNKNOWN.has(error.code)) this.lastKey = null;
+      if (!isUnknown(error)) this.lastKey = null;
       throw error;
     }
   }
