@@ -8,13 +8,16 @@ from app import clock
 from app.chat.bans import EndBan, SetBan, end_ban, enforce_all, set_ban
 from app.chat.parts import build_chat
 from app.flash_sales.banned import BannedHolds
+from app.flash_sales.line_rounds import serve_lines
 from app.person import Person, Standing
 from app.rooms.copies import Copies
 from app.settings import Settings
 from tests.chat_place import chat_over
 from tests.protocol.callers import problem
 from tests.storage.stock_world import open_world
-from tests.storage.test_lines import join
+from tests.storage.test_lines import join, joined
+from tests.storage.test_sale_changes import act
+from tests.storage.test_waiting_room import admission, hot_sale
 
 BANNED = (403, "banned")
 
@@ -80,6 +83,25 @@ async def test_who_is_banned_from_the_shop_buys_nothing_of_it_in_any_show_nor_be
             assert problem(await world.take(buyer, pool, **show)) == BANNED
         assert problem(await world.buy_now(buyer, pool)) == BANNED
         await world.valkey.flushall()
+
+
+async def test_while_nobody_can_be_asked_about_bans_nothing_is_taken_and_the_same_wish_goes_on(bench, monkeypatch):
+    world, buyer = bench.world, await bench.world.buyer()
+    sale = await hot_sale(world, 2)
+    await joined(world, buyer, sale["pool"])
+    await act(world, sale, "start")
+    await serve_lines(world.sales)
+    token = await admission(buyer)
+
+    async def away(_):
+        raise ConnectionError("Postgres is away")
+
+    with monkeypatch.context() as without:
+        without.setattr(world.sales.bans, "of", away)
+        assert problem(await world.take(buyer, sale["pool"], key="k", admission=token)) == (503, "unavailable")
+    assert await world.live_holds(sale["pool"]) == []
+    assert (await world.take(buyer, sale["pool"], key="k", admission=token)).status_code == 201
+    assert problem(await world.take(buyer, sale["pool"], admission=token)) == (409, "admission_used")
 
 
 async def test_a_hold_that_a_ban_has_missed_is_not_paid_for(bench):
