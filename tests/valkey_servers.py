@@ -132,6 +132,16 @@ async def switch(target: int) -> AsyncIterator[Switch]:
     proxy.turn(target)
 
 
+async def make_cluster(valkey: Redis) -> None:
+    """Of a server that was started with --cluster-enabled: one node that has all slots."""
+    await valkey.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+
+    async def is_up() -> bool:
+        return (await valkey.execute_command("CLUSTER INFO"))["cluster_state"] == "ok"
+
+    await eventually(is_up)
+
+
 @asynccontextmanager
 async def client_of(url: str) -> AsyncIterator[Redis]:
     """Our own client, as the service opens it."""

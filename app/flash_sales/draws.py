@@ -32,13 +32,17 @@ async def read_draw(sales: FlashSales, show: str, sale: str) -> Draw | Refusal:
     return Draw(sale=sale, commitment=row.view.commitment, seed=row.view.seed, order=order)
 
 
-def check_draw(published: bytes, commitment: str | None = None) -> str:
+def check_draw(published: bytes, commitment: str | None = None, entry: str | None = None) -> str:
     """What a correct draw is, in one sentence. ValueError says what is wrong with the draw, or with its JSON.
 
-    `commitment` is the hash that the room said before the start, for whoever kept it.
+    `commitment` is the hash that the room said before the start, for whoever kept it; `entry` is the asker's own: an
+    order from which somebody was left out is the seed's order of the others.
     """
     draw = msgspec.json.decode(published, type=Draw)
     fault = draw_fault(commitment=commitment or draw.commitment, seed_hex=draw.seed, entries=draw.order)
     if fault is not None:
         raise ValueError(fault)
-    return f"The draw of sale {draw.sale} is right: {len(draw.order)} entries in the order that the seed gives."
+    if entry is not None and entry not in draw.order:
+        raise ValueError(f"Entry {entry} is not among the {len(draw.order)} that were drawn.")
+    own = "" if entry is None else f" Entry {entry} is number {draw.order.index(entry) + 1}."
+    return f"The draw of sale {draw.sale} is right: {len(draw.order)} entries in the order that the seed gives.{own}"

@@ -18,6 +18,8 @@ DRAW = Draw("sale", commitment_of(SEED), SEED.hex(), draw_order(SEED, ["ana", "b
         (msgspec.json.encode(DRAW), [], 0, "is right: 3 entries"),
         (msgspec.json.encode(DRAW), ["--commitment", DRAW.commitment], 0, "is right"),
         (msgspec.json.encode(DRAW), ["--commitment", "00" * 32], 1, "not the one whose hash"),
+        (msgspec.json.encode(DRAW), ["--entry", DRAW.order[1]], 0, f"Entry {DRAW.order[1]} is number 2"),
+        (msgspec.json.encode(DRAW), ["--entry", "dora"], 1, "Entry dora is not among the 3"),
         (msgspec.json.encode(msgspec.structs.replace(DRAW, order=DRAW.order[::-1])), [], 1, "the seed gives"),
         (msgspec.json.encode(msgspec.structs.replace(DRAW, seed=None)), [], 1, "still to come"),
         (b"{}", [], 1, "no published draw"),

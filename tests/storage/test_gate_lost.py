@@ -8,10 +8,13 @@ from app.checkout.settle import settle
 from app.flash_sales import rounds
 from app.flash_sales.gate_wire import gate_keys
 from app.flash_sales.rebuild import rebuild_gate
+from app.flash_sales.reconcile import Reconciler
 from app.flash_sales.sources import SaleSource
 from app.person import Person
-from tests.protocol.callers import problem
+from tests.protocol.callers import Caller, problem
+from tests.running import free_port
 from tests.storage.stock_world import HeardRooms, open_world
+from tests.valkey_servers import client_of, make_cluster, own_valkeys
 from tests.waiting import eventually_true
 
 
@@ -208,3 +211,29 @@ async def test_an_order_of_which_the_gate_is_still_to_hear_costs_nobody_a_hold(p
         await rounds.follow_postgres(world.sales)
         assert ((await world.gate(pool)).epoch, (await world.gate(pool)).held) == (before, 1)
         await world.check(pool)
+
+
+async def test_gate_and_door_obey_a_clusters_rules(pg, tmp_path):
+    """A key outside the pool's hash tag, or one that is not among KEYS, is an error there and nowhere else."""
+    with own_valkeys(tmp_path) as start:
+        server = await start("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
+        async with client_of(server.url) as valkey, open_world(pg, valkey) as world:
+            await make_cluster(valkey)
+            _, ordinary = await world.variant(5)
+            sale = await world.sale(3, per_address_limit=2)
+            first, second, third = (
+                Caller(world.app, one.secret, account=one.account, address="198.51.100.1")
+                for one in await world.buyers(3)
+            )
+            hold = await world.held(first, sale["pool"], 2)
+            assert problem(await world.take(second, sale["pool"])) == (409, "address_limit")
+            assert (await world.order(first, hold)).status_code == 201
+            assert (await world.buy_now(third, ordinary)).status_code == 201
+            await world.settle_all()
+            await rounds.follow_postgres(world.sales)
+            await rounds.end_overdue_holds(world.sales)
+            await Reconciler(pg, valkey, world.sales.gate).look_through()
+            ended = await world.host.post(f"/api/shows/{world.show}/flash-sales/{sale['id']}/end")
+            assert ended.json()["state"] == "ended"
+            for pool in (sale["pool"], ordinary):
+                await world.check(pool)

@@ -10,8 +10,8 @@ from app.rooms.sources import Sources
 from app.rooms.valkey_bus import ValkeyRooms
 from tests.protocol.room_server import Number, Words
 from tests.running import free_port
-from tests.valkey_servers import client_of, own_valkeys
-from tests.waiting import eventually, eventually_true
+from tests.valkey_servers import client_of, make_cluster, own_valkeys
+from tests.waiting import eventually_true
 
 NO_SHARDED = ("--rename-command", "SPUBLISH", "", "--rename-command", "SSUBSCRIBE", "")
 
@@ -51,12 +51,7 @@ async def test_every_script_of_rooms_obeys_a_clusters_rules_and_publishes_on_the
     with own_valkeys(tmp_path) as start:
         server = await start("--cluster-enabled", "yes", "--cluster-port", str(free_port()))
         async with client_of(server.url) as valkey:
-            await valkey.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-
-            async def is_up():
-                return (await valkey.execute_command("CLUSTER INFO"))["cluster_state"] == "ok"
-
-            await eventually(is_up)
+            await make_cluster(valkey)
             async with valkey.pubsub() as listener:
                 await listener.ssubscribe(channel_of("s"))
                 await everything_of_a_room(valkey, "s")

@@ -112,7 +112,7 @@ export class Lines {
     const leave = el("button", { type: "button", class: "button ghost small", data: { does: "leave-line" } }, "Leave");
     take.addEventListener("click", () => this.take(place.pool));
     leave.addEventListener("click", () => busy(leave, () => this.leave(place.pool)));
-    const check = el("a", { class: "faint", target: "_blank", rel: "noopener", hidden: true,
+    const check = el("a", { class: "faint", target: "_blank", rel: "noopener", hidden: true, title: `You are entry ${place.entry}`,
       href: `/api/shows/${segment(this.showId)}/flash-sales/${segment(place.sale ?? "-")}/draw` }, "Check the draw");
     const node = el("div", { class: "held-item line-item", data: { line: place.state } }, icon("clock"),
       el("span", { class: "grow line-words" }, words, facts, check), clock, take, leave);
@@ -145,7 +145,7 @@ function factsOf(place, line, sale) {
   if (place.state === "admitted") return "One hold, yours alone, until the time is up.";
   if (place.place === null) {
     const sealed = sale?.commitment ? ` Sealed draw ${sale.commitment.slice(0, SHORT_HASH)}…` : "";
-    return `${line?.waiting ?? 1} here. The order is drawn at the start.${sealed}`;
+    return `${line?.waiting ?? 1} here. The order is drawn at the start.${sealed} You are entry ${place.entry}.`;
   }
   const ahead = aheadOf(place, line);
   if (ahead === null || !line?.each_ms) return "You are told when it is your turn.";
