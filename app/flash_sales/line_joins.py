@@ -5,6 +5,7 @@ Owns how a place comes about. Who may look, and what they are told, is app/flash
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -16,6 +17,7 @@ from app.flash_sales.line_rules import LINE_MAX
 from app.flash_sales.line_store import Entry, LineFacts, NewEntry
 from app.flash_sales.sale_rules import BEGUN_STATES, OPEN_STATES
 from app.refusal import Refusal
+from app.storage.rolled_back import until_it_stays
 
 _ENDED: Final = Refusal("ended", "The sale has ended.")
 _NOT_STARTED: Final = Refusal("not_started", "The sale has not begun, and it has no waiting room.")
@@ -41,6 +43,10 @@ async def find_places(pg: asyncpg.Pool, people: list[str]) -> list[list[Entry]]:
 
 async def write_joins(pg: asyncpg.Pool, wanted: list[Joining]) -> Sequence[Entry | Refusal]:
     """Writes a batch of joins in the order of their arrival; each gets its own answer."""
+    return await until_it_stays(partial(_write_joins, pg, wanted))
+
+
+async def _write_joins(pg: asyncpg.Pool, wanted: list[Joining]) -> Sequence[Entry | Refusal]:
     pools = [one.pool for one in wanted]
     async with pg.acquire() as connection, connection.transaction():
         await line_store.lock_places(connection, pools)

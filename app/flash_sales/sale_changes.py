@@ -3,6 +3,7 @@
 A longer sale keeps its holds; more units come out of the variant's ordinary pool, only those that its gate gives up.
 """
 
+from functools import partial
 from typing import Annotated, Final
 
 import msgspec
@@ -16,6 +17,7 @@ from app.flash_sales.sale_store import Sale, SaleRow
 from app.flash_sales.sales import BUSY, NOT_FOUND, SHORT, say_sale
 from app.refusal import Refusal
 from app.storage.away import unless_away
+from app.storage.rolled_back import until_it_stays
 
 _OVER: Final = Refusal("sale_state", "The sale is over; start another one.")
 _TOO_LONG: Final = Refusal("sale_state", "A sale lasts 20 minutes at most.")
@@ -58,11 +60,7 @@ async def add_stock(sales: FlashSales, show: str, sale: str, units: int) -> Sale
         return NOT_FOUND
     await rebuild_gate(sales.pg, sales.valkey, row.ordinary_pool)
     await sales.gate.look(row.ordinary_pool)  # lets go of what is overdue
-    try:
-        refused = await _move(sales, row, units)
-    finally:
-        # Also when the transaction failed after the gate had shrunk: the gate then gets its units back.
-        await unless_away("ordinary gate", sales.gate.sync(row.ordinary_pool))
+    refused = await until_it_stays(partial(_move, sales, row, units))
     if refused is not None:
         return refused
     await unless_away("sale's gate", sales.gate.sync(row.view.pool))
@@ -77,6 +75,14 @@ async def _say(sales: FlashSales, show: str, sale: str) -> Sale:
 
 
 async def _move(sales: FlashSales, row: SaleRow, units: int) -> Refusal | None:
+    try:
+        return await _move_at_once(sales, row, units)
+    finally:
+        # Also when the transaction failed after the gate had shrunk: the gate then gets its units back.
+        await unless_away("ordinary gate", sales.gate.sync(row.ordinary_pool))
+
+
+async def _move_at_once(sales: FlashSales, row: SaleRow, units: int) -> Refusal | None:
     pool, ordinary_pool = row.view.pool, row.ordinary_pool
     async with sales.pg.acquire() as connection, connection.transaction():
         locked = await sale_store.lock_pools(connection, [pool, ordinary_pool])

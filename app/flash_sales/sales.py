@@ -5,6 +5,7 @@ locks; out of the ordinary pool only those that its gate gives up, so no held un
 """
 
 import secrets
+from functools import partial
 from typing import Annotated, Final
 
 import msgspec
@@ -34,6 +35,7 @@ from app.flash_sales.sale_store import NewSale, Sale, SaleRow
 from app.money import AMOUNT_MINOR_MAX, percent_off, step
 from app.refusal import Refusal
 from app.storage.away import unless_away
+from app.storage.rolled_back import until_it_stays
 
 GATE_KEPT_S: Final = 7200  # a closed pool's gate, for late questions about its holds
 
@@ -137,7 +139,7 @@ async def create_sale(sales: FlashSales, *, host: str, show: str, wanted: Create
         per_address_limit=_address_limit(wanted),
         created_by=host,
     )
-    refused = await _write_sale(sales, new, variant.ordinary_pool)
+    refused = await until_it_stays(partial(_write_sale, sales, new, variant.ordinary_pool))
     if refused is not None:
         return refused
     await unless_away("new sale's gate", sales.gate.sync(new.pool))
