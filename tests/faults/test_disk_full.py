@@ -74,6 +74,8 @@ async def test_a_full_disk_is_told_as_503_and_waited_out(small_disk, first_start
             await crowd.goes_on()
             await crowd.stop()
             await check_books(running, crowd, SETTLE_GUARD_S)
+            defects = [line for line in running.log if "level='error'" in line]
+            assert defects == [], "somebody met something that is no outage"
     finally:
         running.stop()
         sys.stdout.write("\n".join(running.log[-LOG_LINES_SHOWN:]))  # seen when it failed

@@ -21,7 +21,7 @@ const DISPUTES = {
   lost: "Your bank has decided about your dispute: the money went back to you.",
   closed: "Your bank's question about this payment is answered.",
 };
-const CANCEL = { title: "Cancel this order?", text: "What was paid goes back to you.", yes: "Cancel the order", danger: true };
+const CANCEL = { title: "Cancel this order?", text: "What was paid goes back to you.", yes: "Cancel the order", no: "Keep it", danger: true };
 
 function row(order) {
   return el("li", {}, el("a", { class: "panel order-link", href: `/orders/${segment(order.id)}`, data: { order: order.id } },
@@ -55,8 +55,9 @@ function parcelPanel(order) {
     url && URL.canParse(url) && new URL(url).protocol === "https:" ? el("p", {}, el("a", { href: url, rel: "noopener noreferrer", target: "_blank" }, "Follow the parcel")) : null);
 }
 
-function addressPanel(to) {
-  if (!to) return null;
+function addressPanel(order) {
+  const to = order.ship_to;
+  if (!to || !stands(order)) return null;
   const lines = [to.name, to.street, to.extra, [to.postal_code, to.city].filter(Boolean).join(" "), countryName(to.country)];
   return el("section", { class: "panel stack", "aria-label": "Address" }, el("h2", {}, "It goes to"),
     el("address", {}, lines.filter(Boolean).map((line) => el("div", {}, line))));
@@ -107,9 +108,9 @@ function drawOrder(order) {
         el("span", {}, `${line.quantity} × ${line.title}`), el("span", { class: "numbers" }, money(line.unit_price_minor * line.quantity, order.currency))))),
       order.charges ? totalRows(order.charges, order.currency, order.charges.shipping)
         : el("p", { class: "row between totals" }, el("span", {}, "Total"), el("strong", { class: "numbers" }, money(order.total_minor, order.currency))),
-      order.refunded_minor ? el("p", { class: "soft" }, `${money(order.refunded_minor, order.currency)} of it went back to you, or is on its way.`) : null,
+      order.refunded_minor ? el("p", { class: "soft" }, `${order.refunded_minor === order.total_minor ? "All" : money(order.refunded_minor, order.currency)} of it went back to you, or is on its way.`) : null,
       order.dispute ? el("p", { class: "soft", id: "dispute" }, DISPUTES[order.dispute]) : null),
-    parcelPanel(order), addressPanel(order.ship_to), policyPanel(order),
+    parcelPanel(order), addressPanel(order), policyPanel(order),
     el("div", { class: "row between" }, el("a", { class: "button", href: "/orders" }, "All your orders"), cancelButton(order))));
 }
 

@@ -9,6 +9,8 @@ import { money, parseMinor, plainAmount } from "./money.js";
 import { toast } from "./toast.js";
 import { totalRows } from "./totals.js";
 
+const AT_BANK = new Set(["inquiry", "open", "lost"]);
+
 /** Opens the dialog of `order`; `changed(order)` gets the order as it is after each act. */
 export function openOrder(order, shop, changed) {
   const path = `/api/shops/${segment(shop)}/orders/${segment(order.id)}`;
@@ -16,7 +18,7 @@ export function openOrder(order, shop, changed) {
   const error = el("p", { class: "error", role: "alert", hidden: true });
   const amount = el("input", { class: "input", id: "refund-amount", inputmode: "decimal", value: plainAmount(rest, order.currency) });
   const back = order.lines.map((line) => el("input", { class: "input", type: "number", min: 0, max: line.quantity - (line.returned ?? 0), value: 0, step: 1, data: { back: "" } }));
-  const refund = el("button", { type: "submit", class: "button primary", id: "refund" }, "Refund");
+  const refund = el("button", { type: "button", class: "button", id: "refund" }, "Refund");
   const ship = el("button", { type: "button", class: "button", id: "ship" }, order.shipped ? "Save the parcel" : "Mark as shipped");
   const parcel = {
     carrier: el("input", { class: "input", id: "carrier", maxlength: 60, value: order.shipment?.carrier ?? "" }),
@@ -32,11 +34,13 @@ export function openOrder(order, shop, changed) {
     to ? el("address", { class: "soft" }, [to.name, to.street, to.extra, [to.postal_code, to.city].filter(Boolean).join(" "), countryName(to.country)]
       .filter(Boolean).map((line) => el("div", {}, line))) : null,
     order.refunded_minor ? el("p", { class: "soft" }, `${money(order.refunded_minor, order.currency)} given back.`) : null,
+    AT_BANK.has(order.dispute) ? el("p", { class: "error" }, "The buyer's bank has, or asks about, this money. Answer it at your provider's.") : null,
     el("label", { class: "field" }, el("span", {}, `Give back (${order.currency})`), amount),
     order.lines.map((line, n) => el("label", { class: "field" }, el("span", {}, `Back on the shelf: ${line.title}, of ${line.quantity}`), back[n])),
+    el("div", { class: "row end" }, refund),
     el("details", { id: "parcel" }, el("summary", {}, "Parcel"), el("div", { class: "stack" }, labelled("Carrier", parcel.carrier),
       labelled("Tracking number", parcel.number), labelled("Tracking address (https)", parcel.url))),
-    error, el("div", { class: "row end" }, ship, order.shipped ? null : cancel, refund));
+    error, el("div", { class: "row end" }, order.shipped || AT_BANK.has(order.dispute) ? null : cancel, ship));
   const { dialog } = openDialog({ title: `Order ${order.id}`, body: form, className: "small" });
   let key = newKey();
 
@@ -51,30 +55,33 @@ export function openOrder(order, shop, changed) {
       if (problem.code !== "offline") key = newKey();
       say(error, problem.message);
       show(error, true);
+      error.scrollIntoView({ block: "nearest" });
       if (!problem.code) throw problem;
     }
   });
 
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
+  form.addEventListener("submit", (event) => event.preventDefault()); // a line break in a field gives no money back
+  refund.addEventListener("click", async () => {
     const minor = parseMinor(amount.value, order.currency);
     if (minor === null) {
       say(error, `Write an amount in ${order.currency}.`);
       show(error, true);
       return;
     }
+    const sum = money(minor, order.currency);
+    if (!(await confirmDialog({ title: `Give back ${sum}?`, text: "Money that went back cannot be fetched again.", yes: `Give back ${sum}`, no: "Keep it" }))) return;
     const units = back.map((input, n) => ({ line: n + 1, quantity: Number(input.value) })).filter((one) => one.quantity > 0);
     act(refund, async () => {
       await post(`${path}/refunds`, { amount_minor: minor, currency: order.currency, units }, key);
       return { ...order, refunded_minor: order.total_minor - rest + minor, state: minor === rest ? "refunded" : order.state };
-    }, `${money(minor, order.currency)} is on its way back.`);
+    }, `${sum} is on its way back.`);
   });
   ship.addEventListener("click", () => act(ship, () => {
     const said = Object.fromEntries(Object.entries(parcel).map(([name, input]) => [name, input.value.trim()]));
     return Object.values(said).some(Boolean) ? put(`${path}/shipment`, said) : post(`${path}/ship`);
   }, "Marked as shipped."));
   cancel.addEventListener("click", async () => {
-    const sure = await confirmDialog({ title: "Cancel this order?", text: "The money goes back to the buyer, the units to the shelf.", yes: "Cancel the order", danger: true });
+    const sure = await confirmDialog({ title: "Cancel this order?", text: "The money goes back to the buyer, the units to the shelf.", yes: "Cancel the order", no: "Keep it", danger: true });
     if (sure) act(cancel, () => post(`${path}/cancel`), "The order is cancelled.");
   });
 }

@@ -353,6 +353,7 @@ export class BuySheet {
     say(note, text);
     note.dataset.tone = tone;
     show(note, true);
+    note.scrollIntoView({ block: "nearest" }); // on a phone it is above what was pressed
   }
 
   complain(node, problem) {

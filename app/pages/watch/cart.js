@@ -214,5 +214,6 @@ export class Cart {
     say(this.note, text);
     this.note.dataset.tone = tone;
     show(this.note, true);
+    this.note.scrollIntoView({ block: "nearest" }); // on a phone it is above what was pressed
   }
 }
