@@ -32,7 +32,7 @@ _SUBJECTS: Final = {
 _OPENINGS: Final = {
     "confirmed": "Thank you. Your order stands, and it is paid.",
     "shipped": "Your order is on its way.",
-    "cancelled": "Your order is cancelled, and you pay nothing for it. What your bank had set aside for it is free again.",
+    "cancelled": "Your order is cancelled, and you pay nothing for it. What your bank set aside for it is free again.",
     "refunded": "{refund} of your order went back to you. How soon you see it depends on your bank.",
 }
 

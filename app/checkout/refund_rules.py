@@ -14,6 +14,7 @@ AT_THE_BANK: Final = Refusal("order_state", "The buyer's bank has this money unt
 NOT_PAID: Final = Refusal("order_state", "Only an order that is paid can be refunded or shipped.")
 TOO_MUCH: Final = Refusal("refund_too_large", "This is more than was paid and not given back yet.")
 OTHER_CURRENCY: Final = Refusal("refund_currency", "A refund is in the currency of the order.")
+ALL_BACK: Final = Refusal("order_state", "All of this order is back on the shelf; there is nothing to ship.")
 NO_SUCH_UNITS: Final = Refusal("refund_units", "The order has no such units left to come back.")
 
 
@@ -68,6 +69,13 @@ def judge_cancel(order: OrderFacts) -> Refusal | None:
     if order.disputed or order.disputed_minor:
         return DISPUTED
     return SHIPPED if order.shipped else None
+
+
+def judge_shipment(order: OrderFacts) -> Refusal | None:
+    """None while it is paid and any of it is out. One whose refund was refused is paid, and may have nothing left."""
+    if order.state is not OrderState.PAID:
+        return NOT_PAID
+    return None if any(order.units.values()) else ALL_BACK
 
 
 def is_over(order: OrderFacts) -> bool:

@@ -15,7 +15,7 @@ from app.checkout.mails import note_mail
 from app.checkout.order_rules import AttemptEvent, OrderState
 from app.checkout.orders import FoundOrder, read_order
 from app.checkout.parts import Checkout
-from app.checkout.refund_rules import NOT_PAID, UnitsBack, is_over, judge_cancel, judge_refund
+from app.checkout.refund_rules import UnitsBack, is_over, judge_cancel, judge_refund, judge_shipment
 from app.checkout.shipment_rules import Shipment
 from app.checkout.undo import lock_order, return_coupon, return_units, undo_order, write_refund
 from app.refusal import Refusal
@@ -119,8 +119,9 @@ async def ship_order(checkout: Checkout, order: str, parcel: Shipment | None = N
     async with checkout.pg.acquire() as connection, connection.transaction():
         facts = await lock_order(connection, order)
         assert facts is not None
-        if facts.state is not OrderState.PAID:
-            return NOT_PAID
+        refused = judge_shipment(facts)
+        if refused is not None:
+            return refused
         await connection.execute(_SHIP, order)
         if parcel is not None:
             await connection.execute(_PARCEL, order, parcel.carrier, parcel.number, parcel.url)

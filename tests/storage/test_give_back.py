@@ -4,8 +4,9 @@ import pytest
 
 from app.checkout.provider import Answer
 from app.checkout.simulated import SimulatedProvider
+from tests.protocol.callers import problem
 from tests.storage.stock_world import open_world
-from tests.storage.test_refunds import LostCapture, at_the_desk, balances, bought, given_back
+from tests.storage.test_refunds import LostCapture, at_the_desk, balances, bought, given_back, shop_does
 
 
 class Unwilling(LostCapture):
@@ -92,3 +93,33 @@ async def test_what_is_still_reserved_is_booked_neither_as_free_nor_as_taken(pg,
         await world.settle_all()
         state = await pg.fetchval("SELECT state FROM payment_attempts WHERE id = $1", order)
         assert state == ("voided" if cancelled else "captured")
+
+
+class Stubborn(SimulatedProvider):
+    """Refuses refunds until it is `willing`."""
+
+    willing = False
+
+    async def refund(self, refund):
+        return await super().refund(refund) if self.willing else Answer.DECLINED
+
+
+async def test_a_cancelled_order_whose_refund_is_refused_is_not_shipped_and_can_be_asked_for_again(pg, valkey):
+    """It was paid again, and was offered for shipping although its units were on the shelf."""
+    provider = Stubborn(pg, silence_s=0)
+    async with open_world(pg, valkey, provider=provider) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        order = await bought(world, buyer, pool)
+        assert (await buyer.post(f"/api/orders/{order}/cancel")).json()["state"] == "refunded"
+        await world.settle_all()
+        assert (await buyer.get(f"/api/orders/{order}")).json()["state"] == "paid"
+        assert (await world.gate(pool)).left == 1
+        assert problem(await shop_does(world, order, "ship")) == (409, "order_state")
+        provider.willing = True
+        assert (await buyer.post(f"/api/orders/{order}/cancel")).json()["state"] == "refunded"
+        await world.settle_all()
+        assert await given_back(pg, order) == [600]
+        assert await balances(pg, order) == {}
+        assert (await world.gate(pool)).left == 1
+        await world.check(pool)

@@ -8,7 +8,7 @@ import { busy, byId, el, fill, show } from "../shared/dom.js";
 import { drawHeader } from "../shared/header.js";
 import { icon } from "../shared/icons.js";
 import { money } from "../shared/money.js";
-import { stands, stateWord } from "../shared/order-words.js";
+import { isOwed, stands, stateWord } from "../shared/order-words.js";
 import { openSession, signInUrl } from "../shared/session.js";
 import { toast, toastProblem } from "../shared/toast.js";
 import { totalRows } from "../shared/totals.js";
@@ -57,7 +57,7 @@ function parcelPanel(order) {
 
 function addressPanel(order) {
   const to = order.ship_to;
-  if (!to || !stands(order)) return null;
+  if (!to || !stands(order) || isOwed(order)) return null;
   const lines = [to.name, to.street, to.extra, [to.postal_code, to.city].filter(Boolean).join(" "), countryName(to.country)];
   return el("section", { class: "panel stack", "aria-label": "Address" }, el("h2", {}, "It goes to"),
     el("address", {}, lines.filter(Boolean).map((line) => el("div", {}, line))));
@@ -80,7 +80,7 @@ function policyPanel(order) {
 }
 
 function cancelButton(order) {
-  if (!stands(order) || order.shipped || order.dispute) return null;
+  if (!stands(order) || order.dispute || order.shipped) return null;
   const cancel = el("button", { type: "button", class: "button small danger", id: "cancel-order" }, "Cancel this order");
   cancel.addEventListener("click", async () => {
     if (!(await confirmDialog(CANCEL))) return;
@@ -97,10 +97,10 @@ function cancelButton(order) {
 }
 
 function drawOrder(order) {
-  const standing = stands(order);
+  const standing = stands(order) && !isOwed(order);
   document.title = `Order ${order.id} · Hawker`;
   fill(byId("main"), el("div", { class: "page" },
-    el("div", { class: "thanks" }, standing ? icon("check") : null, el("div", {}, el("h1", {}, standing ? "It is yours" : `This order is ${order.state}`),
+    el("div", { class: "thanks" }, standing ? icon("check") : null, el("div", {}, el("h1", {}, isOwed(order) ? "Your money is still to come" : standing ? "It is yours" : `This order is ${order.state}`),
       el("p", { class: "soft" }, "Order ", el("code", { id: "order-number" }, order.id), ` · ${order.shop_name} · ${moment.format(new Date(order.created_at))}`))),
     el("section", { class: "panel stack", "aria-label": "What was bought" },
       el("div", { class: "row between" }, el("h2", {}, "What you bought"), el("span", { class: "badge", id: "order-state" }, stateWord(order))),
@@ -109,6 +109,7 @@ function drawOrder(order) {
       order.charges ? totalRows(order.charges, order.currency, order.charges.shipping)
         : el("p", { class: "row between totals" }, el("span", {}, "Total"), el("strong", { class: "numbers" }, money(order.total_minor, order.currency))),
       order.refunded_minor ? el("p", { class: "soft" }, `${order.refunded_minor === order.total_minor ? "All" : money(order.refunded_minor, order.currency)} of it went back to you, or is on its way.`) : null,
+      isOwed(order) ? el("p", { class: "soft", id: "owed" }, "All of it went back to the shop; the money has still to come back to you. The shop knows.") : null,
       order.dispute ? el("p", { class: "soft", id: "dispute" }, DISPUTES[order.dispute]) : null),
     parcelPanel(order), addressPanel(order), policyPanel(order),
     el("div", { class: "row between" }, el("a", { class: "button", href: "/orders" }, "All your orders"), cancelButton(order))));
