@@ -18,6 +18,8 @@ from app.settings import SmtpSettings
 from deploy.self_signed import make
 
 GUARD_S = 20
+# The library does not see that a connection which began with TLS has it.
+pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 
 
 class Mailbox:
