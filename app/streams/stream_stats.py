@@ -8,8 +8,8 @@ from app.streams.media_parts import Media
 
 
 class StreamStats(Struct, frozen=True):
-    """The last second or so of a show's stream. Zeros while nobody publishes; `width` and `height` are 0 where the
-    codec's key frames do not tell them in the open (H264).
+    """The last second or so of a show's stream. Zeros while nobody publishes; `width` and `height` are those of the
+    last key frame. `viewers_loss_percent` is what viewers say of the way to them, before what was lost is sent again.
     """
 
     publishing: bool
@@ -22,6 +22,8 @@ class StreamStats(Struct, frozen=True):
     loss_percent: float
     key_frame_age_ms: int | None
     key_frame_interval_ms: int | None
+    viewers_loss_percent: float
+    round_trip_ms: int | None
 
 
 async def read_stream(media: Media, call: Call) -> Reply | Refusal:
@@ -41,5 +43,7 @@ async def read_stream(media: Media, call: Call) -> Reply | Refusal:
             loss_percent=figures.loss_percent,
             key_frame_age_ms=figures.key_frame_age_ms,
             key_frame_interval_ms=figures.key_frame_interval_ms,
+            viewers_loss_percent=figures.viewers_loss_percent,
+            round_trip_ms=figures.round_trip_ms,
         )
     )

@@ -82,7 +82,7 @@ def at_same(kind: str, number: int) -> dict[str, Any]:
 
 def climb(count: int) -> dict[str, Any]:
     """Our relay with `count` viewers: the loop's lag, what got lost on the way, memory."""
-    site = Site("ours", address())
+    site = Site("ours", address(), METER="1")
     try:
         site.join(FEW)
         time.sleep(SETTLED_S)

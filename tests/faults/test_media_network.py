@@ -7,8 +7,10 @@ import json
 import os
 import random
 import shutil
+import statistics
 import subprocess
 import sys
+import time
 
 import httpx
 import pytest
@@ -104,19 +106,21 @@ async def test_packets_that_come_50_ms_late_and_out_of_order_make_a_moving_pictu
 
 
 @pytest.mark.long
-async def test_viewers_connect_through_a_network_that_loses_every_fifth_datagram(site: MediaSite):
+async def test_viewers_connect_through_a_network_that_loses_every_fifth_datagram(site: MediaSite, record_property):
+    """The relay's lost flights come again after 50 ms; a stock client's own after one, two and four seconds."""
     publisher, show = await on_air(site)
-    viewers = [FarViewer(site, loss=0.2, seed=SEED + number) for number in range(6)]
-    for viewer in viewers:
-        await viewer.watch(show)
-    # Lost flights come again after one, two and four seconds with a stock client.
-    await eventually_true(
-        lambda: all(viewer.peer.connectionState == "connected" for viewer in viewers), 60, "all have shaken hands"
-    )
-    for viewer in viewers:
-        await viewer.see(1)
-        await viewer.__aexit__()
-    assert all(viewer.network.lost for viewer in viewers)
+    took_s, lost = [], 0
+    for number in range(20):
+        async with FarViewer(site, loss=0.2, seed=SEED + number) as viewer:
+            began_s = time.monotonic()
+            await viewer.watch(show)
+            await eventually_true(lambda: viewer.peer.connectionState == "connected", 60, "shaken hands")
+            took_s.append(time.monotonic() - began_s)
+            await viewer.see(1)
+            lost += viewer.network.lost
+    assert lost > 40, "the network did its worst"
+    record_property("took_s", [round(one, 2) for one in sorted(took_s)])
+    assert statistics.median(took_s) < 1.5
     await publisher.peer.close()
 
 

@@ -137,6 +137,11 @@ class Host(SomebodyInAShow):
             await take_over.click()
         await expect(on_air).to_be_visible()
 
+    async def see_the_stream_arrive(self) -> None:
+        """Sees size, frames, bitrate and loss of the stream as the relay gets it."""
+        arrives = re.compile(r"\w+ · \d+ . \d+ · [1-9]\d* fps · [1-9]\d* kbit/s · [\d.]+ % lost")
+        await expect(self.page.locator("#stream-figures")).to_have_text(arrives, timeout=15_000)
+
     async def start_show(self) -> None:
         """Starts the show."""
         await self.page.locator('[data-move="start"]').click()

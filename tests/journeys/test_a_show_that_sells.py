@@ -62,6 +62,7 @@ async def test_the_demo_show_moves_at_once_and_gives_way_to_a_camera(own_hawker,
     await host.go_on_air()
     await look(viewer.window)
     await sees_another_picture(viewer.window, drawn)
+    await host.see_the_stream_arrive()
     viewer.window.check(BEFORE_THE_STREAM)
     host.window.check(TAKE_OVER, BEFORE_THE_STREAM)
 

@@ -20,18 +20,19 @@ def bearer(key: str) -> dict[str, str]:
 
 
 class Colours(VideoStreamTrack):
-    """A plain picture whose red grows by 8 a frame; green and blue say whose it is."""
+    """A plain picture whose red grows by 8 a frame; green and blue say whose it is. `size` may change under way."""
 
     def __init__(self, tint: int) -> None:
         super().__init__()
         self.tint = tint
+        self.size = (160, 120)
         self.frames = 0
 
     async def recv(self) -> av.VideoFrame:
         pts, time_base = await self.next_timestamp()
         colour = (self.frames * 8 % 256, self.tint, self.tint)
         self.frames += 1
-        frame = av.VideoFrame.from_image(Image.new("RGB", (160, 120), colour))
+        frame = av.VideoFrame.from_image(Image.new("RGB", self.size, colour))
         frame.pts, frame.time_base = pts, Fraction(time_base)
         return frame
 
@@ -67,14 +68,15 @@ class Client:
 
 
 class Publisher(Client):
-    """Sends Colours and silence."""
+    """Sends Colours and silence; silence alone without a codec."""
 
-    def __init__(self, http: httpx.AsyncClient, tint: int = 40, codec: str = "video/VP8") -> None:
+    def __init__(self, http: httpx.AsyncClient, tint: int = 40, codec: str | None = "video/VP8") -> None:
         super().__init__(http)
         self.track = Colours(tint)
-        transceiver = self.peer.addTransceiver(self.track, "sendonly")
-        known = RTCRtpSender.getCapabilities("video").codecs
-        transceiver.setCodecPreferences([one for one in known if one.mimeType in {codec, "video/rtx"}])
+        if codec is not None:
+            transceiver = self.peer.addTransceiver(self.track, "sendonly")
+            known = RTCRtpSender.getCapabilities("video").codecs
+            transceiver.setCodecPreferences([one for one in known if one.mimeType in {codec, "video/rtx"}])
         self.peer.addTransceiver(AudioStreamTrack(), "sendonly")
 
     async def publish(self, show: str, key: str, query: str = "") -> httpx.Response:
@@ -88,6 +90,7 @@ class Viewer(Client):
     def __init__(self, http: httpx.AsyncClient) -> None:
         super().__init__(http)
         self.pictures: asyncio.Queue[tuple[int, int, int]] = asyncio.Queue()
+        self.size = (0, 0)
         self.sounds = 0
         self._pumps: list[asyncio.Task[None]] = []
         self.peer.addTransceiver("video", "recvonly")
@@ -99,6 +102,7 @@ class Viewer(Client):
             while True:
                 frame = await track.recv()
                 if track.kind == "video":
+                    self.size = frame.width, frame.height
                     self.pictures.put_nowait(frame.to_image().getpixel((80, 60)))
                 else:
                     self.sounds += 1

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 
+import httpx
 import pytest
 from aiortc.rtp import RTCP_PSFB_PLI, RtcpPsfbPacket
 
@@ -12,6 +13,7 @@ from app.streams.media_control import StreamWatch
 from app.streams.relay import limits
 from app.streams.relay.dtls import Handshake
 from app.streams.relay.role import Announcer
+from app.streams.relay.wire import control_socket, control_urls
 from tests.protocol.media_peers import Publisher, Viewer
 from tests.protocol.media_site import HeardRooms, MediaSite, media_site, publishing
 from tests.waiting import eventually, eventually_true
@@ -309,9 +311,22 @@ async def test_the_host_sees_how_the_stream_arrives(site: MediaSite):
         assert stats["bitrate_kbps"] > 0
         assert stats["loss_percent"] == 0
         assert stats["key_frame_age_ms"] >= 0
+        assert stats["viewers_loss_percent"] == 0
         assert (await site.http.get(path)).status_code == 401
         other, _ = await site.show()
         silent = await site.http.get(
             f"/api/shows/{other}/stream", headers={"Cookie": f"{SESSION_COOKIE}={await site.host(other)}"}
         )
         assert (silent.json()["publishing"], silent.json()["fps"]) == (False, 0)
+
+
+async def test_prometheus_reads_the_media_role_at_its_inner_door(site: MediaSite):
+    async with on_air(site) as (_, show, _), Viewer(site.http) as viewer:
+        await viewer.watch(show)
+        await viewer.see(1)
+        door = control_socket(control_urls(site.settings)[0])
+        async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(door))) as inner:
+            lines = (await inner.get("http://media/metrics")).text.splitlines()
+        figures = dict(line.rsplit(" ", 1) for line in lines if line.startswith("hawker_media_"))
+        assert (float(figures["hawker_media_publishers"]), float(figures["hawker_media_viewers"])) == (1, 1)
+        assert float(figures["hawker_media_datagrams_out_total"]) > 0

@@ -3,7 +3,14 @@
 import struct
 
 import pytest
-from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_PLI, RtcpPacket, RtcpPsfbPacket, RtcpRtpfbPacket, RtcpSrPacket
+from aiortc.rtp import (
+    RTCP_PSFB_APP,
+    RTCP_PSFB_PLI,
+    RtcpPacket,
+    RtcpPsfbPacket,
+    RtcpRtpfbPacket,
+    RtcpSrPacket,
+)
 
 from app.streams.relay.answer import RoomSources
 from app.streams.relay.audience import Viewer
@@ -185,7 +192,7 @@ def test_many_who_want_a_key_frame_make_one_asking_per_interval(stage: Stage):
     stage.admit("a")
     stage.send(KEY)
     for _ in range(20):
-        stage.room.receive_viewer_report("a", RtcpPsfbPacket(RTCP_PSFB_PLI, 1, 1001))
+        stage.room.receive_viewer_report("a", RtcpPsfbPacket(RTCP_PSFB_PLI, 1, 1001), stage.now_s)
         stage.room.flush_key_frame(stage.now_s)
     assert stage.publisher.key_frames_asked() == 1
     stage.turn(KEY_FRAME_ASK_INTERVAL_S)
@@ -211,7 +218,7 @@ def test_a_missed_packet_comes_again_by_rtx_or_plainly(stage: Stage):
     stage.send(KEY)
     stage.send(DELTA)
     for name in ("a", "b"):
-        stage.room.receive_viewer_report(name, RtcpRtpfbPacket(1, 1, 1001, lost=[102, 40_000]))
+        stage.room.receive_viewer_report(name, RtcpRtpfbPacket(1, 1, 1001, lost=[102, 40_000]), stage.now_s)
     assert ears[0].rtp[-1][12:14] == struct.pack("!H", 102)
     assert ears[0].sequences(97) == [1]
     assert ears[1].sequences(96) == [101, 102, 102]
@@ -221,7 +228,7 @@ def test_one_report_cannot_ask_for_more_than_its_share(stage: Stage):
     ear = stage.viewer("a")
     stage.admit("a")
     stage.send(KEY)
-    stage.room.receive_viewer_report("a", RtcpRtpfbPacket(1, 1, 1001, lost=[101] * 1_000))
+    stage.room.receive_viewer_report("a", RtcpRtpfbPacket(1, 1, 1001, lost=[101] * 1_000), stage.now_s)
     assert len(ear.sequences(97)) == RESENDS_PER_REPORT_MAX
 
 
@@ -335,7 +342,7 @@ def test_a_viewer_who_takes_redundant_sound_gets_the_one_before_too_and_again_wh
         stage.sound(sequence, b"%d" % sequence)
     assert [one[12:] for one in ear.rtp] == [bytes((109,)) + b"1", wrap_red(b"2", 109, b"1", 960)]
     last = ear.sequences(100)[-1]
-    stage.room.receive_viewer_report("a", RtcpRtpfbPacket(1, 1, 1003, lost=[last]))
+    stage.room.receive_viewer_report("a", RtcpRtpfbPacket(1, 1, 1003, lost=[last]), stage.now_s)
     assert ear.rtp[-1] == ear.rtp[-2]
 
 

@@ -77,6 +77,17 @@ def test_a_publisher_that_only_receives_is_refused():
     assert answer_publisher(offer("browser_viewer"), LOCAL).code == "sdp_unserved"
 
 
+@pytest.mark.parametrize(("direction", "served"), [("sendonly", True), ("sendrecv", True), ("inactive", False)])
+def test_a_publisher_may_offer_to_receive_too_but_must_send(direction: str, served: bool):
+    found = read_offer(OFFERS["encoder"].replace("a=sendonly", f"a={direction}"))
+    answer = answer_publisher(found, LOCAL)
+    if not served:
+        assert answer.code == "sdp_unserved"
+        return
+    assert answer.sdp.count("a=recvonly") == 2
+    assert "a=sendrecv" not in answer.sdp
+
+
 def test_a_viewer_that_only_sends_is_refused():
     assert answer_viewer(offer("encoder"), LOCAL, SOURCES).code == "sdp_unserved"
 
@@ -200,3 +211,9 @@ def test_redundant_sound_is_answered_before_the_codec_itself_which_has_browsers_
         assert line.split()[3:] == ["63", "111"]
         assert "a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n" in answer.sdp
     assert all(codec.red is None for codec in answer_publisher(offer("encoder"), LOCAL).audio)
+
+
+@pytest.mark.parametrize("name", PUBLISHERS)
+def test_no_header_extension_is_taken_so_that_a_phone_turns_its_pictures_itself(name: str):
+    """Where a client may say in an extension how its picture stands, it leaves the turning to the viewers."""
+    assert "a=extmap" not in answer_publisher(offer(name), LOCAL).sdp

@@ -29,11 +29,14 @@ export class Broadcast {
     this.preview.muted = true;
     this.monitor = el("div", { class: "monitor" });
     this.word = el("span", { class: "badge", id: "broadcast-state", role: "status" });
-    this.figures = el("span", { class: "faint numbers" });
+    this.figures = el("span", { class: "faint numbers", id: "stream-figures" });
+    this.arrives = false; // somebody publishes: this page or an encoder
     this.camera = this.button("camera", "Camera", () => this.open("camera"));
     this.screen = this.button("screen", "Screen", () => this.open("screen"));
     this.go = el("button", { type: "button", class: "button primary", id: "go-live", hidden: true }, "Go live");
     this.stop = el("button", { type: "button", class: "button danger", id: "stop-live", hidden: true }, "Stop");
+    this.voice = this.toggle("microphone", "Microphone");
+    this.picture = this.toggle("camera", "Picture");
     this.go.addEventListener("click", () => busy(this.go, () => this.start()));
     this.stop.addEventListener("click", () => busy(this.stop, () => this.leave()));
     this.stage = new Stage(this.monitor, { showId: loaded.id, compact: true });
@@ -41,7 +44,7 @@ export class Broadcast {
     fill(host, el("header", { class: "panel-head" }, el("h2", {}, "On air"), this.word),
       el("div", { class: "preview-host" }, this.preview, this.monitor), this.figures,
       secureEnough() ? null : el("p", { class: "error" }, "Browsers give the camera only to https pages: run make run-lan."),
-      this.tools = el("div", { class: "row" }, this.camera, this.screen, this.go, this.stop),
+      this.tools = el("div", { class: "row" }, this.camera, this.screen, this.voice, this.picture, this.go, this.stop),
       this.encoder = el("details", { class: "encoder" }, el("summary", {}, "Stream with OBS or another encoder"), this.key));
     this.say("What viewers see");
     setInterval(() => this.measure(), STATS_MS);
@@ -51,6 +54,29 @@ export class Broadcast {
     const button = el("button", { type: "button", class: "button", id: `open-${symbol}`, disabled: !secureEnough() }, icon(symbol), word);
     button.addEventListener("click", () => busy(button, work));
     return button;
+  }
+
+  /** Switches a track off and on: viewers get silence or black, and stay. */
+  toggle(track, word) {
+    const toggle = el("button", { type: "button", class: "button", id: `toggle-${track}`, "aria-pressed": "true", hidden: true }, `${word} on`);
+    toggle.addEventListener("click", () => {
+      this.publisher[track] = !this.publisher[track];
+      this.drawToggle(toggle, track, word);
+    });
+    return toggle;
+  }
+
+  drawToggle(toggle, track, word) {
+    const on = this.publisher[track];
+    toggle.setAttribute("aria-pressed", String(on));
+    toggle.textContent = `${word} ${on ? "on" : "off"}`;
+  }
+
+  drawToggles() {
+    for (const [toggle, track, word] of [[this.voice, "microphone", "Microphone"], [this.picture, "camera", "Picture"]]) {
+      this.drawToggle(toggle, track, word);
+      show(toggle, this.publisher.stream !== null);
+    }
   }
 
   async load() {
@@ -74,6 +100,7 @@ export class Broadcast {
     }
     show(this.preview, true);
     show(this.monitor, false);
+    this.drawToggles();
     this.stage.player.stop();
     const onAir = this.publisher.state === "publishing";
     show(this.go, !onAir);
@@ -110,6 +137,7 @@ export class Broadcast {
     show(this.preview, false);
     show(this.monitor, true);
     show(this.go, false);
+    this.drawToggles();
     this.stage.start();
     this.say("What viewers see");
   }
@@ -123,13 +151,17 @@ export class Broadcast {
     else if (state === "ended") toast("The device was unplugged or the sharing was stopped.", "bad");
   }
 
+  /** How the stream arrives, whoever sends it. */
   async measure() {
-    const figures = this.publisher.state === "publishing" ? await this.publisher.stats() : null;
-    say(this.figures, figures?.width ? `${figures.width} × ${figures.height} · ${Math.round(figures.fps)} fps · ${figures.bitrate_kbps} kbit/s` : "");
+    if (document.hidden) return;
+    const on = this.arrives || this.publisher.state === "publishing";
+    const arrived = on ? await get(`/api/shows/${segment(this.show.id)}/stream`).catch(() => null) : null;
+    say(this.figures, arrived?.publishing ? inWords(arrived) : "");
   }
 
   hear(key, value) {
     this.stage.hear(key, value);
+    if (key === "stream") this.arrives = Boolean(value?.publishing);
     if (key === "show" && value?.state === "ended" && !this.tools.hidden) this.close();
   }
 
@@ -161,6 +193,18 @@ export class Broadcast {
       toastProblem(error);
     }
   }
+}
+
+function inWords({ width, height, fps, bitrate_kbps, loss_percent, key_frame_interval_ms, codec, viewers_loss_percent }) {
+  return [
+    codec,
+    width ? `${width} × ${height}` : "",
+    codec ? `${fps} fps` : "sound alone",
+    `${bitrate_kbps} kbit/s`,
+    `${loss_percent} % lost`,
+    key_frame_interval_ms ? `a key frame every ${(key_frame_interval_ms / 1000).toFixed(1)} s` : "",
+    viewers_loss_percent ? `viewers lose ${viewers_loss_percent} %` : "",
+  ].filter(Boolean).join(" · ");
 }
 
 function copyField(label, value, id) {

@@ -33,7 +33,8 @@ class Viewer:
         self.cursor: int | None = None
         self.first: int | None = None  # the first place of video it was sent; None: it waits for a group to begin
         self.rtx_sequence = 0
-        self.lost_fraction = 0
+        self.lost_fraction = 0  # of 256, since it told last
+        self.round_trip_s: float | None = None
         self.resent = 0
 
 

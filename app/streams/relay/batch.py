@@ -1,10 +1,10 @@
 """Many packets per system call: the same packet to many viewers, or many packets to one, each under its viewer's key.
 
 Owns the buffers and the one call of sendmmsg(2), by cffi without a compiler. libsrtp encrypts in place where the kernel
-reads, and writes the final length where the kernel looks for it, so nothing is done per viewer in Python. A run of
-packets of one length goes as one message that the kernel cuts up (UDP_SEGMENT, udp(7)): a frame crosses the network
-stack once per viewer. Where there is no sendmmsg, `available` says so and fan.py's plain fan does the same work packet
-by packet.
+reads, so nothing is done per viewer in Python. A run of packets of one length goes as one message that the kernel cuts
+up (UDP_SEGMENT, udp(7)): a frame crosses the network stack once per viewer. Its packets lie one behind the other, each
+with room for its trailer, so that it is one copy in and one piece for the kernel. Where there is no sendmmsg,
+`available` says so and fan.py's plain fan does the same work packet by packet.
 """
 
 import errno
@@ -13,7 +13,7 @@ import struct
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, cycle
+from itertools import repeat
 from typing import Any, Final
 
 import pylibsrtp
@@ -28,8 +28,9 @@ from app.streams.relay.udp import Address, UdpPort
 BATCH: Final = 64
 _SLOT_BYTES: Final = 1_536
 _IOVEC_BYTES: Final = 16
+_INT_BYTES: Final = 4
 _NAME_BYTES: Final = 28  # sockaddr_in6, the longer of the two
-_LAYOUTS_MAX: Final = 2_048  # of a KiB each
+_LAYOUTS_MAX: Final = 512  # of some KiB each
 _SOL_UDP: Final = 17
 _UDP_SEGMENT: Final = 103
 _CONTROL: Final = struct.Struct("=QiiH")  # a struct cmsghdr and the length of a segment
@@ -52,8 +53,8 @@ _FFI.cdef(
 
 
 def _find_sendmmsg() -> Callable[..., int] | None:
-    """The call, where the layouts above hold: Linux, 64 bits, little-endian (lengths are written as ints)."""
-    if sys.platform != "linux" or sys.byteorder != "little" or _FFI.sizeof("void *") != 8:
+    """The call, where the layouts above hold: Linux and 64 bits."""
+    if sys.platform != "linux" or _FFI.sizeof("void *") != 8:
         return None
     try:
         found: Callable[..., int] = _FFI.dlopen(None).sendmmsg
@@ -63,6 +64,8 @@ def _find_sendmmsg() -> Callable[..., int] | None:
 
 
 _sendmmsg: Final = _find_sendmmsg()
+_protect: Final = srtp.srtp_protect  # found once: a library's attributes are looked up slowly
+_copy: Final = srtp_ffi.memmove
 
 
 def available() -> bool:
@@ -110,7 +113,7 @@ class _Plan:
         at_once = BATCH // run
         for place in range(BATCH):
             header = self.messages[place].header
-            header.parts, header.parts_count = batch.parts + place % at_once * run, run
+            header.parts, header.parts_count = batch.parts + place % at_once, 1
             if run > 1:
                 header.control, header.control_size = batch.control, _CONTROL_BYTES
         for place, line in enumerate(lines):
@@ -153,6 +156,23 @@ class Chunk:
         return plan
 
 
+class _Layout:
+    """Where runs lie in the slab, of packets of `size` bytes, the last one of `last`, that all grow by `overhead`."""
+
+    __slots__ = ("lengths", "parts", "places", "slots", "stride")
+
+    def __init__(self, slab: Any, size: int, last: int, run: int, overhead: int) -> None:
+        self.stride = size + overhead
+        assert self.stride <= _SLOT_BYTES - 64
+        apart = _SLOT_BYTES if run == 1 else -(-run * self.stride // 64) * 64  # bytes from one line's run to the next's
+        at_once = BATCH // run
+        self.places = [slab + line * apart for line in range(at_once)]
+        self.slots = [place + number * self.stride for place in self.places for number in range(run)]
+        self.lengths = struct.pack(f"{at_once * run}i", *([size] * (run - 1) + [last]) * at_once)
+        base, whole = int(_FFI.cast("uintptr_t", slab)), (run - 1) * self.stride + last + overhead
+        self.parts = struct.pack(f"{2 * at_once}Q", *(one for n in range(at_once) for one in (base + n * apart, whole)))
+
+
 class Batch:
     """The buffers of one port. Every call leaves them free again."""
 
@@ -163,12 +183,10 @@ class Batch:
         self.control = _FFI.new("char[]", _CONTROL_BYTES)
         self.segments = True  # until the kernel or the device says that it cannot
         self._segmented = False  # whether it has been seen to
-        self._slots = [self._slab + place * _SLOT_BYTES for place in range(BATCH)]
-        first = int(_FFI.cast("uintptr_t", self.parts))
-        # Where the kernel reads a packet's length libsrtp writes it: the lower half of the iovec's size.
-        self._sizes = [srtp_ffi.cast("int *", first + place * _IOVEC_BYTES + 8) for place in range(BATCH)]
-        self._bases = [int(_FFI.cast("uintptr_t", slot)) for slot in self._slots]
-        self._layouts: dict[tuple[int, int, int], bytes] = {}
+        self._lengths = _FFI.new("int[]", BATCH)  # of the packets; libsrtp makes them those of the encrypted ones
+        first = int(_FFI.cast("uintptr_t", self._lengths))
+        self._length_at = [srtp_ffi.cast("int *", first + place * _INT_BYTES) for place in range(BATCH)]
+        self._layouts: dict[tuple[int, int, int, int], _Layout] = {}
         self._burst = Chunk(self)
 
     def fan(self, packets: Sequence[bytes], chunk: Chunk) -> None:
@@ -181,20 +199,18 @@ class Batch:
             return
         run, plan = len(packets), chunk.plan(len(packets))
         at_once = BATCH // run
-        sizes = [len(packet) for packet in packets]
+        layout = self._layout(len(packets[0]), len(packets[-1]), run, chunk.lines[0].overhead)
         if run > 1:
-            _FFI.memmove(
-                self.control, _CONTROL.pack(18, _SOL_UDP, _UDP_SEGMENT, sizes[0] + chunk.lines[0].overhead), 18
-            )
-        layout = self._layout(sizes[0], sizes[-1], run)
+            _FFI.memmove(self.control, _CONTROL.pack(18, _SOL_UDP, _UDP_SEGMENT, layout.stride), 18)
+        joined = b"".join([packet.ljust(layout.stride, b"\0") for packet in packets])
         for start in range(0, len(chunk.lines), at_once):
             count = min(at_once, len(chunk.lines) - start)
-            parts = count * run
-            _FFI.memmove(self.parts, layout, parts * _IOVEC_BYTES)
-            deque(map(srtp_ffi.memmove, self._slots[:parts], cycle(packets), cycle(sizes)), maxlen=0)
-            keys = plan.keys[start * run : start * run + parts]
-            statuses = list(map(srtp.srtp_protect, keys, self._slots, self._sizes))
-            self._send(plan.messages + start, chunk.lines[start : start + count], run, statuses)
+            _FFI.memmove(self.parts, layout.parts, count * _IOVEC_BYTES)
+            _FFI.memmove(self._lengths, layout.lengths, count * run * _INT_BYTES)
+            deque(map(_copy, layout.places[:count], repeat(joined), repeat(len(joined))), maxlen=0)
+            keys = plan.keys[start * run : (start + count) * run]
+            statuses = list(map(_protect, keys, layout.slots, self._length_at))
+            self._send(plan.messages + start, chunk.lines[start : start + count], layout, statuses)
 
     def burst(self, line: Line, packets: Sequence[bytes]) -> None:
         """Many packets of any length to one line, in order and in runs."""
@@ -207,22 +223,20 @@ class Batch:
             self.fan(packets[start:end], self._burst)
             start = end
 
-    def _layout(self, size: int, last: int, run: int) -> bytes:
-        """The iovecs of runs of packets of `size` bytes, the last one of `last`; ready to be copied."""
-        layout = self._layouts.get((size, last, run))
+    def _layout(self, size: int, last: int, run: int, overhead: int) -> _Layout:
+        key = size, last, run, overhead
+        layout = self._layouts.get(key)
         if layout is None:
             if len(self._layouts) >= _LAYOUTS_MAX:
                 self._layouts.clear()
-            sizes = cycle([size] * (run - 1) + [last])
-            layout = struct.pack(f"{2 * BATCH}Q", *chain.from_iterable(zip(self._bases, sizes, strict=False)))
-            self._layouts[size, last, run] = layout
+            layout = self._layouts[key] = _Layout(self._slab, *key)
         return layout
 
-    def _send(self, messages: Any, lines: list[Line], run: int, statuses: list[int]) -> None:
+    def _send(self, messages: Any, lines: list[Line], layout: _Layout, statuses: list[int]) -> None:
         """Sends what was protected; the port's queue takes what the socket has no room for."""
-        count, done = len(lines), 0
+        count, done, run = len(lines), 0, len(statuses) // len(lines)
         if any(statuses) or self._port.waits:
-            self._send_singly(lines, run, statuses, 0)
+            self._send_singly(lines, layout, statuses, 0)
             return
         assert _sendmmsg is not None
         while done < count:
@@ -237,18 +251,19 @@ class Batch:
             if run > 1 and (error in _CANNOT_SEGMENT or (error == errno.EINVAL and not self._segmented)):
                 self.segments = False
             if error in _FULL or run > 1:
-                self._send_singly(lines, run, statuses, done)
+                self._send_singly(lines, layout, statuses, done * run)
                 return
             done += 1  # its network is away; consent will tell when it is for good
             self._port.dropped += 1
 
-    def _send_singly(self, lines: list[Line], run: int, statuses: list[int], done: int) -> None:
+    def _send_singly(self, lines: list[Line], layout: _Layout, statuses: list[int], done: int) -> None:
         """The slow way: what libsrtp refused (too old for its window) is left out, what the kernel refused waits."""
-        for place in range(done * run, len(lines) * run):
+        run = len(statuses) // len(lines)
+        for place in range(done, len(statuses)):
             if statuses[place]:
                 self._port.unprotected += 1
                 continue
-            packet = bytes(_FFI.buffer(self._slots[place], self.parts[place].size))
+            packet = bytes(_FFI.buffer(layout.slots[place], self._lengths[place]))
             self._port.send(packet, lines[place // run].address)
 
 

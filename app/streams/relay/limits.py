@@ -55,7 +55,8 @@ PACE_INTERVAL_S: Final = 0.005
 PACE_PACKETS: Final = 32  # to one joiner in one interval
 PACE_SENDS: Final = 512  # to all joiners of a room in one interval
 TURN_SENDS: Final = 512  # to all viewers before other work gets its turn: about 2 ms
-FRAME_WAIT_S: Final = 0.002  # that a frame's first packets wait for its last one
+FRAME_REST_S: Final = 0.001  # that nothing is read once a frame has begun to come: its other packets are near
+FRAME_WAIT_S: Final = 0.002  # that they are waited for after that
 RUN_MAX: Final = 8  # packets that go to a viewer as one message
 OUTBOX_MAX: Final = 1_024  # packets of one kind that wait for their turn: six seconds of video
 

@@ -4,7 +4,10 @@ VP8 by RFC 7741, section 4; H264 by RFC 6184, section 5.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import Final
+
+from app.streams.relay.h264_size import parameter_set_size
 
 _NAL_IDR: Final = 5
 _NAL_SPS: Final = 7
@@ -25,6 +28,9 @@ def begins_group(codec: str, payload: bytes) -> bool:
 
 def picture_size(codec: str, payload: bytes) -> tuple[int, int] | None:
     """Width and height in the packet that begins a group, by RFC 6386, section 9.1. None where it does not tell."""
+    if codec == "H264":
+        unit = next((unit for unit in _units(payload) if unit[0] & 0x1F == _NAL_SPS), None)
+        return None if unit is None else parameter_set_size(unit)
     at = _vp8_frame(payload) if codec == "VP8" and _vp8_key(payload) else None
     if at is None or payload[at + 3 : at + 6] != _VP8_START_CODE:
         return None
@@ -59,11 +65,18 @@ def _h264_key(payload: bytes) -> bool:
     kind = payload[0] & 0x1F
     if kind == _NAL_FU_A:
         return bool(payload[1] & 0x80) and payload[1] & 0x1F in _KEY_NALS
-    if kind != _NAL_STAP_A:
-        return kind in _KEY_NALS
+    return any(unit[0] & 0x1F in _KEY_NALS for unit in _units(payload))
+
+
+def _units(payload: bytes) -> Iterator[bytes]:
+    """The whole NAL units in a payload: the one that it is, or those that it aggregates."""
+    if not payload or payload[0] & 0x1F != _NAL_STAP_A:
+        if payload and payload[0] & 0x1F < _NAL_STAP_A:
+            yield payload
+        return
     at = 1
     while at + 3 <= len(payload):
-        if payload[at + 2] & 0x1F in _KEY_NALS:
-            return True
-        at += 2 + int.from_bytes(payload[at : at + 2], "big")
-    return False
+        size = int.from_bytes(payload[at : at + 2], "big")
+        if size:
+            yield payload[at + 2 : at + 2 + size]
+        at += 2 + size

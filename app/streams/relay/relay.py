@@ -12,7 +12,7 @@ import structlog
 
 from app import clock
 from app.refusal import Refusal
-from app.streams.relay import rtcp, stun
+from app.streams.relay import stun
 from app.streams.relay.answer import Local, answer_publisher, answer_viewer, codec_for
 from app.streams.relay.audience import Viewer
 from app.streams.relay.batch import Batch, BatchFan, available
@@ -37,7 +37,7 @@ from app.streams.relay.wire import (
 )
 
 TICK_S = 0.05
-SEATS_TURN = 4  # ticks in which every session is looked at once
+SEATS_TURN = 16  # ticks in which every session is looked at once
 _NOT_FOUND = Refusal("not_found", "There is no such session.")
 _CLOSING = Refusal("unavailable", "The video service is restarting; try again.", 1_000)
 _FULL = Refusal("too_many_sessions", "This relay is full; try again shortly.", 2_000)
@@ -350,12 +350,8 @@ class Relay:
         publishes = room.publisher is seat.session
         if 192 <= data[1] < 224:  # RFC 5761: RTCP's packet types
             opened = seat.session.open_rtcp(data, self._now_s)
-            for packet in rtcp.read_reports(opened) if opened is not None else ():
-                if publishes:
-                    room.receive_publisher_report(packet, self._now_s)
-                else:
-                    room.receive_viewer_report(seat.session.id, packet)
-            room.flush_key_frame(self._now_s)
+            if opened is not None:
+                room.receive_reports(seat.session, seat.session.id, opened, self._now_s)
         elif publishes:
             opened = seat.session.open_rtp(data, self._now_s)
             if opened is not None:

@@ -22,11 +22,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app import clock
+from app.http.figures import TEXT_FORMAT, render
 from app.refusal import Refusal
 from app.rooms.bus import Rooms
 from app.settings import Settings
 from app.storage.away import unless_away
 from app.streams.candidate_rules import speaks_ipv6
+from app.streams.relay.figures import media_figures
 from app.streams.relay.limits import SDP_BYTES_MAX
 from app.streams.relay.relay import Relay
 from app.streams.relay.wire import EndSessions, NewSession, SessionSeen, Trickled, control_socket, control_urls
@@ -126,6 +128,9 @@ def inner_app(relay: Relay) -> Starlette:
     async def stats(_: Request) -> Response:
         return _answer(relay.figures())
 
+    async def metrics(_: Request) -> Response:
+        return Response(render(lambda: media_figures(relay.figures())), media_type=TEXT_FORMAT)
+
     one = "/sessions/{session}"
     return Starlette(
         routes=[
@@ -136,6 +141,7 @@ def inner_app(relay: Relay) -> Starlette:
             Route("/shows/{show}/end", _with_body(EndSessions, end_sessions), methods=["POST"]),
             Route("/shows/{show}", show, methods=["GET"]),
             Route("/stats", stats, methods=["GET"]),
+            Route("/metrics", metrics, methods=["GET"]),
         ]
     )
 

@@ -52,6 +52,7 @@ class Room:
         self.publisher: Peer | None = None
         self.ingest: Ingest | None = None
         self._sender_reports: dict[str, tuple[int, int]] = {}  # kind -> NTP and room timestamp
+        self._sent_report = 0, 0.0  # the middle bits of video's last one, and when viewers were told it
         self.sent = dict.fromkeys(KINDS, 0)
         self.octets = dict.fromkeys(KINDS, 0)
         self.frames = 0
@@ -114,6 +115,19 @@ class Room:
             if track.gaps:
                 self._ask_again(now_s)
 
+    def receive_reports(self, peer: Peer, session: str, data: bytes, now_s: float) -> None:
+        """One decrypted RTCP datagram, the publisher's or a viewer's."""
+        arrivals = None if peer is self.publisher else rtcp.plain_report(data)
+        if arrivals is not None:
+            self._note_arrivals(session, arrivals, now_s)
+            return
+        for packet in rtcp.read_reports(data):
+            if peer is self.publisher:
+                self.receive_publisher_report(packet, now_s)
+            else:
+                self.receive_viewer_report(session, packet, now_s)
+        self.flush_key_frame(now_s)
+
     def receive_publisher_report(self, packet: AnyRtcpPacket, now_s: float) -> None:
         """One RTCP packet of the publisher. Its sender reports are said again on the room's clock."""
         if self.ingest is None or not isinstance(packet, RtcpSrPacket):
@@ -125,6 +139,8 @@ class Room:
         track.reception.reported(info.ntp_timestamp, now_s)
         timestamp = self.numbering[track.kind].timestamp(info.rtp_timestamp)
         self._sender_reports[track.kind] = info.ntp_timestamp, timestamp
+        if track.kind == "video":
+            self._sent_report = (info.ntp_timestamp >> 16) & 0xFFFFFFFF, now_s
         report = self._sender_report(track.kind)
         for viewer in self.viewers.values():
             if viewer.ready_s is not None:
@@ -163,7 +179,7 @@ class Room:
             self.history["video"].forget_group()
             self._key_frame_wanted = False
 
-    def receive_viewer_report(self, session: str, packet: AnyRtcpPacket) -> None:
+    def receive_viewer_report(self, session: str, packet: AnyRtcpPacket, now_s: float) -> None:
         """One RTCP packet of a viewer: packets it misses, a key frame it needs, what it lost."""
         viewer = self.viewers.get(session)
         if viewer is None:
@@ -175,9 +191,21 @@ class Room:
             kind = "audio" if getattr(packet, "media_ssrc", 0) == self.sources.audio else "video"
             for sequence in lost[:RESENDS_PER_REPORT_MAX]:
                 self._resend(viewer, kind, sequence)
-        for report in getattr(packet, "reports", ()):
-            if report.ssrc == self.sources.video:
-                viewer.lost_fraction = report.fraction_lost
+        told = [rtcp.Arrival(one.ssrc, one.fraction_lost, one.lsr, one.dlsr) for one in getattr(packet, "reports", ())]
+        self._note_arrivals(session, told, now_s)
+
+    def _note_arrivals(self, session: str, arrivals: list[rtcp.Arrival], now_s: float) -> None:
+        viewer = self.viewers.get(session)
+        if viewer is None:
+            return
+        for one in arrivals:
+            if one.ssrc != self.sources.video:
+                continue
+            viewer.lost_fraction = one.lost
+            middle, sent_s = self._sent_report
+            # A joiner was told an older report anew: how long ago it was sent is not known.
+            if one.report == middle and middle and viewer.ready_s is not None and viewer.ready_s <= sent_s:
+                viewer.round_trip_s = max(0.0, now_s - sent_s - one.since / 65_536)
 
     def _resend(self, viewer: Viewer, kind: str, sequence: int) -> None:
         codec = viewer.codecs[kind]

@@ -3,12 +3,14 @@
 Pure; aiortc's classes hold the formats. Every packet is compound, a report first (RFC 3550, 6.1).
 """
 
-from typing import Final
+import struct
+from typing import Final, NamedTuple
 
 from aiortc.rtp import (
     RTCP_PSFB_APP,
     RTCP_PSFB_FIR,
     RTCP_PSFB_PLI,
+    RTCP_RR,
     RTCP_RTPFB_NACK,
     AnyRtcpPacket,
     RtcpPacket,
@@ -29,6 +31,31 @@ from app.streams.relay.repair import Reception
 RELAY_SSRC: Final = 1  # whom the relay's own reports are from; libwebrtc uses the same for a receiver without media
 _CNAME_ITEM: Final = 1
 REPORTS_MAX: Final = 64
+_REPORT_BYTES: Final = 24
+_BLOCK: Final = struct.Struct("!IB11xII")
+
+
+class Arrival(NamedTuple):
+    """How a viewer says that a stream arrives: of 256 packets those lost since it told last, and how long ago, in
+    1/65,536 s, it got the sender report whose middle 32 bits of NTP time are `report`.
+    """
+
+    ssrc: int
+    lost: int
+    report: int
+    since: int
+
+
+def plain_report(data: bytes) -> list[Arrival] | None:
+    """What a datagram that is one receiver report and nothing else says. None for any other. It is what nearly all
+    viewers send each second, and reading it with all the rest costs ten times as much.
+    """
+    count = data[0] & 0x1F
+    if len(data) != 8 + _REPORT_BYTES * count or data[:2] != bytes((0x80 | count, RTCP_RR)):
+        return None
+    if int.from_bytes(data[2:4], "big") * 4 + 4 != len(data):
+        return None
+    return [Arrival(*_BLOCK.unpack_from(data, at)) for at in range(8, len(data), _REPORT_BYTES)]
 
 
 def read_reports(data: bytes) -> list[AnyRtcpPacket]:

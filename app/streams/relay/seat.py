@@ -78,7 +78,17 @@ class Stage:
             key_frame_interval_ms=(
                 None if history.group_interval_s is None else round(history.group_interval_s * 1000)
             ),
+            viewers_loss_percent=self._viewers_loss_percent(),
+            round_trip_ms=self._round_trip_ms(),
         )
+
+    def _viewers_loss_percent(self) -> float:
+        told = [viewer.lost_fraction for viewer in self.room.viewers.values()]
+        return round(sum(told) / len(told) / 2.56, 1) if told else 0.0
+
+    def _round_trip_ms(self) -> int | None:
+        known = sorted(one.round_trip_s for one in self.room.viewers.values() if one.round_trip_s is not None)
+        return round(known[len(known) // 2] * 1000) if known else None
 
     @staticmethod
     def nothing(show: str) -> ShowFigures:

@@ -9,7 +9,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from app.streams.relay.audience import Audience
-from app.streams.relay.limits import FRAME_WAIT_S, PACE_INTERVAL_S, PACE_SENDS, TURN_SENDS
+from app.streams.relay.limits import (
+    FRAME_REST_S,
+    FRAME_WAIT_S,
+    PACE_INTERVAL_S,
+    PACE_SENDS,
+    TURN_SENDS,
+)
 from app.streams.relay.udp import UdpPort
 
 
@@ -40,7 +46,9 @@ class Turns:
         if more:
             self._fanning = asyncio.get_running_loop().call_soon(partial(self.fan_out, patient=patient))
         elif held and self._holding is None:
-            self._holding = asyncio.get_running_loop().call_later(FRAME_WAIT_S, self._hold_no_longer)
+            # Timers come a millisecond late: what the rest has let come must be read before the frame is given up.
+            self._holding = asyncio.get_running_loop().call_later(FRAME_REST_S + FRAME_WAIT_S, self._hold_no_longer)
+            self._udp.rest(FRAME_REST_S)
         elif not held and self._holding is not None:
             self._holding.cancel()
             self._holding = None

@@ -34,6 +34,8 @@ class UdpPort:
         self._turned: Callable[[], None] = lambda: None
         self._queue: deque[tuple[bytes, Address]] = deque()
         self._socket: socket.socket | None = None
+        self._resting: asyncio.TimerHandle | None = None
+        self._watched = False  # by the loop, for what comes
         self.received = self.sent = self.dropped = self.unprotected = 0
 
     def when_turned(self, act: Callable[[], None]) -> None:
@@ -69,10 +71,14 @@ class UdpPort:
             raise
         self._socket = sock
         asyncio.get_running_loop().add_reader(sock.fileno(), self._readable)
+        self._watched = True
         return int(sock.getsockname()[1])
 
     def close(self) -> None:
         """Lets go of the port; what is queued is dropped."""
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
         if self._socket is not None:
             loop = asyncio.get_running_loop()
             loop.remove_reader(self._socket.fileno())
@@ -81,18 +87,41 @@ class UdpPort:
             self._socket = None
             self._queue.clear()
 
+    def rest(self, seconds: float) -> None:
+        """Leaves what comes in the socket for so long: to wake for each datagram of several that come together costs
+        more than to read them.
+        """
+        if self._socket is None or self._resting is not None:
+            return
+        loop = asyncio.get_running_loop()
+        if self._watched:
+            loop.remove_reader(self._socket.fileno())
+            self._watched = False
+        self._resting = loop.call_later(seconds, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        try:
+            if self._read():
+                self._turned()  # which may have it rest again
+        finally:
+            if self._socket is not None and self._resting is None:
+                asyncio.get_running_loop().add_reader(self._socket.fileno(), self._readable)
+                self._watched = True
+
     def _readable(self) -> None:
         self._read()
         self._turned()
 
-    def _read(self) -> None:
-        for _ in range(PACKETS_PER_TURN_MAX):
+    def _read(self) -> int:
+        """Reads a turn; how many datagrams came."""
+        for count in range(PACKETS_PER_TURN_MAX):
             if self._socket is None:
-                return
+                return count
             try:
                 data, address = self._socket.recvfrom(DATAGRAM_BYTES_MAX)
             except BlockingIOError:
-                return
+                return count
             except OSError as error:  # an ICMP answer to something sent before
                 if error.errno not in _GONE:
                     raise
@@ -100,6 +129,7 @@ class UdpPort:
             self.received += 1
             if data:
                 self._receive(data, address)
+        return PACKETS_PER_TURN_MAX
 
     def send(self, data: bytes, address: Address) -> None:
         """Sends a datagram, in order behind what waits already. A full queue drops it, and counts that."""

@@ -81,6 +81,8 @@ class ShowFigures(msgspec.Struct, frozen=True):
     height: int = 0
     loss_percent: float = 0.0  # of what the publisher sent in the last second
     key_frame_interval_ms: int | None = None
+    viewers_loss_percent: float = 0.0  # of what we sent, before repair: the mean of the viewers' last reports
+    round_trip_ms: int | None = None  # to viewers, the median
 
 
 class RelayFigures(msgspec.Struct, frozen=True):
