@@ -5,6 +5,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.streams.relay.limits import PACKET_BYTES_MAX
 from app.streams.relay.offer import Codec
 from app.streams.relay.red import BLOCKS_MAX, under, unwrap_red, with_the_one_before, wrap_red
 from app.streams.relay.rewrite import Packet, Placed
@@ -68,6 +69,12 @@ def test_what_is_too_old_or_too_long_goes_without_the_one_before():
     assert wrap_red(b"now", OPUS, b"before", 0) == alone
     assert wrap_red(b"now", OPUS, b"", 960) == alone
     assert wrap_red(b"now", OPUS, bytes(1_024), 960) == alone
+
+
+@given(st.integers(0, PACKET_BYTES_MAX), st.integers(0, 2_000))
+def test_two_large_packets_are_never_more_than_the_room_for_one(size: int, before: int):
+    """A publisher's own packets, each of a size that is taken, made one that ran over the end of its buffer."""
+    assert len(wrap_red(bytes(size), OPUS, bytes(before), 960)) <= PACKET_BYTES_MAX + 1
 
 
 def test_viewers_take_it_as_their_offer_has_it_and_again_just_the_same():

@@ -9,12 +9,14 @@ from typing import Final
 
 import msgspec
 
+from app.streams.relay.limits import PACKET_BYTES_MAX
 from app.streams.relay.offer import Codec
 from app.streams.relay.rewrite import HEADER_BYTES, Packet, Placed
 
 BLOCKS_MAX: Final = 4
 _OFFSET_MAX: Final = 0x3FFF  # in samples: 14 bits
 _LENGTH_MAX: Final = 0x3FF  # in bytes: 10 bits
+_HEADERS_BYTES: Final = 5  # of both blocks
 _PADDING: Final = 0x20
 _WORD: Final = struct.Struct("!I")
 
@@ -77,9 +79,10 @@ def under(placed: Placed, codec: Codec) -> bytes:
 
 def wrap_red(payload: bytes, payload_type: int, before: bytes, offset: int) -> bytes:
     """`payload` with the payload of the packet `before` it, `offset` samples earlier, both of `payload_type`. Too old
-    or too long, and it goes alone.
+    or too long, and it goes alone: what is sent has its room in buffers of one size.
     """
-    if not 0 < offset <= _OFFSET_MAX or not 0 < len(before) <= _LENGTH_MAX:
+    told = 0 < offset <= _OFFSET_MAX and 0 < len(before) <= _LENGTH_MAX
+    if not told or _HEADERS_BYTES + len(before) + len(payload) > PACKET_BYTES_MAX:
         return bytes((payload_type,)) + payload
     return (
         _WORD.pack((0x80 | payload_type) << 24 | offset << 10 | len(before)) + bytes((payload_type,)) + before + payload
