@@ -72,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     payment_timeout_s: int = 20
     settle_after_s: int = 30
     chat_per_10_s: int = 10
+    demo_frames_per_s: int = 15  # of the demo's generated picture
     stripe: StripeSettings | None = None
     simulated_payments: bool = False  # asked for: outside the demo nothing is ever paid with play money by default
     smtp: SmtpSettings | None = None  # without: letters go into a folder of data_dir
@@ -136,6 +137,7 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
         payment_timeout_s=_number(env, "PAYMENT_TIMEOUT_S", 20, 1, 300),
         settle_after_s=_number(env, "SETTLE_AFTER_S", 30, 1, 3600),
         chat_per_10_s=_number(env, "CHAT_PER_10_S", 10, 1, 1000),
+        demo_frames_per_s=_number(env, "DEMO_FRAMES_PER_S", 15, 1, 30),
         stripe=_stripe(env),
         simulated_payments=env.get("SIMULATED_PAYMENTS", "") in {"1", "true", "yes"},
         smtp=_smtp(env),

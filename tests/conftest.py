@@ -23,11 +23,13 @@ from app.storage.postgres import open_pool
 from app.storage.valkey import open_valkey
 from tests.first_start import TEMPLATE, FirstStart, database_url
 from tests.running import RunningHawker
+from tests.spread import FromBothEnds, place
 from tests.waiting import eventually_now
 
 START_GUARD_S = 60
 LOG_LINES_SHOWN = 150
 QUICK_PAYMENTS = {"PAYMENT_TIMEOUT_S": "5", "SETTLE_AFTER_S": "5"}  # a card that is slow takes seconds, not a minute
+FEW_FRAMES = {"DEMO_FRAMES_PER_S": "5"}  # the demo's picture costs half a core where three people watch
 _numbers = itertools.count(1)
 
 
@@ -39,14 +41,16 @@ def short_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-LONGEST = ("journeys", "faults")
-"""Folders of the files that take longest: begun last, one of them would keep all other processes waiting."""
-
-
 def pytest_collection_modifyitems(config, items) -> None:
-    """Where files are given out to several processes, the longest come first."""
+    """Puts the files in the order in which several processes take them."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: item.path.parent.name not in LONGEST)
+        items.sort(key=lambda item: place(item.path))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log) -> FromBothEnds:
+    """Gives files out to several processes."""
+    return FromBothEnds(config, log)
 
 
 @functools.cache
@@ -139,7 +143,7 @@ def hawker(short_folder: Path, first_start: FirstStart) -> Iterator[RunningHawke
     """
     data = short_folder / f"h{next(_numbers)}"
     first_start.copy_cluster(data)
-    running = RunningHawker(data, WEBHOOKS_PRIVATE="1", **QUICK_PAYMENTS).start()
+    running = RunningHawker(data, WEBHOOKS_PRIVATE="1", **QUICK_PAYMENTS, **FEW_FRAMES).start()
     yield running
     running.stop()
 
@@ -156,7 +160,7 @@ def own_hawker(short_folder: Path, first_start: FirstStart) -> Iterator[Callable
         data = short_folder / f"o{next(_numbers)}"
         if not environment.keys() & {"DEMO", "DATABASE_URL"}:
             first_start.copy_cluster(data)
-        running = RunningHawker(data, **environment)
+        running = RunningHawker(data, **FEW_FRAMES | environment)
         made.append(running)
         return running
 

@@ -23,7 +23,7 @@ from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_FIR, RTCP_PSFB_PLI, RtcpPsfbPack
 from app import clock
 from app.settings import Settings
 from app.streams.synthetic_key import DEMO_SHOW, synthetic_key
-from app.streams.synthetic_picture import FRAMES_PER_S, PACKET_S, TONE_RATE, Studio, tone
+from app.streams.synthetic_picture import PACKET_S, TONE_RATE, Studio, tone
 
 SLEEPS_AFTER_S: Final = 3.0  # without a sign from the relay, which gives one each second while somebody watches
 LOOKS_EVERY_S: Final = 1.0
@@ -87,8 +87,8 @@ class StudioTrack(_Track):
 
     kind = "video"
 
-    def __init__(self, wakefulness: Wakefulness, studio: Studio, began_s: float) -> None:
-        super().__init__(wakefulness, 1 / FRAMES_PER_S, began_s)
+    def __init__(self, wakefulness: Wakefulness, studio: Studio, frames_per_s: int, began_s: float) -> None:
+        super().__init__(wakefulness, 1 / frames_per_s, began_s)
         self._studio = studio
         self.frames = 0
 
@@ -158,6 +158,7 @@ class SyntheticHost:
         self._headers = {"Authorization": f"Bearer {synthetic_key(settings)}"}
         self._verify = _trusts_own_certificate(settings) if settings.secure else True
         self._studio = Studio()
+        self._frames_per_s = settings.demo_frames_per_s
         self._tone = tone()
 
     async def run(self) -> None:
@@ -190,7 +191,9 @@ class SyntheticHost:
     def _add_tracks(self, peer: RTCPeerConnection) -> None:
         wakefulness = Wakefulness()
         began_s = clock.monotonic_s()
-        video = peer.addTransceiver(StudioTrack(wakefulness, self._studio, began_s), "sendonly").sender
+        video = peer.addTransceiver(
+            StudioTrack(wakefulness, self._studio, self._frames_per_s, began_s), "sendonly"
+        ).sender
         audio = peer.addTransceiver(ToneTrack(wakefulness, self._tone, began_s), "sendonly").sender
         # Whoever wakes it needs a picture that needs no other.
         wakefulness.on_wake = video._send_keyframe  # noqa: SLF001

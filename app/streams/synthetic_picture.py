@@ -14,7 +14,6 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 WIDTH: Final = 640
 HEIGHT: Final = 360
-FRAMES_PER_S: Final = 15
 _TURN_S: Final = 6.0
 _LEFT: Final = 40  # words stand in the middle of the left half: players cover the corners and the lower edge
 

@@ -30,22 +30,26 @@ PRESS_AGAIN = {"all_held", "hold_ended", "not_found"}  # of a hold that was lost
 FINAL = {"sold_out", "over_limit"}
 
 
-@pytest.mark.parametrize("kind", ["sale", "ordinary"])
-async def test_500_buyers_of_20_units_over_tcp_make_exactly_20_orders(own_hawker, kind):
+async def test_500_buyers_of_20_units_over_tcp_make_exactly_20_orders(own_hawker):
     running = own_hawker(HOLD_TTL_S="600").start()
     limits = httpx.Limits(max_connections=BUYERS, max_keepalive_connections=BUYERS)
     async with httpx.AsyncClient(base_url=running.base_url, limits=limits, timeout=ANSWER_GUARD_S) as http:
-        crowd = await gather_crowd(running, http, BUYERS, [UNITS], seed=5)
-        pool = crowd.pools[0] if kind == "ordinary" else await start_sale(running, http, crowd.pools[0], UNITS, limit=1)
-        crowd.pools = [pool]
-        await crowd.rush(pool)
-        assert len(crowd.orders) == UNITS
-        assert set(crowd.refused) <= {"all_held", "sold_out"}
-        assert sum(crowd.refused.values()) == BUYERS - UNITS
-        await check_books(running, crowd, SETTLE_GUARD_S)
-        late = await gather_crowd(running, http, 1, [], seed=6)
-        await late.rush(pool)
-        assert late.refused == {"sold_out": 1}  # nothing is held any more, everything is paid
+        for seed, kind in ((5, "sale"), (7, "ordinary")):
+            await all_press_at_once(running, http, kind, seed)
+
+
+async def all_press_at_once(running, http, kind: str, seed: int) -> None:
+    crowd = await gather_crowd(running, http, BUYERS, [UNITS], seed)
+    pool = crowd.pools[0] if kind == "ordinary" else await start_sale(running, http, crowd.pools[0], UNITS, limit=1)
+    crowd.pools = [pool]
+    await crowd.rush(pool)
+    assert len(crowd.orders) == UNITS, kind
+    assert set(crowd.refused) <= {"all_held", "sold_out"}
+    assert sum(crowd.refused.values()) == BUYERS - UNITS
+    await check_books(running, crowd, SETTLE_GUARD_S)
+    late = await gather_crowd(running, http, 1, [], seed + 1)
+    await late.rush(pool)
+    assert late.refused == {"sold_out": 1}  # nothing is held any more, everything is paid
 
 
 async def press_until_told(buyer: Buyer, pool: str, turn: asyncio.Semaphore) -> None:

@@ -1,4 +1,7 @@
-"""The supervisor: every part killed in turn, itself killed, a second one on the same data."""
+"""The supervisor: every part killed in turn, itself killed, a second one on the same data.
+
+Who breaks the Hawker of this module leaves it running for the next.
+"""
 
 import os
 import select
@@ -12,30 +15,6 @@ import pytest
 from tests.running import ROOT
 
 ROLES = ["web", "media", "worker", "postgres", "valkey"]
-
-
-def test_every_part_that_is_killed_comes_back_and_a_restart_finds_the_data(own_hawker):
-    running = own_hawker().start()
-    for name in ROLES:
-        running.wait_replaced(name, running.kill(name))
-    session = httpx.post(running.base_url + "/api/session", json={"demo": "viewer"})
-    assert session.status_code == 201, session.text
-    assert running.stop() == 0
-    running.start()
-    again = httpx.post(running.base_url + "/api/session", json={"demo": "viewer"})
-    assert again.json()["person"]["name"] != session.json()["person"]["name"]
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next start ends what was left")
-def test_when_the_supervisor_is_killed_all_children_die_and_the_next_start_works(own_hawker):
-    running = own_hawker().start()
-    watches = [os.pidfd_open(running.pid_of(name)) for name in ROLES]
-    running.stop(signal.SIGKILL)
-    for watch in watches:
-        assert select.select([watch], [], [], 20)[0], "a child outlived the supervisor"
-        os.close(watch)
-    running.start()
-    assert running.is_ready()
 
 
 def test_a_second_start_on_the_same_data_says_so_in_one_line(hawker):
@@ -58,6 +37,30 @@ def test_a_taken_port_is_told_in_one_line(hawker, own_hawker):
     other.start(wait=False)
     assert other._process.wait(30) == 1
     assert any(f"Cannot listen on 127.0.0.1:{hawker.port}" in line for line in other.log)
+
+
+def test_every_part_that_is_killed_comes_back_and_a_restart_finds_the_data(hawker):
+    running = hawker
+    for name in ROLES:
+        running.wait_replaced(name, running.kill(name))
+    session = httpx.post(running.base_url + "/api/session", json={"demo": "viewer"})
+    assert session.status_code == 201, session.text
+    assert running.stop() == 0
+    running.start()
+    again = httpx.post(running.base_url + "/api/session", json={"demo": "viewer"})
+    assert again.json()["person"]["name"] != session.json()["person"]["name"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next start ends what was left")
+def test_when_the_supervisor_is_killed_all_children_die_and_the_next_start_works(hawker):
+    running = hawker
+    watches = [os.pidfd_open(running.pid_of(name)) for name in ROLES]
+    running.stop(signal.SIGKILL)
+    for watch in watches:
+        assert select.select([watch], [], [], 20)[0], "a child outlived the supervisor"
+        os.close(watch)
+    running.start()
+    assert running.is_ready()
 
 
 def test_without_the_demo_the_first_host_is_made_on_the_command_line(own_hawker):

@@ -51,7 +51,7 @@ async def sees_another_picture(window: Window, before: tuple[int, int, int]) -> 
 @pytest.mark.timeout(300)
 async def test_the_demo_show_moves_at_once_and_gives_way_to_a_camera(own_hawker, browser: Browser) -> None:
     """Nobody has done anything yet, and there is a picture; a host's camera then replaces it for who watches."""
-    running = own_hawker().start()
+    running = own_hawker(DEMO_FRAMES_PER_S="15").start()
     viewer = Viewer(await open_window(browser, "viewer", running.base_url))
     host = Host(await open_window(browser, "host", running.base_url))
     await viewer.enter("demo")

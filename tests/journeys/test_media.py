@@ -11,13 +11,14 @@ own in tests/journeys/browser.py.
 import asyncio
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from tests.protocol.media_site import MediaSite, media_site
 from tests.waiting import eventually
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(pg, valkey):
     async with media_site(pg, valkey) as running:
         yield running

@@ -4,6 +4,7 @@ import asyncio
 import re
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.journeys.browser import open_window
@@ -39,7 +40,7 @@ class KeyboardModerator(Moderator):
         pytest.fail(f"the arrows never come to {text}")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def people(own_hawker, browser: Browser):
     running = own_hawker().start()
     names = ("ana", "ben", "moderator")
@@ -137,6 +138,7 @@ async def slow_down(ana: Viewer, moderator: KeyboardModerator) -> None:
     await expect(ana.message_box).to_have_value("two")
     await moderator.press("Home")
     await expect(ana.page.locator("#message-modes")).to_be_hidden()
+    await expect(ana.page.locator("#send")).to_be_enabled()  # the wait once went on although nobody asked for it
 
 
 async def raise_the_shield(ben: Viewer, moderator: KeyboardModerator) -> None:

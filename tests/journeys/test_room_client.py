@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page
+import pytest_asyncio
+from playwright.async_api import Browser, Page
 
 from app import pages
 from app.person import Person
 from app.rooms.bus import Pace
 from app.rooms.limits import COMMANDS_BURST
-from tests.journeys.browser import open_chromium
 from tests.journeys.network import network
 from tests.protocol.room_server import Number, Words, room_server
 from tests.waiting import eventually, eventually_true
@@ -59,24 +59,22 @@ class Tab:
         await eventually(check, 20, what="the room to be open")
 
 
-@pytest.fixture
-async def chromium_page(chromium):
-    async with open_chromium(chromium) as browser:
+@pytest_asyncio.fixture(loop_scope="session")
+async def chromium_page(browser: Browser):
+    @asynccontextmanager
+    async def visit(server, who="ann", *, own_clock=False):
+        context = await browser.new_context()
+        url = f"http://127.0.0.1:{server.port}/"
+        await context.add_cookies([{"name": "who", "value": who, "url": url}])
+        page = await context.new_page()
+        if own_clock:
+            await page.clock.install()
+        await page.goto(url)
+        await page.evaluate(LISTEN, who)
+        yield Tab(page)
+        await context.close()
 
-        @asynccontextmanager
-        async def visit(server, who="ann", *, own_clock=False):
-            context = await browser.new_context()
-            url = f"http://127.0.0.1:{server.port}/"
-            await context.add_cookies([{"name": "who", "value": who, "url": url}])
-            page = await context.new_page()
-            if own_clock:
-                await page.clock.install()
-            await page.goto(url)
-            await page.evaluate(LISTEN, who)
-            yield Tab(page)
-            await context.close()
-
-        yield visit
+    return visit
 
 
 async def test_a_cut_line_loses_nothing_doubles_nothing_and_answers_the_command(valkey, chromium_page):

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.journeys.browser import NARROW, open_window, sticks_out
@@ -11,7 +12,7 @@ from tests.journeys.people import Host, Moderator, Viewer
 NO_STREAM = r"(409|404) (POST|DELETE) /whep/.*"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def people(own_hawker, browser: Browser):
     running = own_hawker().start()
     names = ("ana", "ben", "moderator", "host")

@@ -10,7 +10,6 @@ from schemathesis.specs.openapi.checks import response_schema_conformance
 from app.accounts.views import Session
 from app.http.credentials import SESSION_COOKIE
 
-EXAMPLES = 8
 # Signing in ends the browser's last session, so these are tried without it.
 SIGN_IN = ("/api/session", "/api/accounts")
 # These end what the others are tried on, so they come last.
@@ -80,13 +79,14 @@ def operations(site: Site) -> list:
     return sorted(found, key=lambda one: one.path.endswith(LAST))
 
 
-@pytest.mark.timeout(300)
-def test_no_drawn_request_breaks_the_service_and_answers_look_as_described(site):
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("examples", [4, pytest.param(40, marks=pytest.mark.long)])
+def test_no_drawn_request_breaks_the_service_and_answers_look_as_described(site, examples):
     tried, seen = [], set()
     for operation in operations(site):
 
         @settings(
-            max_examples=EXAMPLES,
+            max_examples=examples,
             deadline=None,
             database=None,
             derandomize=True,

@@ -14,6 +14,7 @@ export class Composer {
   /** `host` is filled with the box for this room, or with a sign-in prompt when `signedIn` is false. */
   constructor(host, { signedIn, room }) {
     this.draft = new Draft(room.client, "chat.post");
+    this.slow = 0; // slow mode's seconds, as the room last said
     if (!signedIn) {
       fill(host, el("p", { class: "composer-prompt" },
         el("a", { href: signInUrl(), class: "button primary small" }, "Sign in to chat")));
@@ -50,6 +51,9 @@ export class Composer {
   /** The room's modes, as the state key `chat` has them; `staff` are bound by none. */
   setModes(modes, staff = false) {
     if (!this.input) return;
+    const slow = modes?.slow_s ?? 0;
+    if (slow < this.slow) this.draft.hurry(); // what it made somebody wait for is over with it
+    this.slow = slow;
     const words = modes === null || staff ? [] : [
       modes.open ? "" : "The chat is closed for now",
       modes.slow_s && modes.open ? `Slow mode: one message every ${duration(modes.slow_s * 1000)}` : "",

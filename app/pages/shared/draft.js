@@ -63,6 +63,13 @@ export class Draft {
     this.#tell();
   }
 
+  /** Ends a countdown that only the pace asked for. */
+  hurry() {
+    if (this.error !== null && this.error.code !== "too_fast") return;
+    this.error = null;
+    this.wait(null);
+  }
+
   #tick() {
     if (this.retry_in_ms > 0) return this.#tell();
     this.error = null;
