@@ -1,7 +1,7 @@
 """The till: purchases from one pool that go through all steps of buying now together, wave after wave.
 
-A wave is all that arrived while two others were under way: while Postgres and Valkey work for one, this process works
-for the other. A purchase alone waits five times on its way to an order, and each time costs more than the work between.
+A wave is a third of those who buy: while Postgres and Valkey work for two, this process works for the other. A purchase
+alone waits five times on its way to an order, and each time costs more than the work between.
 
 Owns only the way on which nothing stops a purchase: the hold granted, the attempt written, the provider's yes at once,
 the order committed. Whoever leaves it goes on alone, as app/checkout/pay.py does it, and holds nobody up.
@@ -52,7 +52,7 @@ from app.storage.group_commit import GroupCommit
 
 log = structlog.get_logger()
 
-WAVES_MAX: Final = 2  # of a pool at once
+WAVES_MAX: Final = 3  # of a pool at once
 _POOLS_MAX: Final = 4096  # whose waves are kept
 _GOES_ON: Final = frozenset({"payment_challenge", PENDING.code})
 """Refusals after which the payment, and so the hold, may still come to an order."""
@@ -125,7 +125,7 @@ class Till:
         if waves is None:
             if len(self._waves) >= _POOLS_MAX:
                 self._waves = {pool: one for pool, one in self._waves.items() if not one.idle}
-            waves = GroupCommit(partial(self._wave, purchase.pool), BATCH_MAX, WAVES_MAX)
+            waves = GroupCommit(partial(self._wave, purchase.pool), BATCH_MAX, WAVES_MAX, evenly=True)
             self._waves[purchase.pool] = waves
         told = await waves.submit(purchase)
         return told if isinstance(told, OrderView | Refusal) else await told()

@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from app.http.endpoint import Endpoint
-from app.http.request_protocol import WHOLE_BODY
+from app.http.request_protocol import WHOLE
 from app.refusal import Refusal
 
 BODY_TIME_S: Final = 20
@@ -40,7 +40,7 @@ def _too_large(bytes_max: int) -> Refusal:
 
 async def read_chunks(request: Request, bytes_max: int) -> bytes | Refusal:
     """As read_body, whatever was announced. Raises ClientDisconnect."""
-    if WHOLE_BODY in request.scope.get("extensions", ()):
+    if WHOLE in request.scope.get("extensions", ()):
         return await _join_chunks(request, bytes_max)
     try:
         async with asyncio.timeout(BODY_TIME_S):

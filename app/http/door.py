@@ -176,9 +176,11 @@ class Door:
         self, right: Right, person: Person | None, body: Any, query: Mapping[str, str]
     ) -> Refusal | None:
         """Whether the right holds in the scope that the body names, else in the query's."""
-        named = {name: getattr(body, name, None) for name in _BODY_SCOPE}
-        scope = _scope_of({name: value for name, value in named.items() if isinstance(value, str)}, _BODY_SCOPE)
-        return await self._refuse(right, person, scope or query)
+        for name in _BODY_SCOPE:
+            value = getattr(body, name, None)
+            if isinstance(value, str):
+                return await self._refuse(right, person, {name: value})
+        return await self._refuse(right, person, query)
 
     async def _refuse(self, right: Right, person: Person | None, scope: Mapping[str, str]) -> Refusal | None:
         if not all(_ID.fullmatch(value) for value in scope.values()):

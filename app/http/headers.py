@@ -11,6 +11,8 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HSTS_S: Final = 365 * 24 * 3600
+HEAD_LINES: Final = "hawker.head_lines"
+"""In a scope: the lines that complete the head of its answer, for who sends it in one piece and past this shell."""
 _HOSTS_KEPT_MAX: Final = 256
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _FIXED: Final = {
@@ -50,6 +52,17 @@ def content_security_policy(host: str, guests: Guests | None = None) -> str:
     )
 
 
+class _Lines(msgspec.Struct, frozen=True):
+    """Headers, and the same as they go over the wire."""
+
+    headers: list[tuple[bytes, bytes]]
+    encoded: bytes
+
+
+def _lines(headers: list[tuple[bytes, bytes]]) -> _Lines:
+    return _Lines(headers, b"".join(b"%b: %b\r\n" % one for one in headers))
+
+
 class SecurityHeaders:
     """Wraps an ASGI application. `tls` says that people reach it by https, so browsers may be told to insist.
 
@@ -61,17 +74,19 @@ class SecurityHeaders:
         self._guests = guests
         self._fixed = {**_FIXED, "Strict-Transport-Security": f"max-age={HSTS_S}"} if tls else _FIXED
         self._names = {name.lower().encode() for name in (*self._fixed, "Content-Security-Policy")}
-        self._known: dict[tuple[bytes, bool], list[tuple[bytes, bytes]]] = {}  # by host, and whether guests are welcome
+        self._known: dict[tuple[bytes, bool], _Lines] = {}  # by host, and whether guests are welcome
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on and completes the headers of its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        lines = self._lines_of(scope)
+        scope[HEAD_LINES] = lines.encoded
 
         async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given, ours = list(message.get("headers", ())), self._headers_of(scope)
+                given, ours = list(message.get("headers", ())), lines.headers
                 names = {name.lower() for name, _ in given}
                 if not names.isdisjoint(self._names):
                     ours = [one for one in ours if one[0] not in names]
@@ -80,8 +95,8 @@ class SecurityHeaders:
 
         await self._app(scope, receive, complete)
 
-    def _headers_of(self, scope: Scope) -> list[tuple[bytes, bytes]]:
-        """What every answer to this host and address has: the same few lists for all requests."""
+    def _lines_of(self, scope: Scope) -> _Lines:
+        """What every answer to this host and address has: the same few for all requests."""
         host = b""
         for name, value in scope["headers"]:
             if name == b"host":
@@ -92,7 +107,7 @@ class SecurityHeaders:
         if known is None:
             policy = content_security_policy(host.decode("latin-1"), self._guests if welcome else None)
             named = {**self._fixed, "Content-Security-Policy": policy}
-            known = [(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()]
+            known = _lines([(name.lower().encode(), value.encode("latin-1")) for name, value in named.items()])
             if len(self._known) >= _HOSTS_KEPT_MAX:
                 self._known.clear()
             self._known[host, welcome] = known

@@ -1,15 +1,17 @@
-"""uvicorn's HTTP protocol with bounds on what a peer may send before anybody reads it.
+"""uvicorn's HTTP protocol with bounds on what a peer may send before anybody reads it, and a short way for answers.
 
-Owns the limits on a request's head (and trailers) and on the time that it takes; bodies are app/http/body.py's. uvicorn
-with httptools has no limit of its own: whoever only ever sends header lines fills the memory. It is built on private
+Owns the limits on a request's head (and trailers) and on the time that it takes; bodies are app/http/body.py's. Owns
+how an answer is written that is whole when it begins; it never knows what is in one (app/http/quick.py). uvicorn with
+httptools has no limit of its own: whoever only ever sends header lines fills the memory. It is built on private
 parts of uvicorn; tests/protocol/test_request_protocol.py names each of them. Give uvicorn.Config `bounded_requests()`.
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from app.http.arrivals import Arrivals
 
@@ -19,9 +21,14 @@ SILENT_BYTES_MAX: Final = 64 * 1024
 """Of what the parser swallows without a word: one line that does not end."""
 HEAD_TIME_S: Final = 20
 """For a whole head, from the connection or the head's first byte. Idle connections have the keep-alive's time."""
-WHOLE_BODY: Final = "hawker.whole_body"
-"""In the extensions of a scope: `receive` gives the rest of the body without waiting."""
-_WHOLE: Final[dict[str, dict[object, object]]] = {WHOLE_BODY: {}}
+WHOLE: Final = "hawker.whole"
+"""In the extensions of a scope, once the body is here to its end. "body" is what nobody has read of it yet; `receive`
+gives it too, and without waiting. "answer" is a WholeAnswer.
+"""
+WholeAnswer: TypeAlias = Callable[[int, bytes, bytes], bool]
+"""Sends an answer in one write: its status, more lines of its head as they go over the wire, its body. uvicorn looks at
+every header and writes twice. False: nothing was sent, it has to go by `send`.
+"""
 _LINE_OVERHEAD_BYTES: Final = 64  # what an empty line costs us all the same
 
 _TOO_LARGE: Final = (
@@ -119,8 +126,22 @@ class BoundedRequests(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All of it is there: nobody has to wait for it with a clock."""
-        self.scope["extensions"] = _WHOLE
+        cycle = self.cycle
+        if cycle is not None:  # else it is to become a socket
+            whole: dict[object, object] = {"body": bytes(cycle.body), "answer": partial(self._answer_whole, cycle)}
+            self.scope["extensions"] = {WHOLE: whole}
         super().on_message_complete()
+
+    def _answer_whole(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> bool:
+        if cycle.response_started or cycle.disconnected or not cycle.keep_alive or self.flow.write_paused:
+            return False
+        usual = [b"%b: %b\r\n" % header for header in cycle.default_headers]
+        length = b"content-length: %d\r\n" % len(body)
+        self.transport.write(b"".join([STATUS_LINE[status], *usual, length, lines, b"\r\n", body]))
+        cycle.response_started = cycle.response_complete = True
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
 
     def handle_websocket_upgrade(self) -> None:
         """Hands the connection over to uvicorn's other protocol, and keeps nothing: parser and protocol hold each

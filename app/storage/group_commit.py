@@ -15,6 +15,7 @@ Answer = TypeVar("Answer")
 
 BATCH_MAX: Final = 256
 WAITING_MAX: Final = 20_000
+_FADES: Final = 0.95  # what is left of the crowd, a call later, when it is gone
 
 
 class Overloaded(ConnectionError):  # noqa: N818  it says what the group is
@@ -27,6 +28,10 @@ class GroupCommit(Generic[Item, Answer]):
     Of `calls_max` calls at once, one is decided over there while the answers of another are handed out here.
     When it raises, everyone in that batch gets the exception. A submitter that is cancelled does not withdraw what
     is already in a batch; what still waits is withdrawn. What was submitted together stays together.
+
+    With `evenly` a further call begins only when its share of all who were here lately waits for it. Else the first few
+    who come back from a call go alone, and the many behind them wait for the end of another. While no call is under
+    way nobody waits.
     """
 
     def __init__(
@@ -34,10 +39,15 @@ class GroupCommit(Generic[Item, Answer]):
         decide: Callable[[list[Item]], Awaitable[Sequence[Answer]]],
         batch_max: int = BATCH_MAX,
         calls_max: int = 1,
+        *,
+        evenly: bool = False,
     ) -> None:
         self._decide = decide
         self._batch_max = batch_max
         self._calls_max = calls_max
+        self._evenly = evenly
+        self._in_flight = 0  # items
+        self._crowd = 0.0  # items that waited or were in flight at once, not long ago
         self._waiting: deque[tuple[Sequence[Item], asyncio.Future[Sequence[Answer]]]] = deque()
         self._senders: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -63,7 +73,7 @@ class GroupCommit(Generic[Item, Answer]):
             self._loop = asyncio.get_running_loop()  # once: asking costs a system call in some Pythons
         answer: asyncio.Future[Sequence[Answer]] = self._loop.create_future()
         self._waiting.append((items, answer))
-        if len(self._senders) < self._calls_max:
+        if len(self._senders) < self._calls_max and self._enough_wait(len(self._senders)):
             # Starts in the next turn of the event loop, so all that arrive in this one share the first call.
             self._senders.add(asyncio.create_task(self._send_all(), name="group commit"))
         return answer
@@ -73,9 +83,15 @@ class GroupCommit(Generic[Item, Answer]):
         while self._senders:
             await asyncio.wait(self._senders)
 
+    def _enough_wait(self, others: int) -> bool:
+        """Whether those who wait are enough for a call beside so many others."""
+        if not others or not self._evenly:
+            return True
+        return len(self._waiting) >= min(self._crowd / self._calls_max, self._batch_max)
+
     async def _send_all(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting and self._enough_wait(len(self._senders) - 1):
                 await self._send_next()
         finally:
             # Here and not in a callback of the task: who submits in between would wait for ever.
@@ -91,6 +107,8 @@ class GroupCommit(Generic[Item, Answer]):
                 together.append((len(items), answer))
         if not batch:
             return
+        self._in_flight += len(batch)
+        self._crowd = max(self._in_flight + len(self._waiting), self._crowd * _FADES)
         try:
             answers = await self._decide(batch)
             assert len(answers) == len(batch), (len(answers), len(batch))
@@ -101,6 +119,8 @@ class GroupCommit(Generic[Item, Answer]):
             if not isinstance(error, Exception):
                 raise
             return
+        finally:
+            self._in_flight -= len(batch)
         begin = 0
         for size, answer in together:
             if not answer.done():

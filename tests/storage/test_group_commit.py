@@ -80,6 +80,65 @@ async def test_too_many_who_wait_are_told_at_once(monkeypatch):
     assert await asyncio.gather(*flying, *waiting) == [2, 4, 6]
 
 
+class Stages:
+    """Keeps each batch until it is let go by its first item."""
+
+    def __init__(self):
+        self.batches: list[list[int]] = []
+        self.gates: dict[int, asyncio.Event] = {}
+
+    async def __call__(self, batch: list[int]) -> list[int]:
+        self.batches.append(batch)
+        self.gates[batch[0]] = asyncio.Event()
+        await self.gates[batch[0]].wait()
+        return batch
+
+    async def settled(self, tasks: list[asyncio.Task]) -> list[int]:
+        """The sizes of all batches so far, once nothing more begins by itself."""
+        for _ in range(10):
+            await asyncio.wait(tasks, timeout=0)
+        return [len(one) for one in self.batches]
+
+
+async def test_calls_that_go_evenly_wait_for_their_share_of_all_who_were_here():
+    decider = Stages()
+    group = GroupCommit(decider, calls_max=3, evenly=True)
+    crowd = await submitted(group, *range(30))
+    assert await decider.settled(crowd) == [30]
+    few = await submitted(group, *range(100, 109))
+    assert await decider.settled(few) == [30]
+    more = await submitted(group, 109)
+    assert await decider.settled(more) == [30, 10]
+    late = await submitted(group, *range(200, 205))
+    decider.gates[0].set()
+    assert await decider.settled(crowd) == [30, 10]
+    decider.gates[100].set()  # nothing is under way now: nobody waits for others
+    assert await decider.settled(few) == [30, 10, 5]
+    decider.gates[200].set()
+    assert await asyncio.gather(*crowd, *few, *more, *late) == [*range(30), *range(100, 110), *range(200, 205)]
+    assert group.idle
+
+
+async def test_the_share_is_of_those_who_come_now_once_a_crowd_has_gone():
+    decider = Stages()
+    group = GroupCommit(decider, calls_max=3, evenly=True)
+    crowd = await submitted(group, *range(200))
+    assert await decider.settled(crowd) == [200]
+    decider.gates[0].set()
+    for n in range(1000, 1100):
+        (alone,) = await submitted(group, n)
+        await decider.settled([alone])
+        decider.gates[n].set()
+        assert await alone == n
+    few = await submitted(group, 2000)
+    assert (await decider.settled(few))[-1] == 1
+    few += await submitted(group, 2001)
+    assert (await decider.settled(few))[-2:] == [1, 1]  # side by side
+    for n in (2000, 2001):
+        decider.gates[n].set()
+    assert await asyncio.gather(*few) == [2000, 2001]
+
+
 async def test_what_was_submitted_together_stays_together():
     decider = Decider()
     group = GroupCommit(decider, batch_max=4)

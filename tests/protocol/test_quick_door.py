@@ -1,0 +1,136 @@
+"""The short way through a door, on a real uvicorn: the same answer as the long way's, in one piece."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+import uvicorn
+
+from app.http.credentials import SESSION_COOKIE, csrf_token
+from app.http.edge import build_asgi, build_routes
+from app.http.endpoint import Endpoint, Reply
+from app.http.headers import SecurityHeaders
+from app.http.request_protocol import BoundedRequests, bounded_requests
+from app.person import Person, Right
+from app.refusal import Refusal
+from app.settings import Settings
+from tests.waiting import eventually_true
+
+GUARD_S = 20
+SECRET = "s" * 43
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True):
+    count: int
+
+
+class Gate:
+    async def identify(self, request):
+        return await self.find(request.cookies.get(SESSION_COOKIE, ""))
+
+    async def find(self, secret):
+        return Person("ann", "Ann") if secret == SECRET else None
+
+    async def refuse(self, right, person, scope):
+        del scope
+        return None if person is not None or right is Right.ANYONE else Refusal("sign_in", "Sign in.")
+
+
+async def count(call):
+    if call.body.count < 0:
+        return Refusal("sold_out", "None are left.")
+    return Reply({"count": call.body.count, "key": call.idempotency_key}, status=201)
+
+
+@asynccontextmanager
+async def served(counted: list[bytes], monkeypatch):
+    """A server with one endpoint that has a short way; `counted` gets the bodies of answers that went it."""
+    inner = BoundedRequests._answer_whole
+
+    def whole(self, cycle, status, lines, body):
+        counted.append(body)
+        return inner(self, cycle, status, lines, body)
+
+    monkeypatch.setattr(BoundedRequests, "_answer_whole", whole)
+    one = Endpoint(
+        method="POST",
+        path="/count",
+        right=Right.SIGNED_IN,
+        action=count,
+        summary="",
+        body=Body,
+        idempotent=True,
+        direct=True,
+    )
+    app = SecurityHeaders(build_asgi(build_routes([one], Gate(), Settings())), tls=True)
+    config = uvicorn.Config(app, port=0, http=bounded_requests(), lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    await eventually_true(lambda: server.started, GUARD_S, "a started server")
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+
+
+def request(body: bytes, path: str = "/count", *lines: str) -> bytes:
+    head = [
+        f"POST {path} HTTP/1.1",
+        "host: shop.example",
+        f"cookie: {SESSION_COOKIE}={SECRET}",
+        f"x-csrf-token: {csrf_token(SECRET)}",
+        "content-type: application/json",
+        "idempotency-key: one",
+        f"content-length: {len(body)}",
+        *lines,
+    ]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+async def answered(port: int, *pieces: bytes) -> tuple[list[bytes], bytes]:
+    """The lines of the head, sorted and without the date, and the body."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(GUARD_S):
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        head = await reader.readuntil(b"\r\n\r\n")
+        lines = [line for line in head.split(b"\r\n") if line and not line.startswith(b"date:")]
+        length = next(line for line in lines if line.startswith(b"content-length: "))
+        body = await reader.readexactly(int(length.partition(b" ")[2]))
+    writer.close()
+    return sorted(lines), body
+
+
+async def test_the_short_way_gives_the_answer_of_the_long_way(monkeypatch):
+    short: list[bytes] = []
+    async with served(short, monkeypatch) as port:
+        quick = await answered(port, request(b'{"count":3}'))
+        assert short == [b'{"count":3,"key":"one"}']
+        assert await answered(port, request(b'{"count":3}', "/count?by=the-long-way")) == quick
+    assert len(short) == 1
+    lines, body = quick
+    assert body == b'{"count":3,"key":"one"}'
+    assert b"HTTP/1.1 201 Created" in lines
+    assert any(line.startswith(b"content-security-policy: default-src 'self'") for line in lines)
+
+
+@pytest.mark.parametrize(("body", "status"), [(b'{"count":-1}', b"409"), (b"{", b"400"), (b'{"other":1}', b"400")])
+async def test_a_refusal_is_the_same_on_both_ways(body, status, monkeypatch):
+    short: list[bytes] = []
+    async with served(short, monkeypatch) as port:
+        quick = await answered(port, request(body))
+        assert await answered(port, request(body, "/count?by=the-long-way")) == quick
+    assert quick[0][0].startswith(b"HTTP/1.1 " + status)
+    assert short == []
+
+
+async def test_a_body_that_comes_later_is_waited_for(monkeypatch):
+    short: list[bytes] = []
+    async with served(short, monkeypatch) as port:
+        whole = request(b'{"count":3}')
+        _, body = await answered(port, whole[:-4], whole[-4:])
+    assert body == b'{"count":3,"key":"one"}'
+    assert short == [body]
