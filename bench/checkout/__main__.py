@@ -23,7 +23,7 @@ from bench.rooms.processes import free_ports
 
 ROUNDS: Final = int(os.environ.get("ROUNDS") or 5)
 SCALE: Final = float(os.environ.get("SCALE") or 1)
-BUYERS_AT_ONCE: Final = 128
+BUYERS_AT_ONCE: Final = 256  # as many as the most callers of the writers
 SERVER_CORE: Final = 0
 OTHER_CORE: Final = 1
 START_GUARD_S: Final = 30
