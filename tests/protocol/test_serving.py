@@ -109,7 +109,7 @@ def test_a_role_alone_without_servers_says_what_it_needs():
         ({"TRUSTED_PROXIES": "10.0.0.0/8 caddy"}, "TRUSTED_PROXIES should be addresses or networks: 'caddy'"),
         ({"TURN_URLS": "https://turn.example"}, "TURN_URLS should be like turn:turn.example:3478"),
         ({"TURN_URLS": "turn:turn.example"}, "TURN_URLS needs TURN_SECRET"),
-        ({"MEDIA_ADDRESS": "shop.example"}, "MEDIA_ADDRESS should be an IPv4 address"),
+        ({"MEDIA_ADDRESS": "shop.example"}, "MEDIA_ADDRESS should be an IP address"),
         ({"MEDIA_CONTROL_URL": "media:8001"}, "MEDIA_CONTROL_URL should begin with http://"),
         ({"TLS_CERT": "/none/cert.pem", "TLS_KEY": "/none/key.pem"}, "TLS_CERT is /none/cert.pem, which cannot"),
     ],
