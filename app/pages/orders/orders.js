@@ -81,13 +81,13 @@ function policyPanel(order) {
 
 function cancelButton(order) {
   if (!stands(order) || order.dispute || order.shipped) return null;
-  const cancel = el("button", { type: "button", class: "button small danger", id: "cancel-order" }, "Cancel this order");
+  const cancel = el("button", { type: "button", class: "button small danger", id: "cancel-order" }, isOwed(order) ? "Ask for my money again" : "Cancel this order");
   cancel.addEventListener("click", async () => {
-    if (!(await confirmDialog(CANCEL))) return;
+    if (!isOwed(order) && !(await confirmDialog(CANCEL))) return;
     await busy(cancel, async () => {
       try {
         drawOrder({ ...order, ...(await post(`/api/orders/${segment(order.id)}/cancel`)) });
-        toast("The order is cancelled.", "good");
+        toast(isOwed(order) ? "Your money is asked for again." : "The order is cancelled.", "good");
       } catch (error) {
         toastProblem(error);
       }
