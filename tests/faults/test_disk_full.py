@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import httpx
 import pytest
@@ -26,8 +27,7 @@ CHUNK = bytes(1 << 20)
 @pytest.fixture
 def small_disk(short_folder: Path) -> Iterator[Path]:
     """A disk of DISK_MB of its own."""
-    disk = short_folder / "disk"
-    disk.mkdir()
+    disk = Path(mkdtemp(prefix="disk", dir=short_folder))
     asked = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(disk)]
     if shutil.which("mount") is None or subprocess.run(asked, capture_output=True, check=False).returncode:
         pytest.skip("nobody here may mount a disk")
