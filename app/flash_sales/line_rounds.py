@@ -13,6 +13,7 @@ import msgspec
 from app import clock
 from app.flash_sales import line_store, sale_store
 from app.flash_sales.draw_rules import draw_order
+from app.flash_sales.gate import Decided
 from app.flash_sales.hold_index import HoldNote
 from app.flash_sales.holds import OFFER_KEY, Hold, view_hold
 from app.flash_sales.line_rules import EntryEvent, EntryState, change_entry, to_serve
@@ -58,12 +59,15 @@ async def serve_line(sales: FlashSales, pool: str) -> None:
     if facts.waiting_room and facts.drawn_at_ms is None and facts.sale_state in BEGUN_STATES:
         drawn = await draw(sales, facts)
         facts = (await line_store.read_facts(sales.pg, [pool]))[pool]
+    epoch = sales.line_epochs.pop(pool, None)  # known again once this has been written
     async with sales.pg.acquire() as connection, connection.transaction():
         if not await line_store.may_serve(connection, pool):
             return
         told = await _end_what_is_over(sales, connection, facts)
         if facts.sale is None or facts.sale_state in BEGUN_STATES:
-            told += await _serve(sales, connection, facts)
+            more, epoch = await _serve(sales, connection, facts, epoch)
+            told += more
+    _remember(sales, pool, epoch)
     state = line_state(facts, await line_store.count_line(sales.pg, pool))
     await sales.door.say_waiting(pool, 0 if facts.waiting_room else state.waiting)
     served = {one.entry.id for one in told}
@@ -99,6 +103,7 @@ async def _say_draw(sales: FlashSales, show: str, sale: str, entries: int) -> No
 
 
 async def _end_what_is_over(sales: FlashSales, connection: Any, facts: LineFacts) -> list[_Told]:
+    await line_store.note_paying(connection, facts.pool)
     whole = facts.closed or (facts.sale_state is not None and facts.sale_state not in OPEN_STATES)
     ended = await line_store.end_line(connection, facts.pool, whole=whole)
     ended += await line_store.lapse_overdue(connection, facts.pool, from_ms(await valkey_now_ms(sales.valkey)))
@@ -108,11 +113,21 @@ async def _end_what_is_over(sales: FlashSales, connection: Any, facts: LineFacts
     return [_Told(one) for one in ended]
 
 
-async def _serve(sales: FlashSales, connection: Any, facts: LineFacts) -> list[_Told]:
+def _remember(sales: FlashSales, pool: str, epoch: int | None) -> None:
+    if len(sales.line_epochs) >= line_store.LINES_MAX:
+        sales.line_epochs.clear()
+    if epoch is not None:
+        sales.line_epochs[pool] = epoch
+
+
+async def _serve(
+    sales: FlashSales, connection: Any, facts: LineFacts, known: int | None
+) -> tuple[list[_Told], int | None]:
+    """Answers also with the gate's epoch; `known` is the one in which this process has last looked for lost holds."""
     looked = (await sales.gate.look(facts.pool)).result
     if looked is None:
-        return []
-    await _bring_back(sales, connection, facts.pool)
+        return [], known
+    await _bring_back(sales, connection, facts.pool, lost=looked.epoch != known)
     admitted: list[Entry] = []
     if facts.waiting_room:
         # After the look: on a hold of an earlier epoch than that no payment begins any more (checkout/attempts.py).
@@ -123,19 +138,29 @@ async def _serve(sales: FlashSales, connection: Any, facts: LineFacts) -> list[_
     free = to_serve(left=looked.left, admitted=len(admitted))
     head = await line_store.head_of(connection, facts.pool, free) if free else []
     if not head:
-        return []
+        return [], looked.epoch
     if facts.waiting_room:
-        return await _admit(sales, connection, head, looked.epoch)
-    return await _offer(sales, connection, head)
+        return await _admit(sales, connection, head, looked.epoch), looked.epoch
+    return await _offer(sales, connection, head), looked.epoch
 
 
-async def _bring_back(sales: FlashSales, connection: Any, pool: str) -> None:
-    """Before anybody is served with it: the unit of a payment that failed is first of all its buyer's."""
-    holds = await line_store.unpaid_holds(connection, pool)
-    seen = await asyncio.gather(*(sales.gate.read(one) for one in holds))
-    free = [one.id for one in seen if one.hold is not None and one.hold.state == "released"]
+async def _bring_back(sales: FlashSales, connection: Any, pool: str, *, lost: bool) -> None:
+    """Before anybody is served with it: the unit of a payment that failed, or of a hold that was lost with its epoch,
+    is first of all its buyer's.
+    """
+    failed = await line_store.unpaid_holds(connection, pool)
+    free = [
+        hold for hold, seen in await _read(sales, failed) if seen.hold is not None and seen.hold.state == "released"
+    ]
+    if lost:
+        unpaid = await line_store.unpaid_yet(connection, pool, sales.settings.hold_ttl_s)
+        free += [hold for hold, seen in await _read(sales, unpaid) if seen.code == "not_found"]
     if free:
         await line_store.bring_back(connection, free)
+
+
+async def _read(sales: FlashSales, holds: Sequence[str]) -> list[tuple[str, Decided]]:
+    return list(zip(holds, await asyncio.gather(*(sales.gate.read(one) for one in holds)), strict=True))
 
 
 async def _say_admissions(sales: FlashSales, admitted: Sequence[Entry], epoch: int) -> None:

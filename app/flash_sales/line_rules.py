@@ -15,7 +15,9 @@ PACE_WINDOW_MIN_MS: Final = 10_000  # the first to be served say little about th
 
 
 class EntryState(StrEnum):
-    """served: took a hold with the admission. lapsed: let the countdown pass. over: there is nothing to wait for."""
+    """served: took a hold with the admission, or pays for what was offered. lapsed: let the countdown pass. over: there
+    is nothing to wait for.
+    """
 
     WAITING = "waiting"
     OFFERED = "offered"
@@ -27,7 +29,9 @@ class EntryState(StrEnum):
 
 
 class EntryEvent(StrEnum):
-    """What can happen to a place in line. bring_back: the payment failed, the place is theirs again."""
+    """What can happen to a place in line. bring_back: the payment failed, or Valkey lost the
+    hold; the place is theirs again.
+    """
 
     OFFER = "offer"
     ADMIT = "admit"
@@ -43,6 +47,7 @@ ENTRY_TRANSITIONS: Final[dict[tuple[EntryState, EntryEvent], EntryState]] = {
     (EntryState.WAITING, EntryEvent.ADMIT): EntryState.ADMITTED,
     (EntryState.WAITING, EntryEvent.LEAVE): EntryState.LEFT,
     (EntryState.WAITING, EntryEvent.END): EntryState.OVER,
+    (EntryState.OFFERED, EntryEvent.SERVE): EntryState.SERVED,
     (EntryState.OFFERED, EntryEvent.LAPSE): EntryState.LAPSED,
     (EntryState.OFFERED, EntryEvent.LEAVE): EntryState.LEFT,
     (EntryState.OFFERED, EntryEvent.END): EntryState.OVER,

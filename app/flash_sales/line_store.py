@@ -157,13 +157,14 @@ _SERVED: Final = """
       FROM unnest($1::text[], $2::text[], $3::text[]) AS t (pool_id, account_id, hold_id)
      WHERE e.pool_id = t.pool_id AND e.account_id = t.account_id AND e.state = ANY($5::text[])"""
 
-# Who was admitted and pays by now: that this was to be noted got lost on the way. A person's payments are found by the
-# key that the first line of each has.
+# Who pays by now for what was offered; and who was admitted and pays, where the note of the hold got lost on the way. A
+# person's payments are found by the key that the first line of each has.
 _PAYING: Final = """
     UPDATE line_entries e SET state = $2, hold_id = a.hold_id, ended_at = now()
       FROM payment_attempts k JOIN payment_attempts a ON a.id = k.id
      WHERE e.pool_id = $1 AND e.state = ANY($3::text[]) AND k.account_id = e.account_id
-       AND k.idempotency_key IS NOT NULL AND a.pool_id = e.pool_id AND NOT a.failed AND a.created_at >= e.served_at"""
+       AND k.idempotency_key IS NOT NULL AND a.pool_id = e.pool_id AND NOT a.failed AND a.created_at >= e.served_at
+       AND (e.state = $4 OR e.hold_id IN (a.hold_id, a.replaced_hold_id))"""
 
 # Whose payment failed a moment ago; a glance at the gate tells whether their unit is free by now.
 _UNPAID: Final = """
@@ -173,6 +174,15 @@ _UNPAID: Final = """
        AND EXISTS (SELECT FROM payment_attempts k JOIN payment_attempts a ON a.id = k.id
                     WHERE k.account_id = e.account_id AND k.idempotency_key IS NOT NULL AND a.hold_id = e.hold_id
                       AND a.failed AND a.updated_at > now() - make_interval(secs => $4))"""
+
+# That lived a moment ago, and whose payment no rebuild of the gate has brought over.
+_UNPAID_YET: Final = """
+    SELECT e.hold_id FROM line_entries e
+     WHERE e.pool_id = $1 AND e.state = ANY($2::text[]) AND e.hold_id IS NOT NULL
+       AND (e.ended_at IS NULL OR e.ended_at > now() - make_interval(secs => $3))
+       AND NOT EXISTS (SELECT FROM payment_attempts k JOIN payment_attempts a ON a.id = k.id
+                        WHERE k.account_id = e.account_id AND k.idempotency_key IS NOT NULL
+                          AND e.hold_id IN (a.hold_id, a.replaced_hold_id) AND NOT a.failed)"""
 
 # The same place as before: who was first is first again.
 _BRING_BACK: Final = """
@@ -316,8 +326,9 @@ async def note_served(pg: asyncpg.Pool, taken: list[tuple[str, str, str]]) -> li
 
 
 async def note_paying(connection: Any, pool: str) -> None:
-    """Who was admitted and pays has used the admission, whether or not that was noted when the hold was taken."""
-    await connection.execute(_PAYING, pool, EntryState.SERVED, states_before(EntryEvent.SERVE))
+    """Who pays has had their turn, whether it was an offer, or an admission whose use nobody noted."""
+    states = states_before(EntryEvent.SERVE)
+    await connection.execute(_PAYING, pool, EntryState.SERVED, states, EntryState.ADMITTED)
 
 
 async def unpaid_holds(connection: Any, pool: str) -> list[str]:
@@ -326,8 +337,14 @@ async def unpaid_holds(connection: Any, pool: str) -> list[str]:
     return [row["hold_id"] for row in await connection.fetch(_UNPAID, pool, states, TRIES_MAX, UNPAID_S)]
 
 
+async def unpaid_yet(connection: Any, pool: str, hold_ttl_s: int) -> list[str]:
+    """Holds of people who were served from this line, that may still live and have no payment."""
+    states = states_before(EntryEvent.BRING_BACK)
+    return [row["hold_id"] for row in await connection.fetch(_UNPAID_YET, pool, states, hold_ttl_s)]
+
+
 async def bring_back(pg: Any, holds: Sequence[str]) -> None:
-    """The payments on these holds failed: whose place led to one waits there again, TRIES_MAX times at most."""
+    """These holds came to nothing: whose place led to one waits there again, TRIES_MAX times at most."""
     await pg.execute(_BRING_BACK, list(holds), EntryState.WAITING, states_before(EntryEvent.BRING_BACK), TRIES_MAX)
 
 

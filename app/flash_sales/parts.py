@@ -63,6 +63,7 @@ class FlashSales:
     entrance_of: Callable[[str], Awaitable[Entrance | None]]
     line_states: KnownBriefly
     lines_said: dict[str, Any]
+    line_epochs: dict[str, int]  # of the gates, as this process has seen to their lines
 
     async def close(self) -> None:
         """Answers what was asked and says what was heard. Postgres and Valkey must still be open."""
@@ -155,4 +156,5 @@ def open_flash_sales(pg: asyncpg.Pool, valkey: Redis, rooms: Rooms, settings: Se
         served=GroupCommit(partial(line_store.note_served, pg)),
         line_states=KnownBriefly(),
         lines_said={},
+        line_epochs={},
     )

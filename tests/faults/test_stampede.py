@@ -8,7 +8,7 @@ import asyncio
 import random
 import signal
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import httpx
@@ -93,9 +93,15 @@ class Breaker:
     async def wipe(self) -> None:
         await self._valkey.flushall()
 
+    def _killed(self, name: str) -> bool:
+        """False for one that died a moment ago and is being started again."""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            return self._running.kill(name) > 0
+        return False
+
     async def do(self, fault: str) -> None:
         if fault in WEB:
-            self._running.kill(fault)
+            await eventually_true(lambda: self._killed(fault), RUSH_GUARD_S, f"{fault} killed")
         else:
             await getattr(self, fault)()
 

@@ -239,6 +239,45 @@ async def test_a_valkey_that_was_lost_keeps_every_place_and_lets_nobody_past_the
         await world.check(pool)
 
 
+async def test_who_has_bought_what_was_offered_is_not_told_that_their_turn_has_passed(pg, valkey):
+    """A minute after the purchase the page said that it had gone to the next in line."""
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(2))["pool"]
+        holder, buyer, slow, last = await world.buyers(4)
+        hold = await world.held(holder, pool, 2)
+        for one in (buyer, slow, last):
+            await joined(world, one, pool)
+        await let_go(holder, hold)
+        await serve_lines(world.sales)
+        (offer,) = await holds(buyer)
+        assert (await world.order(buyer, offer["id"])).status_code == 201
+        await overdue(world, pool)
+        await serve_lines(world.sales)
+        assert (told(world, buyer), told(world, slow)) == (["offered"], ["offered", "lapsed"])
+        assert await places(buyer) == []
+        assert (await joined(world, buyer, pool))["place"] == 4
+
+
+async def test_what_was_offered_and_lost_with_valkey_is_offered_again_to_whom_it_was(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(2))["pool"]
+        holder, buyer, first, second = await world.buyers(4)
+        hold = await world.held(holder, pool, 2)
+        for one in (buyer, first, second):
+            await joined(world, one, pool)
+        await let_go(holder, hold)
+        await serve_lines(world.sales)
+        (offer,) = await holds(buyer)
+        assert (await world.order(buyer, offer["id"])).status_code == 201
+        await valkey.flushall()
+        for _ in range(2):
+            await serve_lines(world.sales)
+        assert [len(await holds(one)) for one in (buyer, first, second)] == [0, 1, 0]
+        assert (told(world, first), told(world, second)) == (["offered", "offered"], [])
+        await world.settle_all()
+        await world.check(pool)
+
+
 async def test_a_key_that_was_granted_before_others_waited_still_has_its_hold(pg, valkey):
     async with open_world(pg, valkey) as world:
         pool = (await world.sale(1))["pool"]

@@ -246,6 +246,25 @@ async def test_an_admission_that_is_being_paid_with_is_not_said_again_to_a_valke
         assert [one.id for one in await world.live_holds(pool)] == [hold]
 
 
+async def test_whose_hold_was_lost_with_valkey_is_the_first_to_be_admitted_again(pg, valkey):
+    """Hold and admission were gone, and with them the place."""
+    async with open_world(pg, valkey) as world:
+        sale = await hot_sale(world, 1)
+        pool, crowd = sale["pool"], await world.buyers(2)
+        for one in crowd:
+            await joined(world, one, pool)
+        await act(world, sale, "start")
+        await serve_lines(world.sales)
+        first, second = sorted(crowd, key=lambda one: told(world, one))
+        assert (await world.take(first, pool, admission=await admission(first))).status_code == 201
+        await serve_lines(world.sales)
+        await valkey.flushall()
+        for _ in range(2):
+            await serve_lines(world.sales)
+        assert (told(world, first), told(world, second)) == (["admitted", "admitted"], ["waiting"])
+        assert (await world.take(first, pool, admission=await admission(first))).status_code == 201
+
+
 async def test_an_admission_that_valkey_remembers_as_unused_after_a_failover_is_not_used_again(pg, valkey):
     """The replica's admissions were a moment old: what was used in that moment could be used once more."""
     async with open_world(pg, valkey) as world:
