@@ -46,10 +46,13 @@ async function submit(event) {
   });
 }
 
+// The markup's buttons are disabled: pressed before somebody listens, they would do nothing, or send the form by itself.
+for (const [id, create] of [["choose-sign-in", false], ["choose-create", true]]) {
+  byId(id).addEventListener("click", () => choose(create));
+  byId(id).disabled = false;
+}
 const session = await openSession();
 drawHeader(session);
-byId("choose-sign-in").addEventListener("click", () => choose(false));
-byId("choose-create").addEventListener("click", () => choose(true));
 byId("form").addEventListener("submit", submit);
 byId("submit").disabled = !secureEnough();
 if (session.demo) {
