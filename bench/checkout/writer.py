@@ -31,6 +31,7 @@ class Ours:
 
     def __init__(self, pg: asyncpg.Pool) -> None:
         self.batches = 0
+        self.epochs: dict[str, int] = {}  # of the pools' gates, which the HTTP half of a round has built anew
         self.owns = (OwnConnection(pg), OwnConnection(pg))
         self.attempts: GroupCommit[NewAttempt, Written] = GroupCommit(self._write)
         self.commits: GroupCommit[str, Outcome] = GroupCommit(self._commit)
@@ -57,7 +58,7 @@ class Ours:
             quantity=1,
             unit_price_minor=PRICE_MINOR,
             hold_expires_at_ms=int(time.time() * 1000) + EXPIRES_IN_MS,
-            epoch=1,
+            epoch=self.epochs[f"pool{pool}"],
         )
         new = NewAttempt(
             id=f"a{n:015}",
@@ -105,6 +106,7 @@ async def main(url: str) -> None:
     for line in iter(sys.stdin.readline, ""):
         task = json.loads(line)
         ours.batches = 0
+        ours.epochs = dict(await pg.fetch("SELECT id, epoch FROM pools"))
         began_cpu = time.process_time()
         seconds = await run(task, ways[task["how"]])
         cpu_s = time.process_time() - began_cpu
