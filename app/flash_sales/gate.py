@@ -25,7 +25,6 @@ from app.flash_sales.gate_wire import (
     gate_keys,
     hold_id,
     pool_of,
-    waiting_key,
 )
 from app.flash_sales.rebuild import rebuild_gate, sync_gate
 from app.outage import EXTERNAL, is_outage
@@ -212,8 +211,7 @@ class Gate:
         return [_to_decided(answer, result, label) for answer in result.answers]
 
     async def _run(self, pool: str, operations: list[tuple[Any, ...]]) -> GateResult:
-        keys = [*gate_keys(pool), waiting_key(pool)]
-        return decode_result(await HOLD_SCRIPT(self._valkey, keys, [encode_operations(operations)]))
+        return decode_result(await HOLD_SCRIPT(self._valkey, gate_keys(pool).all, [encode_operations(operations)]))
 
 
 def _to_decided(answer: GateAnswer, result: GateResult, label: PoolLabel) -> Decided:

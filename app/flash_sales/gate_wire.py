@@ -5,22 +5,55 @@ Owns the shapes and the key names; the meaning is in hold.lua's header. The orde
 """
 
 import hashlib
-from typing import Any, Final
+import zlib
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 HOLD_SEPARATOR: Final = "-"  # never part of an id
 _PLACE_LENGTH: Final = 20
+_SHARDS: Final = "abcd"
+_SHARES: Final = (48, 58, 69, 81)
+_SHARD_OF: Final = "".join(shard * share for shard, share in zip(_SHARDS, _SHARES, strict=True))
 
 
-def gate_keys(pool: str) -> list[str]:
-    """The keys of one pool, in the order of hold.lua. One hash tag: a cluster keeps them on one node."""
-    return [f"{{pool:{pool}}}:{part}" for part in ("config", "holds", "live", "buyers", "over")]
+class GateKeys(NamedTuple):
+    """The keys of one pool. One hash tag: a cluster keeps them on one node."""
+
+    config: str
+    over: str
+    waiting: str
+    holds: list[str]
+    live: list[str]
+    buyers: list[str]
+
+    @property
+    def all(self) -> list[str]:
+        """In the order of hold.lua."""
+        return [self.config, self.over, self.waiting, *self.holds, *self.live, *self.buyers]
+
+    def holds_at(self, place: str) -> str:
+        """Where the record of a place is kept."""
+        return self.holds[_shard_of(place)]
+
+    def live_at(self, place: str) -> str:
+        """Where the expiry of a place is kept."""
+        return self.live[_shard_of(place)]
+
+    def buyers_at(self, place: str) -> str:
+        """Where the units of a place's person are kept."""
+        return self.buyers[_shard_of(place)]
 
 
-def waiting_key(pool: str) -> str:
-    """How many wait in line for the pool's units; door.lua writes it."""
-    return f"{{pool:{pool}}}:waiting"
+def gate_keys(pool: str) -> GateKeys:
+    """The keys of the pool's gate."""
+    tagged = f"{{pool:{pool}}}:"
+    return GateKeys(
+        f"{tagged}config",
+        f"{tagged}over",
+        f"{tagged}waiting",
+        *([f"{tagged}{part}:{shard}" for shard in _SHARDS] for part in ("holds", "live", "buyers")),
+    )
 
 
 def hold_id(pool: str, person: str, key: str, fresh: str) -> str:
@@ -33,7 +66,16 @@ def hold_id(pool: str, person: str, key: str, fresh: str) -> str:
 
 def place_for(person: str, key: str) -> str:
     """Where a pool keeps what this person asked for with this idempotency key: 20 characters."""
-    return hashlib.blake2b(f"{person}\0{key}".encode(), digest_size=_PLACE_LENGTH // 2).hexdigest()
+    return shard_for(person) + hashlib.blake2b(f"{person}\0{key}".encode(), digest_size=_PLACE_LENGTH // 2).hexdigest()[1:]
+
+
+def shard_for(person: str) -> str:
+    """In which of its pools' tables this person's holds and units are: the first character of a place."""
+    return _SHARD_OF[zlib.crc32(person.encode()) & 255]
+
+
+def _shard_of(place: str) -> int:
+    return max(0, _SHARDS.find(place[0]))
 
 
 def place_of(hold: str) -> str:

@@ -102,7 +102,7 @@ function act.take(op)
     due = math.min(due, expires)
     left = left - quantity
     held = held + quantity
-    count_buyer(person, quantity)
+    count_buyer(place, person, quantity)
     return answer('granted', packed)
 end
 
@@ -208,7 +208,7 @@ function act.confirm(op)
         -- below zero when it was granted to somebody else meanwhile; nobody is granted until it comes back.
         left = left - hold[QUANTITY]
         held = held + hold[QUANTITY]
-        count_buyer(hold[PERSON], hold[QUANTITY])
+        count_buyer(place_of(hold[HOLD]), hold[PERSON], hold[QUANTITY])
     end
     end_hold(hold, 'confirmed')
     return answer_with('confirmed', hold)
@@ -224,7 +224,7 @@ function act.give_back(op)
     over_now[back] = true
     sold = sold - quantity
     left = left + quantity
-    count_buyer(person, -quantity)
+    count_buyer(back, person, -quantity)
     return answer('returned')
 end
 
@@ -247,11 +247,13 @@ end
 
 function act.clear()
     write_holds()  -- those of this batch are meant too
-    for _, place in ipairs(redis.call('ZRANGE', live_key, 0, EXPIRE_MAX - 1)) do
-        local hold = hold_at(place)
-        if hold[ATTEMPT] == '' then
-            end_hold(hold, 'released')
-            ended[#ended + 1] = hold
+    for _, live_key in ipairs(live_keys) do
+        for _, place in ipairs(redis.call('ZRANGE', live_key, 0, EXPIRE_MAX - 1)) do
+            local hold = hold_at(place)
+            if hold[ATTEMPT] == '' then
+                end_hold(hold, 'released')
+                ended[#ended + 1] = hold
+            end
         end
     end
     return answer('cleared')

@@ -18,7 +18,12 @@ local NEVER = 9007199254740992
 -- MessagePack's own bytes: records are packed once, for Valkey and for the answer.
 local ARRAY_OF_3, ARRAY_OF_11, ARRAY_OF_12, ARRAY_16, FALSE = '\147', '\155', '\156', '\220', '\194'
 
-local config_key, holds_key, live_key, buyers_key, over_key, waiting_key = unpack(KEYS)
+local config_key, over_key, waiting_key = unpack(KEYS, 1, 3)
+local SHARDS = (#KEYS - 3) / 3
+local holds_keys, live_keys, buyers_keys = {}, {}, {}
+for i = 1, SHARDS do
+    holds_keys[i], live_keys[i], buyers_keys[i] = KEYS[3 + i], KEYS[3 + SHARDS + i], KEYS[3 + 2 * SHARDS + i]
+end
 local ops = cmsgpack.unpack(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -50,12 +55,18 @@ local function place_of(id)
     return #id > place_to and string.sub(id, place_from, place_to) or id
 end
 
+-- Its first character says where a place is kept, and what its person has.
+local function shard_of(place)
+    local shard = string.byte(place) - 96
+    return shard >= 1 and shard <= SHARDS and shard or 1
+end
+
 local function hold_at(place)
     local hold = hold_of[place]
     if hold == nil then
         local packed = packed_of[place]
         if packed == nil then
-            packed = redis.call('HGET', holds_key, place)
+            packed = redis.call('HGET', holds_keys[shard_of(place)], place)
             packed_of[place] = packed
         end
         hold = packed and cmsgpack.unpack(packed)
@@ -77,14 +88,16 @@ local function save_hold(place, hold)
     end
 end
 
-local function units_held_by(person)
-    units_of[person] = units_of[person] or tonumber(redis.call('HGET', buyers_key, person) or 0)
+local function units_held_by(place, person)
+    if not units_of[person] then
+        units_of[person] = tonumber(redis.call('HGET', buyers_keys[shard_of(place)], person) or 0)
+    end
     return units_of[person]
 end
 
-local function count_buyer(person, units)
-    units_of[person] = units_held_by(person) + units
-    recounted[person] = true
+local function count_buyer(place, person, units)
+    units_of[person] = units_held_by(place, person) + units
+    recounted[person] = shard_of(place)
 end
 
 -- Every hold leaves the state `held` here and nowhere else.
@@ -97,100 +110,130 @@ local function end_hold(hold, how)
         sold = sold + hold[QUANTITY]
     else
         left = left + hold[QUANTITY]
-        count_buyer(hold[PERSON], -hold[QUANTITY])
+        count_buyer(place, hold[PERSON], -hold[QUANTITY])
     end
     save_hold(place, hold)
     live_at[place], over_now[place] = nil, true
 end
 
-local function write(command, key, args)
-    for i = 1, #args, WRITE_MAX do
-        redis.call(command, key, unpack(args, i, math.min(i + WRITE_MAX - 1, #args)))
+-- Says a command for each of `shards`, lists of arguments by the number of their shard.
+local function write(command, keys, shards)
+    for shard, args in pairs(shards) do
+        for i = 1, #args, WRITE_MAX do
+            redis.call(command, keys[shard], unpack(args, i, math.min(i + WRITE_MAX - 1, #args)))
+        end
     end
 end
 
+local function list_in(shards, shard)
+    local list = shards[shard]
+    if not list then
+        list = {}
+        shards[shard] = list
+    end
+    return list
+end
+
 local function write_holds()
-    local records, live, over, places_over = {}, {}, {}, {}
+    local records, live, ends, over = {}, {}, {}, {}
     local last, last_text
     for place in pairs(changed) do
-        records[#records + 1] = place
-        records[#records + 1] = packed_of[place]
+        local list = list_in(records, shard_of(place))
+        list[#list + 1] = place
+        list[#list + 1] = packed_of[place]
     end
     for place, expires in pairs(live_at) do
         if expires ~= last then
             last, last_text = expires, string.format('%.0f', expires)
         end
-        live[#live + 1] = last_text
-        live[#live + 1] = place
+        local list = list_in(live, shard_of(place))
+        list[#list + 1] = last_text
+        list[#list + 1] = place
     end
     for place in pairs(over_now) do
-        places_over[#places_over + 1] = place
+        local list = list_in(ends, shard_of(place))
+        list[#list + 1] = place
         over[#over + 1] = now
         over[#over + 1] = place
     end
-    write('HSET', holds_key, records)
-    write('ZADD', live_key, live)
-    write('ZREM', live_key, places_over)
-    write('ZADD', over_key, over)
+    write('HSET', holds_keys, records)
+    write('ZADD', live_keys, live)
+    write('ZREM', live_keys, ends)
+    write('ZADD', {over_key}, {over})
     changed, live_at, over_now = {}, {}, {}
 end
 
 local function write_buyers()
     local some, none = {}, {}
-    for person in pairs(recounted) do
+    for person, shard in pairs(recounted) do
         if units_of[person] > 0 then
-            some[#some + 1] = person
-            some[#some + 1] = units_of[person]
+            local list = list_in(some, shard)
+            list[#list + 1] = person
+            list[#list + 1] = units_of[person]
         else
-            none[#none + 1] = person
+            local list = list_in(none, shard)
+            list[#list + 1] = person
         end
     end
-    write('HSET', buyers_key, some)
-    write('HDEL', buyers_key, none)
+    write('HSET', buyers_keys, some)
+    write('HDEL', buyers_keys, none)
 end
 
 local function read_ahead()
     local places, persons = {}, {}
     for _, op in ipairs(ops) do
-        if op[1] == 'take' then
-            persons[#persons + 1] = op[3]
-        end
-        if op[1] == 'give_back' then
-            places[#places + 1] = op[2]
-        elseif op[2] then
-            places[#places + 1] = place_of(op[2])
-        end
-    end
-    if #places > 0 then
-        local records = redis.call('HMGET', holds_key, unpack(places))
-        for i = 1, #places do
-            packed_of[places[i]] = records[i]
+        local place = op[1] == 'give_back' and op[2] or op[2] and place_of(op[2])
+        if place then
+            local shard = shard_of(place)
+            local list = list_in(places, shard)
+            list[#list + 1] = place
+            if op[1] == 'take' then
+                list = list_in(persons, shard)
+                list[#list + 1] = op[3]
+            end
         end
     end
-    if #persons > 0 then
-        local units = redis.call('HMGET', buyers_key, unpack(persons))
-        for i = 1, #persons do
-            units_of[persons[i]] = tonumber(units[i] or 0)
+    for shard, list in pairs(places) do
+        local records = redis.call('HMGET', holds_keys[shard], unpack(list))
+        for i = 1, #list do
+            packed_of[list[i]] = records[i]
+        end
+    end
+    for shard, list in pairs(persons) do
+        local units = redis.call('HMGET', buyers_keys[shard], unpack(list))
+        for i = 1, #list do
+            units_of[list[i]] = tonumber(units[i] or 0)
         end
     end
 end
 
 local function forget_old()
     local old = redis.call('ZRANGEBYSCORE', over_key, '-inf', now - KEEP_MS, 'LIMIT', 0, FORGET_MAX)
-    write('HDEL', holds_key, old)
-    write('ZREM', over_key, old)
+    local places = {}
+    for _, place in ipairs(old) do
+        local list = list_in(places, shard_of(place))
+        list[#list + 1] = place
+    end
+    write('HDEL', holds_keys, places)
+    write('ZREM', {over_key}, {old})
 end
 
 local function expire_due()
-    local places = redis.call('ZRANGEBYSCORE', live_key, '-inf', now, 'LIMIT', 0, EXPIRE_MAX)
-    for _, place in ipairs(places) do
-        local hold = hold_at(place)
-        end_hold(hold, 'expired')
-        ended[#ended + 1] = hold
+    for _, live_key in ipairs(live_keys) do
+        local places = redis.call('ZRANGEBYSCORE', live_key, '-inf', now, 'LIMIT', 0, EXPIRE_MAX - #ended)
+        for _, place in ipairs(places) do
+            local hold = hold_at(place)
+            end_hold(hold, 'expired')
+            ended[#ended + 1] = hold
+        end
     end
 end
 
 local function first_due()
-    local first = redis.call('ZRANGE', live_key, 0, 0, 'WITHSCORES')
-    return tonumber(first[2] or NEVER)
+    local due = NEVER
+    for _, live_key in ipairs(live_keys) do
+        local first = redis.call('ZRANGE', live_key, 0, 0, 'WITHSCORES')
+        due = math.min(due, tonumber(first[2] or NEVER))
+    end
+    return due
 end

@@ -8,22 +8,24 @@
 -- The race it closes: two rebuilds whose transactions committed in one order and whose scripts arrive in the other.
 -- The configuration is written last, with the server that it was written under: a gate without one decides nothing.
 
-local config_key, holds_key, live_key, buyers_key, over_key = unpack(KEYS)
+local config_key, over_key = unpack(KEYS, 1, 2)
+local SHARDS = (#KEYS - 3) / 3
 local epoch = tonumber(ARGV[1])
 local there = tonumber(redis.call('HGET', config_key, 'epoch') or 0)
 if there >= epoch then
     return 'stale'
 end
-redis.call('DEL', config_key, holds_key, live_key, buyers_key, over_key)
+redis.call('DEL', config_key, over_key, unpack(KEYS, 4))
 local place_from = #config_key - 12  -- as in hold.lua
 for _, record in ipairs(cmsgpack.unpack(ARGV[3])) do
     local id = record[12]
     local place = #id > place_from + 19 and string.sub(id, place_from, place_from + 19) or id
-    redis.call('HSET', holds_key, place, cmsgpack.pack(record))
-    redis.call('ZADD', live_key, record[5], place)
+    local shard = string.byte(place) - 96
+    redis.call('HSET', KEYS[3 + shard], place, cmsgpack.pack(record))
+    redis.call('ZADD', KEYS[3 + SHARDS + shard], record[5], place)
 end
 for _, entry in ipairs(cmsgpack.unpack(ARGV[4])) do
-    redis.call('HSET', buyers_key, entry[1], entry[2])
+    redis.call('HSET', KEYS[3 + 2 * SHARDS + string.byte(entry[3]) - 96], entry[1], entry[2])
 end
 local c = cmsgpack.unpack(ARGV[2])
 redis.call('HSET', config_key, 'epoch', epoch, 'n', 0, 'left', c[1], 'held', c[2], 'sold', c[3], 'allotment', c[4],

@@ -39,7 +39,7 @@ async def _rebuild_alone(connection: asyncpg.pool.PoolConnectionProxy, valkey: R
     config = await pool_store.read_pool(connection, pool)
     if config is None:
         return False
-    if _text(await _POOL(valkey, gate_keys(pool)[:1], ["look", config.epoch])) == "done":
+    if _text(await _POOL(valkey, [gate_keys(pool).config], ["look", config.epoch])) == "done":
         return True
     async with connection.transaction():
         # FOR UPDATE waits for payment attempts being written and for commits; both look at the epoch again after.
@@ -66,7 +66,7 @@ async def _rebuild_alone(connection: asyncpg.pool.PoolConnectionProxy, valkey: R
         encode_label(config.label),
     )
     args: list[Argument] = [config.epoch, encode(values), encode(holds), encode(list(counts.items()))]
-    await INSTALL_SCRIPT(valkey, gate_keys(pool), args)
+    await INSTALL_SCRIPT(valkey, gate_keys(pool).all, args)
     return True
 
 
@@ -96,13 +96,13 @@ async def set_gate(valkey: Redis, config: PoolConfig) -> str:
         encode_label(config.label),
         config.allotment,
     ]
-    return _text(await _POOL(valkey, gate_keys(config.pool)[:1], args))
+    return _text(await _POOL(valkey, [gate_keys(config.pool).config], args))
 
 
 async def gate_differs(valkey: Redis, config: PoolConfig) -> bool:
     """True when the gate says something else than Postgres did a moment ago: worth a sync."""
     fields = ["epoch", "allotment", "price", "limit", "starts", "ends", "state", "label"]
-    there: list[Any] = await valkey.hmget(gate_keys(config.pool)[0], fields)
+    there: list[Any] = await valkey.hmget(gate_keys(config.pool).config, fields)
     wanted = [
         config.epoch,
         config.allotment,
@@ -127,7 +127,7 @@ async def recount_gate(pg: asyncpg.Pool, valkey: Redis, pool: str) -> bool:
             return False
         config = await pool_store.read_pool(connection, pool)
         assert config is not None
-        there: list[Any] = await valkey.hmget(gate_keys(pool)[0], ["epoch", "sold"])
+        there: list[Any] = await valkey.hmget(gate_keys(pool).config, ["epoch", "sold"])
         epoch, sold = there
         if epoch is None or int(epoch) != config.epoch or int(sold) == config.sold:
             return False
@@ -139,12 +139,12 @@ async def recount_gate(pg: asyncpg.Pool, valkey: Redis, pool: str) -> bool:
 
 async def shrink_gate(valkey: Redis, pool: str, epoch: int, units: int) -> str:
     """Takes free units out: "done", "short" or "stale". The caller holds the pool's lock and writes Postgres next."""
-    return _text(await _POOL(valkey, gate_keys(pool)[:1], ["shrink", epoch, units]))
+    return _text(await _POOL(valkey, [gate_keys(pool).config], ["shrink", epoch, units]))
 
 
 async def close_gate(valkey: Redis, pool: str, epoch: int) -> str:
     """Ends all granting for good: "done", "short" while a hold is open, or "stale"."""
-    return _text(await _POOL(valkey, gate_keys(pool)[:1], ["close", epoch]))
+    return _text(await _POOL(valkey, [gate_keys(pool).config], ["close", epoch]))
 
 
 def _text(answer: bytes | str) -> str:

@@ -83,11 +83,11 @@ def evalsha(server: Server, count: int) -> Taken:
     if program is None:
         raise SystemExit("redis-benchmark is missing (Debian: sudo apt-get install redis-tools)")
     # Two random numbers in the hold's place: with one of thirty bits, two holds of a run would now and then be one.
-    hold = f"{POOL}-{RANDOM}{RANDOM}".ljust(len(hold_id(POOL, "", "", RANDOM)), "-")
+    hold = f"{POOL}-a{RANDOM}{RANDOM}".ljust(len(hold_id(POOL, "", "", RANDOM)), "-")
     take = ("take", hold, RANDOM, f"{RANDOM}{RANDOM}{RANDOM}", "1:" + LABEL.show, 1, LABEL.show, TTL_MS)
     packed = encode([take])
     assert b"\0" not in packed
-    keys = gate_keys(POOL)
+    keys = gate_keys(POOL).all
     command = [
         *(program, "-s", server.socket, "-c", str(BENCHMARK_CLIENTS), "-n", str(count), "-r", str(2**30), "-q", "-x"),
         *("EVALSHA", server.hold_sha, str(len(keys)), *keys),
@@ -102,7 +102,7 @@ def evalsha(server: Server, count: int) -> Taken:
 def batches(server: Server, count: int) -> Taken:
     """The script alone: whole batches made beforehand, some always on their way, answers read and not looked at."""
     sets = [encode_operations([fresh_take(next(_numbers)) for _ in range(BATCH)]) for _ in range(count // BATCH)]
-    keys = gate_keys(POOL)
+    keys = gate_keys(POOL).all
     calls = [hiredis.pack_command(("EVALSHA", server.hold_sha, len(keys), *keys, one)) for one in sets]
     reader, answers = hiredis.Reader(), []
     with socket.socket(socket.AF_UNIX) as line:
@@ -126,7 +126,7 @@ def one_by_one(server: Server, seconds: float) -> Taken:
 
     async def measure() -> Taken:
         valkey = open_valkey(f"unix://{server.socket}")
-        keys = gate_keys(POOL)
+        keys = gate_keys(POOL).all
 
         async def take() -> GateAnswer:
             packed = encode([fresh_take(next(_numbers))])

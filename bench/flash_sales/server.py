@@ -141,20 +141,20 @@ class Server:
         """An open pool with a limit per buyer and more units than anybody can take, in a server with nothing else."""
         self.client.execute_command("FLUSHALL", "SYNC")  # else it is freed during the turn, on the same core
         values = (ALLOTMENT, 0, 0, ALLOTMENT, 2900, LIMIT, 1, 2**52, "open", encode_label(LABEL))
-        self._install(gate_keys(pool), [1, encode(values), encode([]), encode([])])
+        self._install(gate_keys(pool).all, [1, encode(values), encode([]), encode([])])
 
     def books(self, pool: str, told: int) -> Books:
         """Reads everything. Every hold of these measurements is of one unit."""
-        config, holds, live, buyers, *_ = gate_keys(pool)
-        left, held, sold = (int(one) for one in self.client.hmget(config, "left", "held", "sold"))
-        records = (msgspec.msgpack.decode(one, type=HoldRecord) for one in self.client.hvals(holds))
+        keys = gate_keys(pool)
+        left, held, sold = (int(one) for one in self.client.hmget(keys.config, "left", "held", "sold"))
+        records = (msgspec.msgpack.decode(one, type=HoldRecord) for key in keys.holds for one in self.client.hvals(key))
         return Books(
             left=left,
             held=held,
             sold=sold,
             records=sum(one.quantity for one in records if one.state == "held"),
-            live=self.client.zcard(live),
-            by_buyer=sum(int(one) for one in self.client.hvals(buyers)),
+            live=sum(self.client.zcard(key) for key in keys.live),
+            by_buyer=sum(int(one) for key in keys.buyers for one in self.client.hvals(key)),
             told=told,
         )
 
