@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from redis.asyncio import Redis
 
-from app.flash_sales.gate_wire import gate_keys, waiting_key
+from app.flash_sales.gate_wire import gate_keys
 from app.storage.group_commit import GroupCommit
 from app.storage.valkey import SERVER_LUA, Script
 
@@ -53,8 +53,8 @@ class Wish(msgspec.Struct, frozen=True):
 
 def door_keys(pool: str) -> list[str]:
     """The keys of one pool, in the order of door.lua, beside those of its gate."""
-    own = (f"{{pool:{pool}}}:{part}" for part in ("admissions", "inside", "networks"))
-    return [*own, waiting_key(pool), gate_keys(pool)[0]]
+    gate = gate_keys(pool)
+    return [*(f"{{pool:{pool}}}:{part}" for part in ("admissions", "inside", "networks")), gate.waiting, gate.config]
 
 
 class Door:

@@ -25,6 +25,7 @@ from app.flash_sales.gate_wire import (
     gate_keys,
     hold_id,
     pool_of,
+    shard_for,
 )
 from app.flash_sales.rebuild import rebuild_gate, sync_gate
 from app.outage import EXTERNAL, is_outage
@@ -138,7 +139,7 @@ class Gate:
 
     async def give_back(self, pool: str, *, back: str, person: str, quantity: int, epoch: int) -> Decided:
         """Units of an order came back, which Postgres counted in `epoch`: returned · over (this gate counted them)."""
-        return await self._ask(pool, ("give_back", back, person, quantity, epoch))
+        return await self._ask(pool, ("give_back", shard_for(person) + back, person, quantity, epoch))
 
     async def mend(self, hold: str, *, how: str, record: bytes, epoch: int) -> Decided:
         """Confirmed or resumed, as `how` says · moved, when the hold is not any more what the reconciler saw."""

@@ -6,53 +6,51 @@ Owns the shapes and the key names; the meaning is in hold.lua's header. The orde
 
 import hashlib
 import zlib
-from typing import Any, Final, NamedTuple
+from functools import lru_cache
+from typing import Any, Final
 
 import msgspec
 
 HOLD_SEPARATOR: Final = "-"  # never part of an id
 _PLACE_LENGTH: Final = 20
+DUE_NEVER_MS: Final = 2**53
+"""What a gate's `due` says when it holds nothing: no hold ends before it."""
 _SHARDS: Final = "abcd"
-_SHARES: Final = (48, 58, 69, 81)
+_SHARES: Final = (48, 58, 69, 81)  # of 256: each is the last times the fourth root of two
 _SHARD_OF: Final = "".join(shard * share for shard, share in zip(_SHARDS, _SHARES, strict=True))
+_POOLS_KEPT: Final = 4096
 
 
-class GateKeys(NamedTuple):
-    """The keys of one pool. One hash tag: a cluster keeps them on one node."""
+class GateKeys(msgspec.Struct, frozen=True):
+    """The keys of one pool. One hash tag: a cluster keeps them on one node.
+
+    What grows with every hold lies in shards of unequal size. A table of Valkey's is moved into one of twice its size
+    while it is used, which makes a hold there cost twice as much for a while: shards come to that one after the other,
+    where a single table would make all holds wait (bench/flash_sales/README.md).
+    """
 
     config: str
     over: str
     waiting: str
-    holds: list[str]
-    live: list[str]
-    buyers: list[str]
+    holds: tuple[str, ...]
+    live: tuple[str, ...]
+    buyers: tuple[str, ...]
 
     @property
     def all(self) -> list[str]:
         """In the order of hold.lua."""
         return [self.config, self.over, self.waiting, *self.holds, *self.live, *self.buyers]
 
-    def holds_at(self, place: str) -> str:
-        """Where the record of a place is kept."""
-        return self.holds[_shard_of(place)]
 
-    def live_at(self, place: str) -> str:
-        """Where the expiry of a place is kept."""
-        return self.live[_shard_of(place)]
-
-    def buyers_at(self, place: str) -> str:
-        """Where the units of a place's person are kept."""
-        return self.buyers[_shard_of(place)]
-
-
+@lru_cache(_POOLS_KEPT)
 def gate_keys(pool: str) -> GateKeys:
     """The keys of the pool's gate."""
     tagged = f"{{pool:{pool}}}:"
     return GateKeys(
-        f"{tagged}config",
+        f"{tagged}gate",
         f"{tagged}over",
         f"{tagged}waiting",
-        *([f"{tagged}{part}:{shard}" for shard in _SHARDS] for part in ("holds", "live", "buyers")),
+        *(tuple(f"{tagged}{part}:{shard}" for shard in _SHARDS) for part in ("holds", "live", "buyers")),
     )
 
 
@@ -66,16 +64,13 @@ def hold_id(pool: str, person: str, key: str, fresh: str) -> str:
 
 def place_for(person: str, key: str) -> str:
     """Where a pool keeps what this person asked for with this idempotency key: 20 characters."""
-    return shard_for(person) + hashlib.blake2b(f"{person}\0{key}".encode(), digest_size=_PLACE_LENGTH // 2).hexdigest()[1:]
+    digest = hashlib.blake2b(f"{person}\0{key}".encode(), digest_size=_PLACE_LENGTH // 2).hexdigest()
+    return shard_for(person) + digest[1:]
 
 
 def shard_for(person: str) -> str:
-    """In which of its pools' tables this person's holds and units are: the first character of a place."""
+    """In which shard of every pool this person's holds and units are: the first character of their places."""
     return _SHARD_OF[zlib.crc32(person.encode()) & 255]
-
-
-def _shard_of(place: str) -> int:
-    return max(0, _SHARDS.find(place[0]))
 
 
 def place_of(hold: str) -> str:

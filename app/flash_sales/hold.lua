@@ -2,11 +2,12 @@
 --
 -- KEYS  1 config (hash)            epoch n left held sold allotment price limit starts ends state label
 --                                  server due
---       2 holds (hash)             place -> record
---       3 live (sorted set)        place -> expires_ms, for holds that are held
---       4 buyers (hash)            person -> units held or sold
---       5 over (sorted set)        place -> when its hold ended; the record is forgotten KEEP_MS later
---       6 waiting (string)         as in door.lua; needed by a take that pays at once
+--       2 over (sorted set)        place -> when its hold ended; the record is forgotten KEEP_MS later
+--       3 waiting (string)         as in door.lua; needed by a take that pays at once
+--       then so many shards (gate_wire.py says why) of each:
+--         holds (hash)             place -> record
+--         live (sorted set)        place -> expires_ms, for holds that are held
+--         buyers (hash)            person -> units held or sold
 -- ARGV  1 operations, a MessagePack array of arrays:
 --         {"take", hold, person, key, body, quantity, show, ttl_ms}; with {…, attempt, for_ms, total_max_ms} it is paid
 --                 for at once: a take and an extend in one, for who has no admission, and in_line while somebody waits
@@ -15,13 +16,14 @@
 --         {"extend", hold, person, attempt, for_ms, total_max_ms, force}
 --         {"resume", hold, attempt, give_back} the payment is over without an order; with give_back the hold too
 --         {"confirm", hold}                    Postgres says the order stands
---         {"give_back", return, person, quantity, epoch}  units of an order came back; Postgres counted them in `epoch`
+--         {"give_back", place, person, quantity, epoch}  units of an order came back; Postgres counted them in `epoch`
 --         {"mend", hold, how, sha1, epoch}     "confirm" or "resume", unless record or epoch is another by now
 --         {"read", hold, person}
 --         {"clear"}                            releases all that no payment is open on
 --         {"look"}
 --       A hold's id is the pool, "-", 20 characters of place and some of its own. The place is made of person and
---       idempotency key, so that a key finds its hold without an index (gate_wire.py); a shorter id is its own place.
+--       idempotency key, so that a key finds its hold without an index; a shorter id is its own place. Its first
+--       character is the shard, "a" for the first, which is the same for all that is one person's in the pool.
 --       A record is {state, person, quantity, price, expires_ms, first_expires_ms, granted_ms, key, body, show,
 --       attempt, hold}, where attempt is "" unless a payment is in flight.
 -- RESULT  MessagePack {now_ms, epoch, n, left, held, sold, allotment, state, label, ended, answers}: `ended` lists

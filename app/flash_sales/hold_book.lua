@@ -20,6 +20,7 @@ local ARRAY_OF_3, ARRAY_OF_11, ARRAY_OF_12, ARRAY_16, FALSE = '\147', '\155', '\
 
 local config_key, over_key, waiting_key = unpack(KEYS, 1, 3)
 local SHARDS = (#KEYS - 3) / 3
+local FIRST_SHARD = string.byte('a')
 local holds_keys, live_keys, buyers_keys = {}, {}, {}
 for i = 1, SHARDS do
     holds_keys[i], live_keys[i], buyers_keys[i] = KEYS[3 + i], KEYS[3 + SHARDS + i], KEYS[3 + 2 * SHARDS + i]
@@ -48,16 +49,16 @@ local packed_of, units_of = {}, {}  -- as they are now; false: known not to be t
 local hold_of = {}  -- what was unpacked of them
 local changed, live_at, over_now, recounted = {}, {}, {}, {}  -- what differs from what Valkey has
 
-local place_from = #config_key - 12  -- {pool:<pool>}:config is as much longer than <pool>-
+local place_from = #config_key - 10  -- {pool:<pool>}:gate is as much longer than <pool>-
 local place_to = place_from + 19
 
 local function place_of(id)
     return #id > place_to and string.sub(id, place_from, place_to) or id
 end
 
--- Its first character says where a place is kept, and what its person has.
+-- Where a place and what its person has are kept: its first character says it.
 local function shard_of(place)
-    local shard = string.byte(place) - 96
+    local shard = string.byte(place) - FIRST_SHARD + 1
     return shard >= 1 and shard <= SHARDS and shard or 1
 end
 

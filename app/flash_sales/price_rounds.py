@@ -60,7 +60,7 @@ async def _pools_between(pg: Any, since: datetime, until: datetime) -> list[str]
 
 
 async def _follow(sales: FlashSales, pool: str) -> None:
-    if not await sales.valkey.exists(gate_keys(pool)[0]):
+    if not await sales.valkey.exists(gate_keys(pool).config):
         return  # whoever touches it first builds it, at the price of that moment
     config = await read_pool(sales.pg, pool)
     if config is not None and await gate_differs(sales.valkey, config):

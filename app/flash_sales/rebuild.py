@@ -11,7 +11,7 @@ import asyncpg
 from redis.asyncio import Redis
 
 from app.flash_sales import pool_store
-from app.flash_sales.gate_wire import PoolConfig, encode, encode_label, gate_keys
+from app.flash_sales.gate_wire import PoolConfig, encode, encode_label, gate_keys, shard_for
 from app.storage.valkey import SERVER_LUA, Argument, Script
 
 INSTALL_SCRIPT: Final = Script(Path(__file__).with_name("install.lua"), before=(SERVER_LUA,))
@@ -65,7 +65,12 @@ async def _rebuild_alone(connection: asyncpg.pool.PoolConnectionProxy, valkey: R
         config.state,
         encode_label(config.label),
     )
-    args: list[Argument] = [config.epoch, encode(values), encode(holds), encode(list(counts.items()))]
+    args: list[Argument] = [
+        config.epoch,
+        encode(values),
+        encode(holds),
+        encode([(person, units, shard_for(person)) for person, units in counts.items()]),
+    ]
     await INSTALL_SCRIPT(valkey, gate_keys(pool).all, args)
     return True
 

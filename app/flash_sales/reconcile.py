@@ -82,11 +82,13 @@ class Reconciler:
 
     async def _compare(self, pool: str) -> dict[str, _Suspect]:
         keys = gate_keys(pool)
-        epoch = await self._valkey.hget(keys[0], "epoch")
-        places: list[Any] = await self._valkey.zrange(keys[2], 0, HOLDS_MAX - 1)
-        if epoch is None or not places:
+        epoch = await self._valkey.hget(keys.config, "epoch")
+        packed: list[Any] = []
+        for live_key, holds_key in zip(keys.live, keys.holds, strict=True):
+            places: list[Any] = await self._valkey.zrange(live_key, 0, HOLDS_MAX // len(keys.live) - 1)
+            packed += await self._valkey.hmget(holds_key, places) if places else ()
+        if epoch is None or not packed:
             return {}
-        packed: list[Any] = await self._valkey.hmget(keys[1], places)
         records = [(one, _decode(one)) for one in packed if one is not None]
         rows = {row["hold_id"]: row for row in await self._pg.fetch(_PAYMENTS, [record.id for _, record in records])}
         found = {}

@@ -6,7 +6,7 @@ Each round may run in several workers at once and may die anywhere: the next one
 from typing import Any, Final
 
 from app.flash_sales import sale_store
-from app.flash_sales.gate_wire import gate_keys
+from app.flash_sales.gate_wire import DUE_NEVER_MS, gate_keys
 from app.flash_sales.hold_index import BUSY_POOLS_KEY, HELD_POOLS_KEY, POOL_NOTED_S
 from app.flash_sales.moment import valkey_now_ms
 from app.flash_sales.parts import FlashSales
@@ -69,10 +69,10 @@ async def _look_at_busy_pools(sales: FlashSales, now_ms: int) -> None:
 
 
 async def _note_next(sales: FlashSales, pool: str) -> bool:
-    first = await sales.valkey.zrange(gate_keys(pool)[2], 0, 0, withscores=True)
-    if not first:
+    due: Any = await sales.valkey.hget(gate_keys(pool).config, "due")
+    if due is None or int(due) >= DUE_NEVER_MS:
         return False
-    await sales.valkey.zadd(HELD_POOLS_KEY, {pool: first[0][1]})
+    await sales.valkey.zadd(HELD_POOLS_KEY, {pool: int(due)})
     return True
 
 

@@ -241,7 +241,7 @@ async def give_units_back(sales: FlashSales, row: SaleRow) -> bool:
         await sale_store.return_units(connection, pool, ordinary_pool)
     await sales.gate.sync(pool)
     await sales.gate.sync(ordinary_pool)
-    for key in gate_keys(pool):
+    for key in gate_keys(pool).all:
         await sales.valkey.expire(key, GATE_KEPT_S)
     return True
 

@@ -236,7 +236,7 @@ async def _check_gates(running: RunningHawker, pg: asyncpg.Pool) -> None:
     valkey = open_valkey(running.valkey_url)
     try:
         for row in await pg.fetch("SELECT id, allotment - sold AS free FROM pools WHERE closed_at IS NULL"):
-            key = gate_keys(row["id"])[0]
+            key = gate_keys(row["id"]).config
 
             async def agrees(key=key, free=row["free"]) -> bool:
                 left, held = await valkey.hmget(key, "left", "held")

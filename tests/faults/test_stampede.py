@@ -76,7 +76,7 @@ class Breaker:
         self._kept: dict[str, bytes | None] = {}
 
     async def keep(self) -> None:
-        self._kept = {key: await self._valkey.dump(key) for key in gate_keys(self._pool)}
+        self._kept = {key: await self._valkey.dump(key) for key in gate_keys(self._pool).all}
 
     async def fall_back(self) -> None:
         async with self._valkey.pipeline(transaction=True) as pipe:

@@ -5,6 +5,8 @@ One pool. `now_ms` is the script's own reading of the clock, so the model is exa
 
 from dataclasses import dataclass, field
 
+from app.flash_sales.gate_wire import place_of
+
 
 @dataclass
 class ModelHold:
@@ -66,8 +68,7 @@ class ModelPool:
 
     def run(self, now: int, operations: list[tuple]) -> tuple[list[tuple], list[str]]:
         """The answers as (code, record as it was then); the ids of holds that expired or were cleared."""
-        due = [(one.expires, name) for name, one in self.holds.items() if one.state == "held" and one.expires <= now]
-        ended = [name for _, name in sorted(due)]
+        ended = [name for name in self._in_order() if self.holds[name].expires <= now]
         for name in ended:
             self.holds[name].state, self.holds[name].attempt = "expired", ""
         return [self._answer(now, ended, op) for op in operations], ended
@@ -180,12 +181,16 @@ class ModelPool:
         return ("read", name)
 
     def clear(self, _now, ended):
-        live = sorted((one.expires, name) for name, one in self.holds.items() if one.state == "held")
-        for _, name in live:
+        for name in self._in_order():
             if not self.holds[name].attempt:
                 self.holds[name].state = "released"
                 ended.append(name)
         return ("cleared", "")
+
+    def _in_order(self) -> list[str]:
+        """The holds that are held: shard by shard, who ends first before the others."""
+        held = [(place_of(name)[0], one.expires, name) for name, one in self.holds.items() if one.state == "held"]
+        return [name for _, _, name in sorted(held)]
 
     def look(self, _now, _ended):
         return ("looked", "")

@@ -151,7 +151,7 @@ class World:
     async def live_holds(self, pool: str):
         from app.flash_sales.gate_wire import HoldRecord, gate_keys
 
-        packed = await self.valkey.hvals(gate_keys(pool)[1])
+        packed = [one for key in gate_keys(pool).holds for one in await self.valkey.hvals(key)]
         records = [msgspec.msgpack.decode(one, type=HoldRecord) for one in packed]
         return [record for record in records if record.state == "held"]
 

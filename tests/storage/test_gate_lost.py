@@ -157,9 +157,9 @@ async def test_the_round_mends_a_gate_that_missed_a_change(pg, valkey):
         buyer = await world.buyer()
         assert (await world.take(buyer, pool)).json()["unit_price_minor"] == 1234
         assert (await world.gate(pool)).left == 8
-        mended = await valkey.hget(gate_keys(pool)[0], "n")
+        mended = await valkey.hget(gate_keys(pool).config, "n")
         await rounds.follow_postgres(world.sales)
-        assert await valkey.hget(gate_keys(pool)[0], "n") == mended
+        assert await valkey.hget(gate_keys(pool).config, "n") == mended
         rooms: HeardRooms = world.rooms
         assert rooms.value(world.show, f"pool:{pool}").left == 8
 
@@ -178,7 +178,7 @@ async def test_a_gate_that_forgot_a_sold_unit_is_rebuilt(pg, valkey):
         pool = (await world.sale(2, per_buyer_limit=1))["pool"]
         buyer, other, third = await world.buyers(3)
         hold = await world.held(buyer, pool)
-        kept = {key: await valkey.dump(key) for key in gate_keys(pool)}
+        kept = {key: await valkey.dump(key) for key in gate_keys(pool).all}
         assert (await world.order(buyer, hold)).status_code == 201
         await world.settle_all()
         await go_back(valkey, kept)
@@ -199,7 +199,7 @@ async def test_an_order_of_which_the_gate_is_still_to_hear_costs_nobody_a_hold(p
         buyer, other = await world.buyers(2)
         hold = await world.held(buyer, pool)
         await world.held(other, pool)
-        kept = {key: await valkey.dump(key) for key in gate_keys(pool)}
+        kept = {key: await valkey.dump(key) for key in gate_keys(pool).all}
         assert (await world.order(buyer, hold)).status_code == 201
         await world.settle_all()
         await go_back(valkey, kept)

@@ -1,6 +1,7 @@
 """The gate's script against its model: the same histories through both, on the real Valkey."""
 
 import itertools
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -10,12 +11,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import app.flash_sales
-from app.flash_sales.gate_wire import HoldRecord, decode_result, encode, gate_keys, hold_id, place_of
+from app.flash_sales.gate_wire import HoldRecord, decode_result, encode, gate_keys, hold_id, place_of, shard_for
 from app.storage.valkey import SERVER_LUA
 from tests.storage.gate_model import ModelPool
 
 FOLDER = Path(app.flash_sales.__file__).parent
 PERSONS = ["ann", "bob", "cy"]
+SHARDS = "abcd"
 SOURCE = "\n".join((FOLDER / name).read_text() for name in ("hold_book.lua", "hold.lua"))
 LONG_MS = 600_000
 NEVER_MS = 2**53
@@ -114,10 +116,13 @@ class Scripts:
         return seconds * 1000 + micros // 1000
 
     def put(self, pool: str, values: tuple, epoch=1, holds=(), buyers=()) -> bytes:
-        return self.install(gate_keys(pool), [epoch, encode(values), encode(list(holds)), encode(list(buyers))])
+        return self.install(
+            gate_keys(pool).all,
+            [epoch, encode(values), encode(list(holds)), encode(list(buyers))],
+        )
 
     def run(self, pool: str, operations: list[tuple]):
-        return decode_result(self.hold(gate_keys(pool), [encode(operations)]))
+        return decode_result(self.hold(gate_keys(pool).all, [encode(operations)]))
 
 
 def values(allotment=5, *, sold=0, held=0, limit=0, starts=0, ends=0, state="open") -> tuple:
@@ -141,7 +146,7 @@ FAULTS = {
     "sold before the start": ("if now < starts then", "if false then"),
     "sold after the end": ("if state ~= 'open' or (ends > 0 and now >= ends)", "if state ~= 'open'"),
     "more units than are left": ("if left < quantity then", "if left < 1 then"),
-    "a buyer is not counted": ("    recounted[person] = true\n", ""),
+    "a buyer is not counted": ("    recounted[person] = shard\n", ""),
     "another payment ends this one": ("hold[STATE] ~= 'held' or hold[ATTEMPT] ~= attempt", "hold[STATE] ~= 'held'"),
     "more than the limit by making a hold larger": ("units_held_by(person) + more > limit", "quantity > limit"),
     "a hold grows beyond what is left": ("if more > 0 and left < more then", "if more > 0 and left <= 0 then"),
@@ -230,19 +235,35 @@ def play(scripts, configs, batches) -> None:
         compare(scripts.client, name, model)
 
 
+def at(hold: str) -> tuple[int, str]:
+    """The shard of a hold's record, and its place there."""
+    place = place_of(hold)
+    return SHARDS.index(place[0]), place
+
+
 def compare(client: redis.Redis, name: str, model: ModelPool) -> None:
     """Everything that the script keeps against everything that the model knows."""
-    config_key, holds_key, live_key, buyers_key, _ = gate_keys(name)
+    keys = gate_keys(name)
+    shards = range(len(keys.holds))
     kept = {
-        key.decode(): msgspec.structs.astuple(msgspec.msgpack.decode(packed, type=HoldRecord))
-        for key, packed in client.hgetall(holds_key).items()
+        (shard, place.decode()): msgspec.structs.astuple(msgspec.msgpack.decode(packed, type=HoldRecord))
+        for shard in shards
+        for place, packed in client.hgetall(keys.holds[shard]).items()
     }
-    assert kept == {place_of(key): one.record() for key, one in model.holds.items()}
-    live = {key.decode(): int(score) for key, score in client.zrange(live_key, 0, -1, withscores=True)}
-    assert live == {place_of(key): one.expires for key, one in model.holds.items() if one.state == "held"}
-    assert int(client.hget(config_key, "due") or 0) <= min(live.values(), default=NEVER_MS)
-    counts = {key.decode(): int(units) for key, units in client.hgetall(buyers_key).items()}
-    assert counts == {who: model.of(who) for who in PERSONS if model.of(who)}
+    assert kept == {at(key): one.record() for key, one in model.holds.items()}
+    live = {
+        (shard, place.decode()): int(score)
+        for shard in shards
+        for place, score in client.zrange(keys.live[shard], 0, -1, withscores=True)
+    }
+    assert live == {at(key): one.expires for key, one in model.holds.items() if one.state == "held"}
+    assert int(client.hget(keys.config, "due") or 0) <= min(live.values(), default=NEVER_MS)
+    counts = {
+        (shard, who.decode()): int(units)
+        for shard in shards
+        for who, units in client.hgetall(keys.buyers[shard]).items()
+    }
+    assert counts == {(SHARDS.index(shard_for(who)), who): model.of(who) for who in PERSONS if model.of(who)}
     assert set(model.keys.values()) == set(model.holds)
     assert model.left >= 0 or any(one.state == "confirmed" for one in model.holds.values())
 
@@ -250,7 +271,7 @@ def compare(client: redis.Redis, name: str, model: ModelPool) -> None:
 def test_a_gate_without_configuration_decides_nothing(sync_valkey):
     result = Scripts(sync_valkey).run("nowhere", [("take", "h", "ann", "k", "1:", 1, "", LONG_MS)])
     assert (result.epoch, result.answers) == (0, [])
-    assert sync_valkey.exists(*gate_keys("nowhere")) == 0
+    assert sync_valkey.exists(*gate_keys("nowhere").all) == 0
 
 
 def test_an_older_rebuild_does_not_replace_a_newer_one(sync_valkey):
@@ -266,7 +287,7 @@ def test_a_rebuilt_gate_keeps_the_holds_of_payments_and_their_buyers_limit(sync_
     scripts = Scripts(sync_valkey)
     far = scripts.now_ms() + LONG_MS
     record = HoldRecord("held", "ann", 2, 700, far, far, far - LONG_MS, "", "", "s", "a1", "old")
-    scripts.put("r2", values(5, sold=1, held=2, limit=3), epoch=2, holds=[record], buyers=[("ann", 3)])
+    scripts.put("r2", values(5, sold=1, held=2, limit=3), epoch=2, holds=[record], buyers=[("ann", 3, "a")])
     result = scripts.run(
         "r2",
         [
@@ -285,7 +306,7 @@ def test_held_units_cannot_be_moved_out_of_a_pool(sync_valkey):
     scripts = Scripts(sync_valkey)
     scripts.put("p1", values(5), epoch=3)
     scripts.run("p1", [("take", "h1", "ann", "k", "3:", 3, "", LONG_MS)])
-    config_key = gate_keys("p1")[:1]
+    config_key = [gate_keys("p1").config]
     assert scripts.pool(config_key, ["shrink", 3, 3]) == b"short"
     assert scripts.pool(config_key, ["shrink", 2, 1]) == b"stale"
     assert scripts.pool(config_key, ["shrink", 3, 2]) == b"done"
@@ -317,7 +338,7 @@ def test_what_postgres_says_twice_changes_the_gate_once(sync_valkey):
     scripts.put("p2", values(5), epoch=1)
     scripts.run("p2", [("take", "h1", "ann", "k", "2:", 2, "", LONG_MS)])
     for _ in range(2):
-        said = scripts.pool(gate_keys("p2")[:1], ["set", 1, 650, 4, 0, 0, "open", "{}", 8])
+        said = scripts.pool([gate_keys("p2").config], ["set", 1, 650, 4, 0, 0, "open", "{}", 8])
         assert said == b"done"
     result = scripts.run("p2", [("take", "h2", "bob", "k", "1:", 1, "", LONG_MS), ("read", "h1", "")])
     assert (result.left, result.held, result.allotment) == (5, 3, 8)
@@ -338,10 +359,10 @@ def test_records_of_holds_that_ended_long_ago_are_forgotten(sync_valkey):
     scripts = Scripts(sync_valkey)
     scripts.put("f1", values(5))
     scripts.run("f1", [("take", "h1", "ann", "k", "1:", 1, "", LONG_MS), ("release", "h1", "ann")])
-    _, holds_key, _, _, over_key = gate_keys("f1")
-    sync_valkey.zadd(over_key, {"h1": scripts.now_ms() - 3_600_001})
+    keys = gate_keys("f1")
+    sync_valkey.zadd(keys.over, {"h1": scripts.now_ms() - 3_600_001})
     scripts.run("f1", [("look",)] * 2)
-    assert (sync_valkey.hlen(holds_key), sync_valkey.zcard(over_key)) == (0, 0)
+    assert sync_valkey.exists(*keys.holds, keys.over) == 0
 
 
 def test_units_that_came_back_are_counted_once_and_only_by_the_gate_that_had_sold_them(sync_valkey):
@@ -355,4 +376,12 @@ def test_units_that_came_back_are_counted_once_and_only_by_the_gate_that_had_sol
     result = scripts.run("g1", [("take", "h2", "ann", "k2", "1:", 1, "", LONG_MS), ("give_back", "r3", "ann", 1, 4)])
     assert [one.code for one in result.answers] == ["granted", "returned"]
     assert (result.left, result.held, result.sold) == (1, 1, 0)
-    assert sync_valkey.hgetall(gate_keys("g1")[3]) == {b"ann": b"1"}
+    assert sync_valkey.hgetall(gate_keys("g1").buyers[0]) == {b"ann": b"1"}
+
+
+def test_each_shard_gets_a_fourth_root_of_two_more_than_the_one_before():
+    """So their tables come to the size at which they double one after the other, and never two together."""
+    counts = Counter(shard_for(f"person {number}") for number in range(50_000))
+    sizes = [counts[shard] for shard in SHARDS]
+    assert [round(more / less, 1) for less, more in itertools.pairwise(sizes)] == [1.2, 1.2, 1.2]
+    assert {place_of(hold_id("p", "ann", f"k{n}", "123456789012"))[0] for n in range(9)} == {shard_for("ann")}

@@ -46,7 +46,8 @@ class RefusingProvider(SimulatedProvider):
 
 async def age(world, hold: str, by_ms: int) -> None:
     """Makes a hold as old as if `by_ms` had passed."""
-    keys = gate_keys(pool_of(hold))
+    keys, place = gate_keys(pool_of(hold)), place_of(hold)
+    shard = "abcd".index(place[0])
     decided = await world.sales.gate.read(hold)
     one = decided.hold
     older = HoldRecord(
@@ -63,9 +64,9 @@ async def age(world, hold: str, by_ms: int) -> None:
         one.attempt,
         one.id,
     )
-    await world.valkey.hset(keys[1], place_of(hold), encode(older))
-    await world.valkey.zadd(keys[2], {place_of(hold): older.expires_at_ms})
-    await world.valkey.hset(keys[0], "due", 0)
+    await world.valkey.hset(keys.holds[shard], place, encode(older))
+    await world.valkey.zadd(keys.live[shard], {place: older.expires_at_ms})
+    await world.valkey.hset(keys.config, "due", 0)
 
 
 async def attempt_state(world, hold: str) -> str:

@@ -160,7 +160,7 @@ async def test_a_wipe_of_valkey_during_a_campaign_changes_no_price(pg, valkey):
         assert await price(world, pool) == 800
         await valkey.flushall()
         await edge(world, "ends_at")
-        assert not await valkey.exists(gate_keys(pool)[0])
+        assert not await valkey.exists(gate_keys(pool).config)
         assert await price(world, pool) == 1000
 
 

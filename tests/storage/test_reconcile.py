@@ -70,7 +70,8 @@ async def test_the_script_mends_nothing_that_is_not_as_it_was_seen(pg, valkey):
     async with open_world(pg, valkey) as world:
         pool = (await world.sale(2))["pool"]
         hold = await left_behind(world, pool)
-        gate, seen = world.sales.gate, await valkey.hget(gate_keys(pool)[1], place_of(hold))
+        gate, place = world.sales.gate, place_of(hold)
+        seen = await valkey.hget(gate_keys(pool).holds["abcd".index(place[0])], place)
         epoch = (await world.gate(pool)).epoch
         assert (await gate.mend(hold, how="resume", record=seen, epoch=epoch + 1)).code == "moved"
         assert (await gate.mend(hold, how="resume", record=seen + b" ", epoch=epoch)).code == "moved"
@@ -85,7 +86,7 @@ async def test_a_hold_whose_order_stands_is_confirmed(pg, valkey):
         pool = (await world.sale(2))["pool"]
         buyer = await world.buyer()
         hold = await world.held(buyer, pool)
-        kept = {key: await valkey.dump(key) for key in gate_keys(pool)}
+        kept = {key: await valkey.dump(key) for key in gate_keys(pool).all}
         assert (await world.order(buyer, hold)).status_code == 201
         await world.settle_all()
         await go_back(valkey, kept)
