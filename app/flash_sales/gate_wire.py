@@ -15,8 +15,8 @@ HOLD_SEPARATOR: Final = "-"  # never part of an id
 _PLACE_LENGTH: Final = 20
 DUE_NEVER_MS: Final = 2**53
 """What a gate's `due` says when it holds nothing: no hold ends before it."""
-_SHARDS: Final = "abcd"
-_SHARES: Final = (48, 58, 69, 81)  # of 256: each is the last times the fourth root of two
+_SHARDS: Final = "abcdef"
+_SHARES: Final = (31, 35, 40, 44, 50, 56)  # of 256: each is the last times the sixth root of two
 _SHARD_OF: Final = "".join(shard * share for shard, share in zip(_SHARDS, _SHARES, strict=True))
 _POOLS_KEPT: Final = 4096
 

@@ -140,7 +140,7 @@ function act.resize(op)
     if more > 0 and (state ~= 'open' or (ends > 0 and now >= ends)) then
         return answer('ended')
     end
-    if more > 0 and limit > 0 and units_held_by(person) + more > limit then
+    if more > 0 and limit > 0 and units_held_by(place_of(hold[HOLD]), person) + more > limit then
         return answer('over_limit')
     end
     if more > 0 and left < more then
@@ -149,7 +149,7 @@ function act.resize(op)
     hold[QUANTITY] = quantity
     left = left - more
     held = held + more
-    count_buyer(person, more)
+    count_buyer(place_of(hold[HOLD]), person, more)
     save_hold(place_of(hold[HOLD]), hold)
     return answer_with('resized', hold)
 end

@@ -47,7 +47,7 @@ class RefusingProvider(SimulatedProvider):
 async def age(world, hold: str, by_ms: int) -> None:
     """Makes a hold as old as if `by_ms` had passed."""
     keys, place = gate_keys(pool_of(hold)), place_of(hold)
-    shard = "abcd".index(place[0])
+    shard = "abcdef".index(place[0])
     decided = await world.sales.gate.read(hold)
     one = decided.hold
     older = HoldRecord(

@@ -71,7 +71,7 @@ async def test_the_script_mends_nothing_that_is_not_as_it_was_seen(pg, valkey):
         pool = (await world.sale(2))["pool"]
         hold = await left_behind(world, pool)
         gate, place = world.sales.gate, place_of(hold)
-        seen = await valkey.hget(gate_keys(pool).holds["abcd".index(place[0])], place)
+        seen = await valkey.hget(gate_keys(pool).holds["abcdef".index(place[0])], place)
         epoch = (await world.gate(pool)).epoch
         assert (await gate.mend(hold, how="resume", record=seen, epoch=epoch + 1)).code == "moved"
         assert (await gate.mend(hold, how="resume", record=seen + b" ", epoch=epoch)).code == "moved"
