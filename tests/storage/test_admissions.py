@@ -95,11 +95,11 @@ async def test_an_admission_that_valkey_remembers_as_unused_after_a_failover_is_
         await act(world, sale, "start")
         await serve_lines(world.sales)
         token, unused = await admission(buyer), await admission(other)
-        keys = [*gate_keys(pool), f"{{pool:{pool}}}:admissions", f"{{pool:{pool}}}:inside"]
+        keys = [*gate_keys(pool).all, f"{{pool:{pool}}}:admissions", f"{{pool:{pool}}}:inside"]
         kept = {key: await valkey.dump(key) for key in keys}
         assert (await world.take(buyer, pool, admission=token)).status_code == 201
         await go_back(valkey, kept)
-        await valkey.hset(gate_keys(pool)[0], "server", "another")
+        await valkey.hset(gate_keys(pool).config, "server", "another")
         for admitted in (403, 201):
             assert problem(await world.take(buyer, pool, admission=token)) == (403, "not_admitted")
             assert (await world.take(other, pool, admission=unused)).status_code == admitted
