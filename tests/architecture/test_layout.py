@@ -136,3 +136,31 @@ def test_nothing_is_left_to_do():
     vague = {"utils", "helpers", "common", "base", "manager", "service", "handler", "misc"}
     assert [name_of(path) for path in SOURCES if marks.search(path.read_text())] == []
     assert [name_of(path) for path in SOURCES if path.stem in vague] == []
+
+
+def drawn_from(node: ast.AST) -> list[ast.AST]:
+    """All of an expression but what stands within `sorted(...)`."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sorted":
+        return []
+    return [node, *(found for child in ast.iter_child_nodes(node) for found in drawn_from(child))]
+
+
+def test_no_test_is_drawn_from_a_set():
+    """The processes that share the tests must come to the same order, and a set has none."""
+    is_set = (ast.Set, ast.SetComp)
+    for path in TESTS:
+        tree = parsed(path)
+        sets = {
+            name.id
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, is_set)
+            for name in node.targets
+            if isinstance(name, ast.Name)
+        }
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and getattr(call.func, "attr", "") == "parametrize":
+                drawn = [found for argument in call.args[1:] for found in drawn_from(argument)]
+                assert not any(isinstance(one, is_set) for one in drawn), f"{name_of(path)}:{call.lineno}"
+                assert not sets & {one.id for one in drawn if isinstance(one, ast.Name)}, (
+                    f"{name_of(path)}:{call.lineno}"
+                )

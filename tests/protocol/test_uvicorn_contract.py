@@ -88,7 +88,7 @@ def test_what_stands_in_for_asyncios_has_all_that_uvicorn_calls(ours, theirs):
 @pytest.mark.parametrize(
     "name",
     [
-        *OWN_SLOTS, "stalled", "writer", "write", "close", "abort", "take_over", "wait_drained", "wait_gone",
+        *sorted(OWN_SLOTS), "stalled", "writer", "write", "close", "abort", "take_over", "wait_drained", "wait_gone",
         *(name for name in vars(RoomProtocol) if name.startswith("_") and name[1] != "_"),
     ],
 )  # fmt: skip
