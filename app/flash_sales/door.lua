@@ -2,7 +2,7 @@
 --
 -- KEYS  1 admissions (hash)   person -> token, or token \0 place once it was used; "" -> the gate's epoch they are of,
 --                             "\0" -> how many are not used
---       2 inside (hash)       place -> {network, units}, of holds that count
+--       2 inside (hash)       place -> {network, units}, of holds that count; "" -> the gate's epoch they are of
 --       3 networks (hash)     network -> units inside
 --       4 waiting (string)    how many wait for units to come back; ends by itself when nobody says it again
 --       5 config (hash)       the gate's own: its epoch, and the server that it was written under
@@ -71,8 +71,25 @@ local function is_full(network, units, limit)
     return tonumber(redis.call('HGET', networks_key, network) or 0) + units > limit
 end
 
+-- What was inside when the gate was lost is inside no more: its holds are gone, but for those that are being paid for.
+-- Who comes while the gate is missing is of the one that will be built for them.
+local function begin_epoch()
+    local epoch, of = epoch_now(), redis.call('HGET', inside_key, '')
+    if of and of ~= '' and of ~= epoch then
+        redis.call('DEL', inside_key, networks_key)
+    end
+    if of ~= epoch then
+        redis.call('HSET', inside_key, '', epoch)
+        redis.call('PEXPIRE', inside_key, kept_ms)
+    end
+end
+
 function act.enter(op)
     local person, place, network, units, limit, by_admission, token = op[2], op[3], op[4], op[5], op[6], op[7], op[8]
+    local counted = limit > 0 and network ~= ''
+    if counted or by_admission then
+        begin_epoch()
+    end
     if redis.call('HEXISTS', inside_key, place) == 1 then
         return 'in'
     end
@@ -88,7 +105,6 @@ function act.enter(op)
     elseif somebody_waits() then
         return 'in_line'
     end
-    local counted = limit > 0 and network ~= ''
     if counted and is_full(network, units, limit) then
         return 'network_limit'
     end
@@ -133,6 +149,7 @@ end
 -- Who waits is served first, also before somebody who has one and wants two.
 function act.more(op)
     local place, network, units, limit = op[2], op[3], op[4], op[5]
+    begin_epoch()
     if somebody_waits() then
         return 'in_line'
     end
@@ -176,8 +193,9 @@ function act.admit(op)
         return 'done'
     end
     if redis.call('HGET', admissions_key, '') ~= epoch then
-        redis.call('DEL', admissions_key, inside_key, networks_key)
+        redis.call('DEL', admissions_key)
         redis.call('HSET', admissions_key, '', epoch)
+        begin_epoch()
     end
     local there = redis.call('HGET', admissions_key, person)
     if not there or (there ~= token and string.sub(there, 1, #token + 1) ~= token .. '\0') then

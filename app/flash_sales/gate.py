@@ -25,19 +25,18 @@ from app.flash_sales.gate_wire import (
     gate_keys,
     hold_id,
     pool_of,
-    shard_for,
 )
-from app.flash_sales.rebuild import rebuild_gate, sync_gate
+from app.flash_sales.rebuild import SHARDS_LUA, rebuild_gate, sync_gate
 from app.outage import EXTERNAL, is_outage
 from app.storage.group_commit import GroupCommit
 from app.storage.valkey import SERVER_LUA, Script
 
 _BOOK: Final = Path(__file__).with_name("hold_book.lua")
-HOLD_SCRIPT: Final = Script(Path(__file__).with_name("hold.lua"), before=(SERVER_LUA, _BOOK))
+HOLD_SCRIPT: Final = Script(Path(__file__).with_name("hold.lua"), before=(SERVER_LUA, SHARDS_LUA, _BOOK))
 _POOLS_MAX: Final = 4096  # batches kept for pools that were touched lately
 BATCH_MAX: Final = 128
 _CALLS_MAX: Final = 2  # Valkey decides one while the other's answers wake their callers: a core each is busy
-_CLEARED_AT_ONCE: Final = 256  # EXPIRE_MAX of hold.lua
+_CLEARED_AT_ONCE: Final = 256  # EXPIRE_MAX of hold_book.lua
 
 
 class Listener(Protocol):
@@ -139,7 +138,7 @@ class Gate:
 
     async def give_back(self, pool: str, *, back: str, person: str, quantity: int, epoch: int) -> Decided:
         """Units of an order came back, which Postgres counted in `epoch`: returned · over (this gate counted them)."""
-        return await self._ask(pool, ("give_back", shard_for(person) + back, person, quantity, epoch))
+        return await self._ask(pool, ("give_back", back, person, quantity, epoch))
 
     async def mend(self, hold: str, *, how: str, record: bytes, epoch: int) -> Decided:
         """Confirmed or resumed, as `how` says · moved, when the hold is not any more what the reconciler saw."""

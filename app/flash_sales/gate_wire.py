@@ -5,7 +5,6 @@ Owns the shapes and the key names; the meaning is in hold.lua's header. The orde
 """
 
 import hashlib
-import zlib
 from functools import lru_cache
 from typing import Any, Final
 
@@ -24,9 +23,9 @@ _POOLS_KEPT: Final = 4096
 class GateKeys(msgspec.Struct, frozen=True):
     """The keys of one pool. One hash tag: a cluster keeps them on one node.
 
-    What grows with every hold lies in shards of unequal size. A table of Valkey's is moved into one of twice its size
-    while it is used, which makes a hold there cost twice as much for a while: shards come to that one after the other,
-    where a single table would make all holds wait (bench/flash_sales/README.md).
+    What grows with every hold that lives lies in shards of unequal size. A table of Valkey's is moved into one of
+    twice its size while it is used, which makes a hold there cost twice as much for a while: shards come to that one
+    after the other, where a single table would make all holds wait (bench/flash_sales/README.md).
     """
 
     config: str
@@ -54,6 +53,11 @@ def gate_keys(pool: str) -> GateKeys:
     )
 
 
+def keys_before_shards(pool: str) -> list[str]:
+    """Where an earlier Hawker kept the pool's gate, on a Valkey that outlived it."""
+    return [f"{{pool:{pool}}}:{part}" for part in ("config", "holds", "live", "buyers")]
+
+
 def hold_id(pool: str, person: str, key: str, fresh: str) -> str:
     """A new hold's id. It names its pool, and its place there: what asks again with the same key finds it there.
 
@@ -63,14 +67,9 @@ def hold_id(pool: str, person: str, key: str, fresh: str) -> str:
 
 
 def place_for(person: str, key: str) -> str:
-    """Where a pool keeps what this person asked for with this idempotency key: 20 characters."""
-    digest = hashlib.blake2b(f"{person}\0{key}".encode(), digest_size=_PLACE_LENGTH // 2).hexdigest()
-    return shard_for(person) + digest[1:]
-
-
-def shard_for(person: str) -> str:
-    """In which shard of every pool this person's holds and units are: the first character of their places."""
-    return _SHARD_OF[zlib.crc32(person.encode()) & 255]
+    """Where a pool keeps what this person asked for with this idempotency key: 20 characters, the first its shard."""
+    digest = hashlib.blake2b(f"{person}\0{key}".encode(), digest_size=_PLACE_LENGTH // 2).digest()
+    return _SHARD_OF[digest[0]] + digest.hex()[1:]
 
 
 def place_of(hold: str) -> str:

@@ -16,14 +16,14 @@
 --         {"extend", hold, person, attempt, for_ms, total_max_ms, force}
 --         {"resume", hold, attempt, give_back} the payment is over without an order; with give_back the hold too
 --         {"confirm", hold}                    Postgres says the order stands
---         {"give_back", place, person, quantity, epoch}  units of an order came back; Postgres counted them in `epoch`
+--         {"give_back", return, person, quantity, epoch}  units of an order came back; Postgres counted them in `epoch`
 --         {"mend", hold, how, sha1, epoch}     "confirm" or "resume", unless record or epoch is another by now
 --         {"read", hold, person}
 --         {"clear"}                            releases all that no payment is open on
 --         {"look"}
 --       A hold's id is the pool, "-", 20 characters of place and some of its own. The place is made of person and
 --       idempotency key, so that a key finds its hold without an index; a shorter id is its own place. Its first
---       character is the shard, "a" for the first, which is the same for all that is one person's in the pool.
+--       character is its shard, "a" for the first.
 --       A record is {state, person, quantity, price, expires_ms, first_expires_ms, granted_ms, key, body, show,
 --       attempt, hold}, where attempt is "" unless a payment is in flight.
 -- RESULT  MessagePack {now_ms, epoch, n, left, held, sold, allotment, state, label, ended, answers}: `ended` lists
@@ -31,7 +31,7 @@
 --         epoch is 0 when the pool has no configuration, or one that was written under another server, whose tail may
 --         be missing here: nothing was decided, the gate must be rebuilt.
 --
--- What is read and written for it, and how, is in hold_book.lua.
+-- What is read and written for it, and how, is in hold_book.lua; where it is kept, in shards.lua.
 --
 -- The race it closes: two buyers, or one buyer twice, asking for the last unit (or for the last of their limit), and
 -- the clock passing an edge of the window or of a hold between a look and a write. Looking, deciding and writing are
@@ -104,7 +104,7 @@ function act.take(op)
     due = math.min(due, expires)
     left = left - quantity
     held = held + quantity
-    count_buyer(place, person, quantity)
+    count_buyer(person, quantity)
     return answer('granted', packed)
 end
 
@@ -140,7 +140,7 @@ function act.resize(op)
     if more > 0 and (state ~= 'open' or (ends > 0 and now >= ends)) then
         return answer('ended')
     end
-    if more > 0 and limit > 0 and units_held_by(place_of(hold[HOLD]), person) + more > limit then
+    if more > 0 and limit > 0 and units_held_by(person) + more > limit then
         return answer('over_limit')
     end
     if more > 0 and left < more then
@@ -149,7 +149,7 @@ function act.resize(op)
     hold[QUANTITY] = quantity
     left = left - more
     held = held + more
-    count_buyer(place_of(hold[HOLD]), person, more)
+    count_buyer(person, more)
     save_hold(place_of(hold[HOLD]), hold)
     return answer_with('resized', hold)
 end
@@ -210,7 +210,7 @@ function act.confirm(op)
         -- below zero when it was granted to somebody else meanwhile; nobody is granted until it comes back.
         left = left - hold[QUANTITY]
         held = held + hold[QUANTITY]
-        count_buyer(place_of(hold[HOLD]), hold[PERSON], hold[QUANTITY])
+        count_buyer(hold[PERSON], hold[QUANTITY])
     end
     end_hold(hold, 'confirmed')
     return answer_with('confirmed', hold)
@@ -226,7 +226,7 @@ function act.give_back(op)
     over_now[back] = true
     sold = sold - quantity
     left = left + quantity
-    count_buyer(back, person, -quantity)
+    count_buyer(person, -quantity)
     return answer('returned')
 end
 

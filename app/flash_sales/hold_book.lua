@@ -19,12 +19,6 @@ local NEVER = 9007199254740992
 local ARRAY_OF_3, ARRAY_OF_11, ARRAY_OF_12, ARRAY_16, FALSE = '\147', '\155', '\156', '\220', '\194'
 
 local config_key, over_key, waiting_key = unpack(KEYS, 1, 3)
-local SHARDS = (#KEYS - 3) / 3
-local FIRST_SHARD = string.byte('a')
-local holds_keys, live_keys, buyers_keys = {}, {}, {}
-for i = 1, SHARDS do
-    holds_keys[i], live_keys[i], buyers_keys[i] = KEYS[3 + i], KEYS[3 + SHARDS + i], KEYS[3 + 2 * SHARDS + i]
-end
 local ops = cmsgpack.unpack(ARGV[1])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -56,12 +50,6 @@ local function place_of(id)
     return #id > place_to and string.sub(id, place_from, place_to) or id
 end
 
--- Where a place and what its person has are kept: its first character says it.
-local function shard_of(place)
-    local shard = string.byte(place) - FIRST_SHARD + 1
-    return shard >= 1 and shard <= SHARDS and shard or 1
-end
-
 local function hold_at(place)
     local hold = hold_of[place]
     if hold == nil then
@@ -89,16 +77,16 @@ local function save_hold(place, hold)
     end
 end
 
-local function units_held_by(place, person)
+local function units_held_by(person)
     if not units_of[person] then
-        units_of[person] = tonumber(redis.call('HGET', buyers_keys[shard_of(place)], person) or 0)
+        units_of[person] = tonumber(redis.call('HGET', buyers_keys[shard_of_person(person)], person) or 0)
     end
     return units_of[person]
 end
 
-local function count_buyer(place, person, units)
-    units_of[person] = units_held_by(place, person) + units
-    recounted[person] = shard_of(place)
+local function count_buyer(person, units)
+    units_of[person] = units_held_by(person) + units
+    recounted[person] = true
 end
 
 -- Every hold leaves the state `held` here and nowhere else.
@@ -111,7 +99,7 @@ local function end_hold(hold, how)
         sold = sold + hold[QUANTITY]
     else
         left = left + hold[QUANTITY]
-        count_buyer(place, hold[PERSON], -hold[QUANTITY])
+        count_buyer(hold[PERSON], -hold[QUANTITY])
     end
     save_hold(place, hold)
     live_at[place], over_now[place] = nil, true
@@ -166,7 +154,8 @@ end
 
 local function write_buyers()
     local some, none = {}, {}
-    for person, shard in pairs(recounted) do
+    for person in pairs(recounted) do
+        local shard = shard_of_person(person)
         if units_of[person] > 0 then
             local list = list_in(some, shard)
             list[#list + 1] = person
@@ -189,7 +178,7 @@ local function read_ahead()
             local list = list_in(places, shard)
             list[#list + 1] = place
             if op[1] == 'take' then
-                list = list_in(persons, shard)
+                list = list_in(persons, shard_of_person(op[3]))
                 list[#list + 1] = op[3]
             end
         end

@@ -11,10 +11,11 @@ import asyncpg
 from redis.asyncio import Redis
 
 from app.flash_sales import pool_store
-from app.flash_sales.gate_wire import PoolConfig, encode, encode_label, gate_keys, shard_for
+from app.flash_sales.gate_wire import PoolConfig, encode, encode_label, gate_keys, keys_before_shards
 from app.storage.valkey import SERVER_LUA, Argument, Script
 
-INSTALL_SCRIPT: Final = Script(Path(__file__).with_name("install.lua"), before=(SERVER_LUA,))
+SHARDS_LUA: Final = Path(__file__).with_name("shards.lua")
+INSTALL_SCRIPT: Final = Script(Path(__file__).with_name("install.lua"), before=(SERVER_LUA, SHARDS_LUA))
 _POOL: Final = Script(Path(__file__).with_name("pool.lua"), before=(SERVER_LUA,))
 _LOCK_SPACE: Final = 0x706F6F6C  # advisory locks of this module, beside those of others
 
@@ -69,9 +70,10 @@ async def _rebuild_alone(connection: asyncpg.pool.PoolConnectionProxy, valkey: R
         config.epoch,
         encode(values),
         encode(holds),
-        encode([(person, units, shard_for(person)) for person, units in counts.items()]),
+        encode(list(counts.items())),
     ]
     await INSTALL_SCRIPT(valkey, gate_keys(pool).all, args)
+    await valkey.unlink(*keys_before_shards(pool))
     return True
 
 

@@ -22,7 +22,7 @@ from app.flash_sales.pool_store import live_pools
 
 RIPE_S: Final = 5.0
 HOLDS_MAX: Final = 5000
-"""Live holds of one pool that a pass looks at: those that end first."""
+"""Live holds of one pool that a pass looks at: of each shard as many, those that end first."""
 
 log = structlog.get_logger()
 _MENDED: Final = Counter("hawker_gate_mended", "Holds that the gate and Postgres saw differently for good.", ["how"])

@@ -6,7 +6,7 @@ from collections import Counter
 from app import clock
 from app.checkout.settle import settle
 from app.flash_sales import rounds
-from app.flash_sales.gate_wire import gate_keys
+from app.flash_sales.gate_wire import gate_keys, keys_before_shards
 from app.flash_sales.rebuild import rebuild_gate
 from app.flash_sales.reconcile import Reconciler
 from app.flash_sales.sources import SaleSource
@@ -237,3 +237,26 @@ async def test_gate_and_door_obey_a_clusters_rules(pg, tmp_path):
             assert ended.json()["state"] == "ended"
             for pool in (sale["pool"], ordinary):
                 await world.check(pool)
+
+
+async def test_holds_that_were_lost_count_for_no_network_any_more(pg, valkey):
+    """Valkey came back with its file, or a replica of it: what the door had counted was still there."""
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(20, per_address_limit=1, per_buyer_limit=9))["pool"]
+        buyer = await world.buyer()
+        await world.held(buyer, pool)
+        assert problem(await world.take(buyer, pool)) == (409, "address_limit")
+        await valkey.hset(gate_keys(pool).config, "server", "another")
+        assert (await world.gate(pool)).held == 0
+        assert (await world.take(buyer, pool)).status_code == 201
+        assert problem(await world.take(buyer, pool)) == (409, "address_limit")
+
+
+async def test_what_a_gate_was_kept_in_before_is_gone_when_it_is_built_anew(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(2))["pool"]
+        old = keys_before_shards(pool)
+        await valkey.hset(old[0], "epoch", 99)
+        await valkey.delete(gate_keys(pool).config)
+        assert (await world.gate(pool)).left == 2
+        assert not await valkey.exists(*old)
