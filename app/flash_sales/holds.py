@@ -156,7 +156,7 @@ async def take_hold(
     note = HoldNote(person, key, pool, decided.id, decided.hold.granted_at_ms, decided.hold.expires_at_ms)
     await unless_away("hold", sales.notes.submit(note))
     if entrance.waiting_room:
-        await unless_away("admission", sales.served.submit((pool, person, decided.id)))
+        await unless_away("admission", sales.served.submit((pool, person, admission, decided.id)))
     return view_hold(decided.id, decided.hold, decided.label, decided.now_ms)
 
 

@@ -103,14 +103,23 @@ async def _say_draw(sales: FlashSales, show: str, sale: str, entries: int) -> No
 
 
 async def _end_what_is_over(sales: FlashSales, connection: Any, facts: LineFacts) -> list[_Told]:
-    await line_store.note_paying(connection, facts.pool)
+    await _note_paying(sales, connection, facts.pool)
     whole = facts.closed or (facts.sale_state is not None and facts.sale_state not in OPEN_STATES)
     ended = await line_store.end_line(connection, facts.pool, whole=whole)
     ended += await line_store.lapse_overdue(connection, facts.pool, from_ms(await valkey_now_ms(sales.valkey)))
+    await _expel(sales, ended)
+    return [_Told(one) for one in ended]
+
+
+async def _note_paying(sales: FlashSales, connection: Any, pool: str) -> None:
+    await _expel(sales, await line_store.note_paying(connection, pool))
+
+
+async def _expel(sales: FlashSales, ended: Sequence[Entry]) -> None:
+    """What the door knows of their admissions ends with them: for an unused one it would keep a unit."""
     for one in ended:
         if one.admission is not None:
-            await sales.door.expel(facts.pool, one.person)
-    return [_Told(one) for one in ended]
+            await sales.door.expel(one.pool, one.person)
 
 
 def _remember(sales: FlashSales, pool: str, epoch: int | None) -> None:
@@ -131,7 +140,7 @@ async def _serve(
     admitted: list[Entry] = []
     if facts.waiting_room:
         # After the look: on a hold of an earlier epoch than that no payment begins any more (checkout/attempts.py).
-        await line_store.note_paying(connection, facts.pool)
+        await _note_paying(sales, connection, facts.pool)
         admitted = await line_store.admitted_in(connection, facts.pool)
     # Said again each round: a Valkey that was lost knows of no admission.
     await _say_admissions(sales, admitted, looked.epoch)

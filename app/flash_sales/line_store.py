@@ -82,8 +82,7 @@ _ENDS: Final = """
       FROM unnest($1::text[]) AS p (pool_id)"""
 
 _LIVE_OF: Final = """
-    SELECT e.id, e.pool_id, e.account_id, e.show_id, e.place, e.state, e.hold_id, e.admission,
-           e.until, e.tries
+    SELECT e.id, e.pool_id, e.account_id, e.show_id, e.place, e.state, e.hold_id, e.admission, e.until, e.tries
       FROM unnest($1::text[], $2::text[]) AS t (pool_id, account_id)
       JOIN line_entries e ON e.pool_id = t.pool_id AND e.account_id = t.account_id
                          AND e.state IN ('waiting', 'offered', 'admitted')"""
@@ -96,8 +95,7 @@ _INSERT: Final = """
     ON CONFLICT DO NOTHING"""
 
 _OF_PEOPLE: Final = """
-    SELECT e.id, e.pool_id, e.account_id, e.show_id, e.place, e.state, e.hold_id, e.admission,
-           e.until, e.tries
+    SELECT e.id, e.pool_id, e.account_id, e.show_id, e.place, e.state, e.hold_id, e.admission, e.until, e.tries
       FROM line_entries e WHERE e.account_id = ANY($1::text[]) AND e.state IN ('waiting', 'offered', 'admitted')"""
 
 _LINES_THERE: Final = """
@@ -118,14 +116,12 @@ _COUNTS: Final = """
              WHERE pool_id = $1 AND served_at > now() - interval '1 minute') r"""
 
 _HEAD: Final = """
-    SELECT e.id, e.pool_id, e.account_id, e.show_id, e.place, e.state, e.hold_id, e.admission,
-           e.until, e.tries
+    SELECT e.id, e.pool_id, e.account_id, e.show_id, e.place, e.state, e.hold_id, e.admission, e.until, e.tries
       FROM line_entries e
      WHERE e.pool_id = $1 AND e.state = 'waiting' AND e.place IS NOT NULL ORDER BY e.place LIMIT $2"""
 
 _ADMITTED: Final = """
-    SELECT e.id, e.pool_id, e.account_id, e.show_id, e.place, e.state, e.hold_id, e.admission,
-           e.until, e.tries
+    SELECT e.id, e.pool_id, e.account_id, e.show_id, e.place, e.state, e.hold_id, e.admission, e.until, e.tries
       FROM line_entries e WHERE e.pool_id = $1 AND e.state = 'admitted' ORDER BY e.place"""
 
 _SERVE: Final = """
@@ -149,22 +145,26 @@ _END_LINE: Final = """
     UPDATE line_entries e SET state = $2, ended_at = now()
      WHERE e.pool_id = $1 AND e.state IN ('waiting', 'offered', 'admitted')
        AND ($3 OR EXISTS (SELECT FROM shows w WHERE w.id = e.show_id AND w.state = 'ended'))
-    RETURNING e.id, e.pool_id, e.account_id, e.show_id, e.place, e.state, e.hold_id, e.admission,
-           e.until, e.tries"""
+    RETURNING e.id, e.pool_id, e.account_id, e.show_id, e.place, e.state, e.hold_id, e.admission, e.until, e.tries"""
 
+# A repeated request is answered with a hold that has been noted, maybe as that of an earlier admission.
 _SERVED: Final = """
-    UPDATE line_entries e SET state = $4, hold_id = t.hold_id, ended_at = now()
-      FROM unnest($1::text[], $2::text[], $3::text[]) AS t (pool_id, account_id, hold_id)
-     WHERE e.pool_id = t.pool_id AND e.account_id = t.account_id AND e.state = ANY($5::text[])"""
+    UPDATE line_entries e SET state = $5, hold_id = t.hold_id, ended_at = now()
+      FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS t (pool_id, account_id, admission, hold_id)
+     WHERE e.pool_id = t.pool_id AND e.account_id = t.account_id AND e.admission = t.admission
+       AND e.state = ANY($6::text[]) AND NOT EXISTS (SELECT FROM line_entries o WHERE o.hold_id = t.hold_id)"""
 
-# Who pays by now for what was offered; and who was admitted and pays, where the note of the hold got lost on the way. A
-# person's payments are found by the key that the first line of each has.
+# Who pays by now for what was offered; and who was admitted and pays, where the note of the hold got lost on the way,
+# unless the hold is another turn's. A person's payments are found by the key that the first line of each has.
 _PAYING: Final = """
     UPDATE line_entries e SET state = $2, hold_id = a.hold_id, ended_at = now()
       FROM payment_attempts k JOIN payment_attempts a ON a.id = k.id
      WHERE e.pool_id = $1 AND e.state = ANY($3::text[]) AND k.account_id = e.account_id
        AND k.idempotency_key IS NOT NULL AND a.pool_id = e.pool_id AND NOT a.failed AND a.created_at >= e.served_at
-       AND (e.state = $4 OR e.hold_id IN (a.hold_id, a.replaced_hold_id))"""
+       AND (e.hold_id IN (a.hold_id, a.replaced_hold_id)
+            OR (e.state = $4 AND NOT EXISTS (SELECT FROM line_entries o WHERE o.id <> e.id
+                                                AND o.hold_id IN (a.hold_id, a.replaced_hold_id))))
+    RETURNING e.id, e.pool_id, e.account_id, e.show_id, e.place, e.state, e.hold_id, e.admission, e.until, e.tries"""
 
 # Whose payment failed a moment ago; a glance at the gate tells whether their unit is free by now.
 _UNPAID: Final = """
@@ -184,12 +184,15 @@ _UNPAID_YET: Final = """
                         WHERE k.account_id = e.account_id AND k.idempotency_key IS NOT NULL
                           AND e.hold_id IN (a.hold_id, a.replaced_hold_id) AND NOT a.failed)"""
 
-# The same place as before: who was first is first again.
+# The same place as before: who was first is first again. Of a person's several the first: nobody is in a line twice.
 _BRING_BACK: Final = """
     UPDATE line_entries e SET state = $2, tries = tries + 1, until = NULL, admission = NULL, ended_at = NULL
-     WHERE e.hold_id = ANY($1::text[]) AND e.state = ANY($3::text[]) AND e.tries < $4
-       AND NOT EXISTS (SELECT FROM line_entries o WHERE o.pool_id = e.pool_id AND o.account_id = e.account_id
-                          AND o.id <> e.id AND o.state IN ('waiting', 'offered', 'admitted'))"""
+     WHERE e.state = ANY($3::text[]) AND e.id IN (
+           SELECT DISTINCT ON (b.pool_id, b.account_id) b.id FROM line_entries b
+            WHERE b.hold_id = ANY($1::text[]) AND b.state = ANY($3::text[]) AND b.tries < $4
+              AND NOT EXISTS (SELECT FROM line_entries o WHERE o.pool_id = b.pool_id AND o.account_id = b.account_id
+                                 AND o.id <> b.id AND o.state IN ('waiting', 'offered', 'admitted'))
+            ORDER BY b.pool_id, b.account_id, b.place, b.id)"""
 
 _UNDRAWN: Final = "SELECT id FROM line_entries WHERE pool_id = $1 AND state = 'waiting' AND place IS NULL"
 
@@ -318,17 +321,17 @@ async def end_line(connection: Any, pool: str, *, whole: bool) -> list[Entry]:
     return [_entry(row) for row in await connection.fetch(_END_LINE, pool, EntryState.OVER, whole)]
 
 
-async def note_served(pg: asyncpg.Pool, taken: list[tuple[str, str, str]]) -> list[None]:
-    """These took a hold with their admission; each is (pool, person, hold). Writes a batch."""
-    pools, people, holds = ([one[at] for one in taken] for at in range(3))
-    await pg.execute(_SERVED, pools, people, holds, EntryState.SERVED, states_before(EntryEvent.SERVE))
+async def note_served(pg: asyncpg.Pool, taken: list[tuple[str, str, str, str]]) -> list[None]:
+    """These took a hold with their admission; each is (pool, person, admission, hold). Writes a batch."""
+    columns = [[one[at] for one in taken] for at in range(4)]
+    await pg.execute(_SERVED, *columns, EntryState.SERVED, states_before(EntryEvent.SERVE))
     return [None] * len(taken)
 
 
-async def note_paying(connection: Any, pool: str) -> None:
-    """Who pays has had their turn, whether it was an offer, or an admission whose use nobody noted."""
-    states = states_before(EntryEvent.SERVE)
-    await connection.execute(_PAYING, pool, EntryState.SERVED, states, EntryState.ADMITTED)
+async def note_paying(connection: Any, pool: str) -> list[Entry]:
+    """Who pays has had their turn, be it an offer, or an admission whose use nobody noted; answers with them."""
+    args = (pool, EntryState.SERVED, states_before(EntryEvent.SERVE), EntryState.ADMITTED)
+    return [_entry(row) for row in await connection.fetch(_PAYING, *args)]
 
 
 async def unpaid_holds(connection: Any, pool: str) -> list[str]:
@@ -343,9 +346,15 @@ async def unpaid_yet(connection: Any, pool: str, hold_ttl_s: int) -> list[str]:
     return [row["hold_id"] for row in await connection.fetch(_UNPAID_YET, pool, states, hold_ttl_s)]
 
 
-async def bring_back(pg: Any, holds: Sequence[str]) -> None:
+async def bring_back(connection: Any, holds: Sequence[str]) -> None:
     """These holds came to nothing: whose place led to one waits there again, TRIES_MAX times at most."""
-    await pg.execute(_BRING_BACK, list(holds), EntryState.WAITING, states_before(EntryEvent.BRING_BACK), TRIES_MAX)
+    states = states_before(EntryEvent.BRING_BACK)
+    try:
+        async with connection.transaction():
+            await connection.execute(_BRING_BACK, list(holds), EntryState.WAITING, states, TRIES_MAX)
+    except asyncpg.UniqueViolationError:  # one of them came into the line at this moment, and keeps that place
+        for hold in holds if len(holds) > 1 else ():
+            await bring_back(connection, [hold])
 
 
 async def undrawn(connection: Any, pool: str) -> list[str]:

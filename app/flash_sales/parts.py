@@ -58,7 +58,7 @@ class FlashSales:
     busy_pools: BusyPools
     joins: GroupCommit[Joining, Any]
     places: GroupCommit[str, list[line_store.Entry]]
-    served: GroupCommit[tuple[str, str, str], None]
+    served: GroupCommit[tuple[str, str, str, str], None]
     sells: Callable[[str, str], Awaitable[bool]]  # (show, pool)
     entrance_of: Callable[[str], Awaitable[Entrance | None]]
     line_states: KnownBriefly
@@ -130,7 +130,8 @@ class _HoldsEnded:
                 await self._door.back(pool, one.person, place_of(one.id), reuse=False)
         given_back = [one.id for one in ended if one.state == "released"]
         if given_back:
-            await line_store.bring_back(self._pg, given_back)
+            async with self._pg.acquire() as connection:
+                await line_store.bring_back(connection, given_back)
 
 
 def open_flash_sales(pg: asyncpg.Pool, valkey: Redis, rooms: Rooms, settings: Settings) -> FlashSales:
