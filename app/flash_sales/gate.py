@@ -118,9 +118,11 @@ class Gate:
         """Released · over · paying (a payment is in flight; the house, person "", may all the same)."""
         return await self._ask_hold(hold, ("release", hold, person))
 
-    async def resize(self, hold: str, *, person: str, quantity: int) -> Decided:
-        """Resized · over · paying · not_found; for more units also ended · over_limit · all_held · stock_short."""
-        return await self._ask_hold(hold, ("resize", hold, person, quantity))
+    async def resize(self, hold: str, *, person: str, quantity: int, before: int) -> Decided:
+        """Resized · moved (it has not `before` units) · over · paying · not_found; for more units also ended ·
+        over_limit · all_held · stock_short.
+        """
+        return await self._ask_hold(hold, ("resize", hold, person, quantity, before))
 
     async def extend(
         self, hold: str, *, person: str, attempt: str, for_ms: int, total_max_ms: int, force: bool = False

@@ -12,7 +12,8 @@
 --         {"take", hold, person, key, body, quantity, show, ttl_ms}; with {…, attempt, for_ms, total_max_ms} it is paid
 --                 for at once: a take and an extend in one, for who has no admission, and in_line while somebody waits
 --         {"release", hold, person}            person "" is the house itself
---         {"resize", hold, person, quantity}   as many units instead, at the same price and until the same moment
+--         {"resize", hold, person, quantity, before}  so many units instead of `before`, at the same price and until the
+--                 same moment; `before` may be left out
 --         {"extend", hold, person, attempt, for_ms, total_max_ms, force}
 --         {"resume", hold, attempt, give_back} the payment is over without an order; with give_back the hold too
 --         {"confirm", hold}                    Postgres says the order stands
@@ -132,6 +133,9 @@ function act.resize(op)
     end
     if hold[STATE] ~= 'held' then
         return answer_with('over', hold)
+    end
+    if op[5] and op[5] ~= hold[QUANTITY] then
+        return answer('moved')
     end
     local more = quantity - hold[QUANTITY]
     if more ~= 0 and hold[ATTEMPT] ~= '' then

@@ -22,6 +22,7 @@ OFFER_KEY: Final = "offer:"
 """How the key of a hold begins that was taken for somebody who waited in line."""
 REBUILDING_RETRY_MS: Final = 250
 ALL_HELD_RETRY_MS: Final = 1000
+RESIZE_TRIES: Final = 5
 
 Quantity = Annotated[int, msgspec.Meta(ge=1, le=QUANTITY_MAX)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -49,6 +50,7 @@ NOT_SOLD_HERE: Final = Refusal("not_found", "There is no such item in this show.
 BANNED: Final = Refusal("banned", "You may not buy here.")
 MISMATCH: Final = Refusal("idempotency_mismatch", "This Idempotency-Key was used with another request.")
 PAYING: Final = Refusal("in_progress", "A payment for this hold is under way; it cannot be given back now.", 1000)
+RESIZING: Final = Refusal("in_progress", "This hold is being changed by other requests.", ALL_HELD_RETRY_MS)
 _REFUSALS: Final = {
     "all_held": ("Every unit is in somebody's basket just now; some may come back.", ALL_HELD_RETRY_MS),
     "stock_short": ("Fewer units are free than that; take fewer.", None),
@@ -167,25 +169,40 @@ async def resize_hold(
 
     What is refused changes nothing: giving back and taking anew would lose the unit, and an admission.
     """
-    before = await sales.gate.read(hold, person)
-    if before.code == "rebuilding":
-        return refuse(before)
-    record = before.hold
-    if record is None or record.state != "held":
-        return None
-    more = quantity - record.quantity
-    refused = await _let_grow(sales, record, more, network_of(address)) if more > 0 else None
-    if refused is not None:
-        return refused
-    decided = await sales.gate.resize(hold, person=person, quantity=quantity)
-    resized = decided.code == "resized"
-    if more and resized == (more < 0):  # units that are given back, or were not taken after all
-        await unless_away("door", sales.door.less(pool_of(hold) or "", place_of(hold), abs(more)))
+    for _ in range(RESIZE_TRIES):
+        before = await sales.gate.read(hold, person)
+        if before.code == "rebuilding":
+            return refuse(before)
+        if before.hold is None or before.hold.state != "held":
+            return None
+        decided = await _resize(sales, before.hold, quantity, network_of(address))
+        if isinstance(decided, Refusal):
+            return decided
+        if decided.code != "moved":
+            return _resized(hold, decided)
+    return RESIZING
+
+
+def _resized(hold: str, decided: Decided) -> Hold | Refusal | None:
     if decided.code in {"over", "not_found"}:
         return None
-    if decided.hold is None or decided.label is None or not resized:
+    if decided.code != "resized":
         return refuse(decided)
+    assert decided.hold is not None
+    assert decided.label is not None
     return view_hold(hold, decided.hold, decided.label, decided.now_ms)
+
+
+async def _resize(sales: FlashSales, record: HoldRecord, quantity: int, network: str) -> Decided | Refusal:
+    """`moved` when it has other units than the record by now: then nothing was changed, nor counted."""
+    more = quantity - record.quantity
+    refused = await _let_grow(sales, record, more, network) if more > 0 else None
+    if refused is not None:
+        return refused
+    decided = await sales.gate.resize(record.id, person=record.person, quantity=quantity, before=record.quantity)
+    if more and (decided.code == "resized") == (more < 0):  # units that are given back, or were not taken after all
+        await unless_away("door", sales.door.less(pool_of(record.id) or "", place_of(record.id), abs(more)))
+    return decided
 
 
 async def _let_grow(sales: FlashSales, record: HoldRecord, more: int, network: str) -> Refusal | None:

@@ -113,12 +113,14 @@ class ModelPool:
         hold.state, hold.attempt = "released", ""
         return ("released", name)
 
-    def resize(self, now, _ended, name, person, quantity):
+    def resize(self, now, _ended, name, person, quantity, before=None):
         hold = self.holds.get(name)
         if hold is None or person != hold.person:
             return ("not_found", "")
         if hold.state != "held":
             return ("over", name)
+        if before is not None and before != hold.quantity:
+            return ("moved", "")
         more = quantity - hold.quantity
         if more and hold.attempt:
             return ("paying", name)

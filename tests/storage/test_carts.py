@@ -350,3 +350,16 @@ async def test_a_cart_that_nobody_touched_for_long_is_forgotten(pg, valkey):
         await pg.execute("UPDATE cart_items SET changed_at = now() - interval '31 days' WHERE pool_id = $1", old)
         await cart_store.forget_carts(pg)
         assert [item["pool"] for item in (await cart(world, buyer))["items"]] == [new]
+
+
+async def test_of_two_wishes_for_more_at_once_the_network_is_counted_what_is_held(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(20, per_address_limit=9, per_buyer_limit=9))["pool"]
+        buyer = await world.buyer()
+        place = f"/api/shops/{world.shop}/cart/{pool}"
+        for quantities in ((1,), (3, 3), (5, 2), (1, 4, 2)):
+            said = ({"quantity": quantity, "show": world.show} for quantity in quantities)
+            answers = await asyncio.gather(*(buyer.ask("PUT", place, one) for one in said))
+            assert {one.status_code for one in answers} == {200}
+            held = (await world.gate(pool)).held
+            assert [int(units) for units in await valkey.hvals(f"{{pool:{pool}}}:networks")] == [held]
