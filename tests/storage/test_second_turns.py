@@ -45,6 +45,10 @@ async def take(world, buyer, pool: str, token: str, key: str | None = None) -> s
     return answer.json()["id"]
 
 
+async def lost(_) -> None:
+    raise ConnectionError("Postgres was away for a moment")
+
+
 async def running(world, allotment: int) -> str:
     """The pool of a hot sale that has begun."""
     sale = await hot_sale(world, allotment)
@@ -76,6 +80,16 @@ async def test_who_lost_two_holds_with_valkey_waits_again_once_and_at_the_first_
         await take(world, buyer, pool, await admission(buyer))
         await serve_lines(world.sales)
         assert await states(world, pool) == ["served", "admitted", "served"]
+
+
+async def test_of_two_places_that_one_person_has_lost_the_first_is_had_again(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool, buyer = await running(world, 4), await world.buyer()
+        taken = [await take(world, buyer, pool, await turn(world, buyer, pool)) for _ in range(2)]
+        async with pg.acquire() as connection:
+            for _ in range(2):
+                await line_store.bring_back(connection, taken[::-1])
+        assert await states(world, pool) == ["waiting", "served"]
 
 
 async def test_whose_payment_fails_while_they_are_in_line_again_keeps_that_place_and_hears_of_the_hold(pg, valkey):
@@ -135,10 +149,6 @@ async def test_a_payment_for_the_hold_of_the_first_turn_leaves_the_second_admiss
 
 async def test_an_admission_that_a_payment_ends_is_taken_back_at_the_door(pg, valkey, monkeypatch):
     """It kept a unit there, and let in whoever had it, long after its time."""
-
-    async def lost(_):
-        raise ConnectionError("Postgres was away for a moment")
-
     async with open_world(pg, valkey) as world:
         pool, buyer = await running(world, 4), await world.buyer()
         token = await turn(world, buyer, pool)
@@ -170,9 +180,6 @@ async def test_the_request_of_the_first_turn_sent_again_leaves_the_second_admiss
 
 
 async def test_a_note_that_was_lost_is_made_when_the_request_is_sent_again(pg, valkey, monkeypatch):
-    async def lost(_):
-        raise ConnectionError("Postgres was away for a moment")
-
     async with open_world(pg, valkey) as world:
         pool, buyer = await running(world, 4), await world.buyer()
         token = await turn(world, buyer, pool)
@@ -182,3 +189,17 @@ async def test_a_note_that_was_lost_is_made_when_the_request_is_sent_again(pg, v
         assert await states(world, pool) == ["admitted"]
         assert await take(world, buyer, pool, token, key="once") == hold
         assert await states(world, pool) == ["served"]
+
+
+async def test_a_note_that_was_lost_is_not_made_in_a_later_turn(pg, valkey, monkeypatch):
+    async with open_world(pg, valkey) as world:
+        pool, buyer = await running(world, 4), await world.buyer()
+        first = await turn(world, buyer, pool)
+        with monkeypatch.context() as without:
+            without.setattr(world.sales.served, "submit", lost)
+            hold = await take(world, buyer, pool, first, key="once")
+        await overdue(world, pool)
+        await serve_lines(world.sales)
+        await turn(world, buyer, pool)
+        assert await take(world, buyer, pool, first, key="once") == hold
+        assert await states(world, pool) == ["lapsed", "admitted"]
