@@ -7,12 +7,14 @@ Where the gate alone decides who may take, the purchase goes through the till; w
 per network, the door is asked first. That one key is for one pool is known from the attempt, which has the key.
 """
 
+from functools import partial
+
 from app.checkout.key_holds import take_by_key
 from app.checkout.parts import Checkout
 from app.checkout.pay import cannot_pay, known_before, place_order
 from app.checkout.till import Purchase, Till
 from app.checkout.views import OrderView
-from app.flash_sales.holds import asks_gate_alone
+from app.flash_sales.holds import asks_gate_alone, take_hold
 from app.flash_sales.parts import FlashSales
 from app.refusal import Refusal
 
@@ -31,16 +33,17 @@ async def buy_now(till: Till, wanted: Purchase) -> OrderView | Refusal:
 
 
 async def _by_the_door(checkout: Checkout, sales: FlashSales, wanted: Purchase) -> OrderView | Refusal:
-    hold = await take_by_key(
+    take = partial(
+        take_hold,
         sales,
         person=wanted.person,
-        key=wanted.gate_key,
         pool=wanted.pool,
         quantity=wanted.quantity,
         show=wanted.show,
         address=wanted.address,
         admission=wanted.admission,
     )
+    hold = await take_by_key(wanted.gate_key, take)
     if isinstance(hold, Refusal):
         return await _known_or(checkout, wanted, hold)
     return await place_order(checkout, wanted.paid_with(hold.id))

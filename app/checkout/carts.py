@@ -6,6 +6,7 @@ cart is of one shop and belongs to one person; nobody can name another's.
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -253,12 +254,13 @@ async def _hold_for(checkout: Checkout, sales: FlashSales, wanted: CartOrder, ro
             return refuse(held)
         if _alive(held) and held.hold is not None and held.hold.quantity == row.quantity:
             return row.hold
-    return await take_by_key(
+    take = partial(
+        take_hold,
         sales,
         person=wanted.person,
-        key=f"cart:{wanted.key}:{row.pool}",
         pool=row.pool,
         quantity=row.quantity,
         show=row.show if row.show and await sales.sells(row.show, row.pool) else "",
         address=wanted.address,
     )
+    return await take_by_key(f"cart:{wanted.key}:{row.pool}", take)

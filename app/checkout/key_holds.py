@@ -5,12 +5,12 @@ again is judged anew, by a hold of its own. That one is found from the one befor
 after a crash, there is still one hold.
 """
 
-from typing import Final
+from collections.abc import Awaitable
+from typing import Final, Protocol
 
 from app import clock
 from app.flash_sales.gate_wire import place_of
-from app.flash_sales.holds import Hold, take_hold
-from app.flash_sales.parts import FlashSales
+from app.flash_sales.holds import Hold
 from app.refusal import Refusal
 
 STANDS: Final = frozenset({"held", "confirmed"})
@@ -23,40 +23,20 @@ def key_after(key: str, over: str) -> str:
     return f"{key}:{place_of(over)}"
 
 
-async def take_by_key(
-    sales: FlashSales,
-    *,
-    person: str,
-    key: str,
-    pool: str,
-    quantity: int,
-    show: str,
-    address: str = "",
-    admission: str = "",
-) -> Hold | Refusal:
-    """As take_hold; a hold that an earlier try under this key took and gave back is not what is answered."""
+class Take(Protocol):
+    """take_hold with all but its key."""
+
+    def __call__(self, *, key: str) -> Awaitable[Hold | Refusal]:
+        """Takes, or says why not."""
+        ...
+
+
+async def take_by_key(key: str, take: Take) -> Hold | Refusal:
+    """`take(key=key)`; a hold that an earlier try under this key took and gave back is not what is answered."""
     tried = key
     for _ in range(TRIES_FOUND_MAX):
-        taken = await take_hold(
-            sales,
-            person=person,
-            key=tried,
-            pool=pool,
-            quantity=quantity,
-            show=show,
-            address=address,
-            admission=admission,
-        )
+        taken = await take(key=tried)
         if isinstance(taken, Refusal) or taken.state in STANDS:
             return taken
         tried = key_after(key, taken.id)
-    return await take_hold(
-        sales,
-        person=person,
-        key=f"{key}:{clock.new_id()}",
-        pool=pool,
-        quantity=quantity,
-        show=show,
-        address=address,
-        admission=admission,
-    )
+    return await take(key=f"{key}:{clock.new_id()}")

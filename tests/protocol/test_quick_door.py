@@ -5,17 +5,16 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-import uvicorn
 
 from app.http.credentials import SESSION_COOKIE, csrf_token
 from app.http.edge import build_asgi, build_routes
 from app.http.endpoint import Endpoint, Reply
 from app.http.headers import SecurityHeaders
-from app.http.request_protocol import BoundedRequests, bounded_requests
+from app.http.request_protocol import BoundedRequests
 from app.person import Person, Right
 from app.refusal import Refusal
 from app.settings import Settings
-from tests.waiting import eventually_true
+from tests.protocol.test_request_protocol import served as on_uvicorn
 
 GUARD_S = 20
 SECRET = "s" * 43
@@ -64,15 +63,8 @@ async def served(counted: list[bytes], monkeypatch):
         direct=True,
     )
     app = SecurityHeaders(build_asgi(build_routes([one], Gate(), Settings())), tls=True)
-    config = uvicorn.Config(app, port=0, http=bounded_requests(), lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    task = asyncio.create_task(server.serve())
-    await eventually_true(lambda: server.started, GUARD_S, "a started server")
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await task
+    async with on_uvicorn(app=app) as port:
+        yield port
 
 
 def request(body: bytes, path: str = "/count", *lines: str) -> bytes:

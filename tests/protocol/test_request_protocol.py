@@ -41,8 +41,8 @@ async def hello(scope, receive, send):
 
 
 @asynccontextmanager
-async def served(arrivals=None):
-    config = uvicorn.Config(hello, port=0, http=bounded_requests(arrivals), lifespan="off", log_config=None)
+async def served(arrivals=None, app=hello):
+    config = uvicorn.Config(app, port=0, http=bounded_requests(arrivals), lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     await eventually_true(lambda: server.started, GUARD_S, "a started server")
