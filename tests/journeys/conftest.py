@@ -38,6 +38,9 @@ async def browser(one_chromium: Browser) -> AsyncIterator[Browser]:
     """The Chromium; what a test opens in it is closed when the test has ended."""
     yield one_chromium
     for context in one_chromium.contexts:
+        # Else what still answers a request for the page fails as it closes, and the next test hears of it.
+        for routed in (context, *context.pages):
+            await routed.unroute_all(behavior="ignoreErrors")
         await context.close()
 
 
