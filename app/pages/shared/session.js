@@ -7,6 +7,7 @@ const DEMO_ROLES = new Set(["viewer", "host", "moderator"]);
 const windows = new BroadcastChannel("hawker-session");
 let session = null;
 let tellOther = () => {};
+let another = false; // somebody else's cookie, since another window signed in
 
 const idOf = (one) => one?.person?.id ?? null;
 
@@ -24,6 +25,7 @@ async function load() {
 async function renew() {
   const fresh = await get("/api/session");
   if (idOf(fresh) === idOf(session)) return keep(fresh);
+  another = true;
   tellOther(fresh.person);
   throw new Problem({ status: 403, code: "other_person", detail: "You changed your sign-in in another window. Reload this page first." });
 }
@@ -37,8 +39,14 @@ function announce(fresh) {
 export function onOtherPerson(listener) {
   tellOther = listener;
   windows.onmessage = ({ data }) => {
-    if (session && (data?.id ?? null) !== idOf(session)) listener(data);
+    another = session !== null && (data?.id ?? null) !== idOf(session);
+    if (another) listener(data);
   };
+}
+
+/** True once another window of this browser speaks for somebody else: what this page asks by itself rests then. */
+export function isAnothers() {
+  return another;
 }
 
 /** True where browsers keep the sign-in cookie and give a camera: https, or this very machine. */

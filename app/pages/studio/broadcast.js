@@ -5,7 +5,7 @@ import { confirmDialog } from "../shared/dialog.js";
 import { busy, el, fill, say, show } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { Publisher, Refused } from "../shared/publisher.js";
-import { secureEnough } from "../shared/session.js";
+import { isAnothers, secureEnough } from "../shared/session.js";
 import { Stage } from "../shared/stage.js";
 import { toast, toastProblem } from "../shared/toast.js";
 
@@ -153,7 +153,7 @@ export class Broadcast {
 
   /** How the stream arrives, whoever sends it. */
   async measure() {
-    if (document.hidden) return;
+    if (document.hidden || isAnothers()) return;
     const on = this.arrives || this.publisher.state === "publishing";
     const arrived = on ? await get(`/api/shows/${segment(this.show.id)}/stream`).catch(() => null) : null;
     say(this.figures, arrived?.publishing ? inWords(arrived) : "");
