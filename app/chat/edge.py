@@ -1,10 +1,11 @@
 """The doors of chat, put together: commands of the room's socket, HTTP for the staff, and the loops."""
 
-from app.chat import blocks, question_edge, staff_edge, talk_edge
+from app.chat import blocks, poll_edge, question_edge, staff_edge, talk_edge
 from app.chat.agreement import agreement_loop
 from app.chat.bans import bans_loop
 from app.chat.copy import copy_loop
 from app.chat.parts import Chat
+from app.chat.polls import polls_loop
 from app.chat.questions import questions_loop
 from app.chat.reactions import reactions_loop
 from app.http.endpoint import Endpoint
@@ -14,20 +15,22 @@ from app.storage.loops import Loop
 
 def commands(parts: Chat) -> list[Command]:
     """What a room's socket can do with chat."""
-    return [*talk_edge.commands(parts), *question_edge.commands(parts), *staff_edge.commands(parts)]
+    edges = (talk_edge, question_edge, poll_edge, staff_edge)
+    return [command for edge in edges for command in edge.commands(parts)]
 
 
 def endpoints(parts: Chat) -> list[Endpoint]:
     """What can be asked over HTTP."""
-    return [*staff_edge.endpoints(parts), *blocks.endpoints(parts)]
+    return [*staff_edge.endpoints(parts), *blocks.endpoints(parts), *poll_edge.endpoints(parts)]
 
 
 def loops(parts: Chat) -> list[Loop]:
-    """Copies to Postgres, sanctions that rooms missed, what is left of bans, votes, and the saying of reactions."""
+    """Copies to Postgres, sanctions that rooms missed, what is left of bans, votes, polls, the saying of reactions."""
     return [
         copy_loop(parts),
         agreement_loop(parts),
         bans_loop(parts),
         questions_loop(parts),
+        polls_loop(parts),
         reactions_loop(parts.rooms, parts.reactions),
     ]

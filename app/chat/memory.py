@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from app.chat import question_store, sanctions, store
+from app.chat import poll_store, polls, question_store, sanctions, store
 from app.chat.events import Chat as Message
 from app.chat.parts import Chat
 from app.chat.question_store import Mine
@@ -32,6 +32,9 @@ class ChatMemory:
     def __init__(self, chat: Chat) -> None:
         self._chat = chat
         self._mine: GroupCommit[tuple[str, str], Mine] = GroupCommit(partial(question_store.read_mine, chat.pg))
+        self._answered: GroupCommit[tuple[str, str], poll_store.Mine | None] = GroupCommit(
+            partial(poll_store.read_mine, chat.pg)
+        )
 
     async def story_of(self, show: str) -> Sequence[msgspec.Struct]:
         """The show's last messages that were not deleted."""
@@ -60,9 +63,11 @@ class ChatMemory:
         return await store.said_before(self._chat.pg, show, ids)
 
     async def state_of(self, show: str) -> Sequence[tuple[str, int, msgspec.Struct | None]]:
-        """The keys `chat`, `notice` and `q:*`."""
+        """The keys `chat`, `notice`, `poll` and `q:*`."""
         asked = keys_of_questions(await question_store.shown(self._chat.pg, show))
-        return [*keys_of_room(await read_room(self._chat.pg, show)), *asked]
+        poll = await poll_store.newest(self._chat.pg, show)
+        polled = [] if poll is None else [polls.key_of(poll)]
+        return [*keys_of_room(await read_room(self._chat.pg, show)), *polled, *asked]
 
     async def sanctions_of(self, show: str) -> Mapping[str, int | None]:
         """Who may not write, by Postgres."""
@@ -71,6 +76,7 @@ class ChatMemory:
     async def me_of(self, show: str, person: Person) -> Mapping[str, Any]:
         """`timeout_ms`: the time left, null when the person may write; `banned` when there is no end to it; `warning`:
         what they are to acknowledge first, else null. `questions`: those they voted for, and answers to them alone.
+        `poll`: their answer to the one that the room shows.
         """
         rooms = self._chat.rooms
         muted = await rooms.sanction_of(show, person.id)
@@ -80,6 +86,7 @@ class ChatMemory:
             "banned": bool(muted and muted.remaining_ms is None),
             "warning": await next_warning(self._chat.pg, show, person.id) if is_warned else None,
             "questions": await self._mine.submit((person.id, show)),
+            "poll": await self._answered.submit((person.id, show)),
         }
 
     async def is_banned(self, show: str, person: Person) -> bool:

@@ -34,6 +34,8 @@ UNDOABLE: Final = frozenset(
         "terms.set",
         "notice.set",
         "notice.clear",
+        "poll.start",
+        "poll.end",
     }
 )
 """Acts that can be taken back. A deleted text is gone, and what was let through was read."""

@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 import asyncpg
 
+from app.chat.ballots import Ballot, write_answers
 from app.chat.reactions import Reactions
 from app.chat.rulebooks import Rulebooks
 from app.rooms.bus import Pace, Rooms
 from app.rooms.copies import Copies
 from app.settings import Settings
+from app.storage.group_commit import GroupCommit
 
 MODERATING_MAX: Final = 4
 """Sanctions at work at once: each holds a connection while the room, to be opened, may need another."""
@@ -59,6 +62,7 @@ class Chat:
     copies: Copies
     pace: Pace
     rulebooks: Rulebooks
+    ballots: GroupCommit[Ballot, int | None]
     reactions: Reactions = field(default_factory=Reactions)
     ban_listeners: tuple[BanListener, ...] = ()
     words_listeners: tuple[WordsListener, ...] = ()
@@ -81,6 +85,7 @@ def build_chat(
         copies=copies,
         pace=pace,
         rulebooks=Rulebooks(pg, rooms),
+        ballots=GroupCommit(partial(write_answers, pg)),
         ban_listeners=ban_listeners,
         words_listeners=words_listeners,
     )

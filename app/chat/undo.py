@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from app import clock
 from app.accounts.standing import standing as standing_of
-from app.chat import sanctions
+from app.chat import polls, sanctions
 from app.chat.acts import find_act
 from app.chat.bans import EndBan, SetBan, end_ban, set_ban
 from app.chat.messages import find_said
@@ -173,6 +173,18 @@ async def _notice_back(taken: _Taken) -> Refusal | None:
     return None
 
 
+async def _poll_away(taken: _Taken) -> Refusal | None:
+    poll = taken.detail["poll"]
+    gone = await polls.withdraw(taken.chat, taken.show, taken.actor, poll, undoes=taken.n)
+    return None if gone else OVERTAKEN
+
+
+async def _poll_again(taken: _Taken) -> Refusal | None:
+    poll = taken.detail["poll"]
+    goes_on = await polls.reopen(taken.chat, taken.show, taken.actor, poll, undoes=taken.n)
+    return None if goes_on else OVERTAKEN
+
+
 _Other: TypeAlias = Callable[[_Taken], Awaitable[Refusal | None]]
 _THE_OTHER_WAY: Final[Mapping[str, _Other]] = {
     "timeout.set": _let_write,
@@ -186,4 +198,6 @@ _THE_OTHER_WAY: Final[Mapping[str, _Other]] = {
     "terms.set": _terms_back,
     "notice.set": _notice_back,
     "notice.clear": _notice_back,
+    "poll.start": _poll_away,
+    "poll.end": _poll_again,
 }

@@ -131,6 +131,10 @@ STATUS_OF: Final[dict[str, int]] = {
     "overtaken": 409,
     "undone": 409,
     "no_undoing": 409,
+    "poll_invalid": 400,
+    "poll_open": 409,
+    "poll_over": 409,
+    "answered": 409,
     # Media.
     "sdp_malformed": 400,
     "sdp_unserved": 422,

@@ -1,4 +1,4 @@
-"""Questions, comments that buy, reactions and acts that are taken back, as host, viewers and moderator see them."""
+"""Questions, polls, comments that buy, reactions and acts that are taken back, as all of them see it."""
 
 import asyncio
 
@@ -39,6 +39,7 @@ async def test_a_show_is_talked_to_and_answers(people) -> None:
     await ask_and_vote(ana, ben)
     await take_up_and_answer(ana, ben, moderator, host)
     await buy_by_a_comment(ana, ben, moderator, host)
+    await ask_everybody(ana, ben, moderator, host)
     await react(ana, ben)
     await take_a_timeout_back(ana, moderator)
     await look_at_a_phone(ana)
@@ -111,6 +112,31 @@ async def buy_by_a_comment(ana: Viewer, ben: Viewer, moderator: Moderator, host:
         await bought.first.click()
         await expect(bought).to_have_count(left - 1)
     await expect(ana.page.locator("#held .held-item")).to_have_count(0)
+
+
+async def ask_everybody(ana: Viewer, ben: Viewer, moderator: Moderator, host: Host) -> None:
+    await host.page.locator("#new-poll").click()
+    await host.page.locator("#poll-question").fill("Blue or red?")
+    await host.page.locator("#poll-options").fill("Blue\nRed")
+    await host.page.locator("#poll-lasts").select_option("")
+    await host.page.locator("#ask-poll").click()
+    await ana.page.locator('.poll-option[data-choice="1"]').click()
+    await expect(ana.page.locator(".poll-option.mine")).to_contain_text("Red")
+    await ben.page.locator('.poll-option[data-choice="0"]').focus()
+    await ben.page.keyboard.press("Enter")
+    for somebody in (ana, ben, host):
+        await expect(somebody.page.locator(".poll")).to_contain_text("2 answers")
+    await expect(ana.page.locator(".poll-option").first).to_be_disabled()
+    await moderator.page.locator("#end-poll").click()
+    for somebody in (ana, host):
+        await expect(somebody.page.locator(".poll")).to_contain_text("the poll is over")
+    await ben.page.reload()
+    await expect(ben.page.locator(".poll-option.mine")).to_contain_text("1 · 50 %")
+    await ben.page.get_by_role("button", name="All polls").click()
+    await expect(ben.page.locator("#poll-list")).to_contain_text("Blue or red?")
+    await ben.page.keyboard.press("Escape")
+    await ben.page.get_by_role("button", name="Close the poll").click()
+    await expect(ben.page.locator(".poll")).to_be_hidden()
 
 
 async def react(ana: Viewer, ben: Viewer) -> None:

@@ -6,6 +6,7 @@ import { Composer } from "./composer.js";
 import { busy, el, fill, show } from "./dom.js";
 import { icon } from "./icons.js";
 import { NoticeBar } from "./notice-bar.js";
+import { Polls, writePoll } from "./polls.js";
 import { toast } from "./toast.js";
 
 export const TIMEOUTS = [[10, "10 s"], [60, "1 min"], [600, "10 min"], [3600, "1 h"]];
@@ -23,7 +24,7 @@ async function act(button, work) {
 
 export class StaffChat {
   /** `person(account)`, when given, opens somebody's card. `open` shows the timeouts of each message at once instead of behind a button. */
-  constructor(host, { room, me, open = false, title = "Chat", person = null }) {
+  constructor(host, { room, show, me, open = false, title = "Chat", person = null }) {
     this.person = person;
     this.room = room;
     this.me = me;
@@ -31,15 +32,24 @@ export class StaffChat {
     this.status = el("span", { class: "faint", role: "status" });
     const feed = el("div", { class: "chat-feed" });
     const box = el("div", { class: "composer-host" });
-    fill(host, el("header", { class: "chat-head" }, el("h2", {}, title), this.status), feed, box);
+    const poll = el("button", { type: "button", class: "button ghost small", id: "new-poll", onclick: () => writePoll((op, body) => this.send(op, body)) }, "Poll…");
+    fill(host, el("header", { class: "chat-head" }, el("h2", {}, title), this.status, poll), feed, box);
     this.notice = new NoticeBar(feed, () => this.send("notice.clear", {}));
+    this.polls = new Polls(feed, { room, show, me: () => me, staff: true });
     this.feed = new ChatFeed(feed, { actionsOf: (event) => this.actionsOf(event), me: () => me });
     this.composer = new Composer(box, { signedIn: true, room });
+  }
+
+  /** What the join says of the person. */
+  hearMe(me) {
+    this.composer.timeOut(me.timeout_ms);
+    this.polls.hearMe(me);
   }
 
   /** A state key of the public room. */
   hearState(key, value) {
     if (key === "notice") this.notice.hear(value);
+    if (key === "poll") this.polls.hear(value);
     if (key === "chat") this.composer.setModes(value, true);
   }
 

@@ -49,7 +49,7 @@ class Desk {
         },
         events: (events) => this.chat.feed.addAll(events),
         reset: () => this.chat.feed.clear(),
-        me: (me) => this.chat.composer.timeOut(me.timeout_ms),
+        me: (me) => this.chat.hearMe(me),
         hint: () => {},
         status: (status) => say(this.chat.status, statusText(status)),
       },
@@ -63,7 +63,7 @@ class Desk {
     this.campaigns = new Campaigns(places.campaigns, show);
     this.coupons = new Coupons(places.coupons, show);
     this.buying = new CommentBuying(places.buying, show);
-    this.chat = new StaffChat(places.chat, { room: this.room, me: session.person, title: "Chat" });
+    this.chat = new StaffChat(places.chat, { room: this.room, show: show.id, me: session.person, title: "Chat" });
     const asked = el("div", {});
     fill(places.questions, el("header", { class: "panel-head" }, el("h2", {}, "Questions")), asked);
     this.questions = new Questions(asked, { room: this.room, me: () => session.person, staff: true });

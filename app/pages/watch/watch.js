@@ -13,6 +13,7 @@ import { fullTitle } from "../shared/offers.js";
 import { openSession, signInUrl } from "../shared/session.js";
 import { ShowRoom, statusText } from "../shared/show-room.js";
 import { NoticeBar } from "../shared/notice-bar.js";
+import { Polls } from "../shared/polls.js";
 import { Questions } from "../shared/questions.js";
 import { Stage } from "../shared/stage.js";
 import { toast, toastProblem } from "../shared/toast.js";
@@ -48,6 +49,7 @@ class WatchPage {
     this.talk = new Talk(this.room, { me: () => this.me, answer: (event) => this.composer.answer(event) });
     this.feed = new ChatFeed(byId("feed"), { me: () => this.me, actionsOf: (event) => this.talk.actionsOf(event) });
     this.notice = new NoticeBar(byId("feed"));
+    this.polls = new Polls(byId("feed"), { room: this.room, show: showId, me: () => this.me });
     this.composer = new Composer(byId("composer"), { signedIn: this.me !== null, room: this.room });
     this.reactions = new Reactions(byId("reactions"), { room: this.room, signedIn: this.me !== null });
     this.questions = new Questions(byId("questions"), { room: this.room, me: () => this.me, count: (n) => say(byId("question-count"), n ? String(n) : "") });
@@ -122,6 +124,7 @@ class WatchPage {
     }
     if (key === "pin") this.drawPinned(value);
     if (key === "notice") this.notice.hear(value);
+    if (key === "poll") this.polls.hear(value);
     if (key === "buying") this.composer.setBuying(value);
     this.questions.hearState(key);
     if (key === "chat") this.composer.setModes(value);
@@ -165,6 +168,7 @@ class WatchPage {
     this.holds.replaceAll(me.holds ?? []);
     this.composer.timeOut(me.timeout_ms);
     this.questions.hearMe(me);
+    this.polls.hearMe(me);
     if (me.warning) this.talk.warn(me.warning);
   }
 
