@@ -25,7 +25,7 @@ from tests.journeys.lo_only import bring_lo_up
 from tests.running import free_port
 
 ADDRESS = "127.0.0.1"
-SETTLE_S, WATCH_S = 5.0, 20.0
+SETTLE_S, WATCH_S = 5.0, 30.0
 JOINS = 20
 PAGE = """<!doctype html><meta charset="utf-8"><video id="video" width="640" height="360"></video>
 <script type="module">

@@ -54,7 +54,7 @@ static void count(struct stream *streams, const uint8_t *packet) {
 }
 
 /* Reads `n` sockets in turns for `seconds`, pausing between two turns so that nobody has to wake it; totals are
-   datagrams of media, their bytes, datagrams of RTCP. */
+   datagrams of media, their bytes, datagrams of RTCP, and when (monotonic, in us) the last one of media was read. */
 void drain(const int *fds, int n, double seconds, int pause_us, struct stream *streams, uint64_t *totals) {
     static uint8_t buffers[BATCH][BYTES];
     struct iovec parts[BATCH];
@@ -67,6 +67,7 @@ void drain(const int *fds, int n, double seconds, int pause_us, struct stream *s
     }
     double end = now_s() + seconds;
     while (now_s() < end) {
+        uint64_t before = totals[0];
         for (int i = 0; i < n; i++) {
             int got;
             while ((got = recvmmsg(fds[i], messages, BATCH, MSG_DONTWAIT, NULL)) > 0) {
@@ -84,6 +85,7 @@ void drain(const int *fds, int n, double seconds, int pause_us, struct stream *s
                 if (got < BATCH) break;
             }
         }
+        if (totals[0] != before) totals[3] = (uint64_t)(now_s() * 1e6);
         usleep(pause_us);
     }
 }

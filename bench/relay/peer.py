@@ -49,7 +49,7 @@ class Peer:
         self.socket = open_socket(source)
         self.handshake: Handshake | None = None
         self.session = ""
-        self._theirs = ("", "")
+        self.theirs = ("", "")
         self._bound = asyncio.Event()
 
     def describe(
@@ -80,7 +80,7 @@ class Peer:
         first = {
             name: re.search(rf"^a={name}:(\S+)(?: (\S+))?", remote, re.MULTILINE) for name in ("ice-ufrag", "ice-pwd")
         }
-        self._theirs = tuple(match[1] for match in first.values() if match)
+        self.theirs = tuple(match[1] for match in first.values() if match)
         candidate = re.search(
             r"^a=candidate:\S+ 1 udp \d+ ([\d.a-f:]+) (\d+) typ host", remote, re.MULTILINE | re.IGNORECASE
         )
@@ -109,12 +109,12 @@ class Peer:
     def check(self, *, nominate: bool = False) -> None:
         """A binding request; later ones say that we still want what we are sent."""
         request = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
-        request.attributes["USERNAME"] = f"{self._theirs[0]}:{self.ufrag}"
+        request.attributes["USERNAME"] = f"{self.theirs[0]}:{self.ufrag}"
         request.attributes["PRIORITY"] = 2130706431
         request.attributes["ICE-CONTROLLING"] = (1 << 64) - 1
         if nominate:
             request.attributes["USE-CANDIDATE"] = None
-        request.add_message_integrity(self._theirs[1].encode())
+        request.add_message_integrity(self.theirs[1].encode())
         self.send(bytes(request))
 
     def report(self, streams: dict[int, Reception], now_s: float) -> None:

@@ -1,5 +1,6 @@
 """The processes of a measurement: a server on one core, publisher and viewers on the other, and what each consumed."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from tests.running import free_port
 
 ROOT = Path(__file__).parents[2]
 SERVER_CORE, OTHER_CORE = 0, 1
-GUARD_S = 60
+END_GUARD_S = 5
 SHOW = "bench"
 SETTLE_S = 3.0  # by then everybody has caught up
 
@@ -51,6 +52,10 @@ class Process:
     def ask(self, command: Any = None) -> dict[str, Any]:
         """Its answer to a command."""
         self.say(command)
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        """Its answer to what was said before."""
         return dict(json.loads(self.line()))
 
     def say(self, command: Any) -> None:
@@ -69,10 +74,11 @@ class Process:
     def end(self) -> None:
         """Ends it, at last by force."""
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
         self.process.terminate()
         try:
-            self.process.wait(GUARD_S)
+            self.process.wait(END_GUARD_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -82,7 +88,11 @@ class Process:
 def start(core: int, module: str, *arguments: Any, **environment: str) -> Process:
     """A module of this bench, once it has said its first line."""
     process = Process([sys.executable, "-m", f"bench.relay.{module}", *map(str, arguments)], core, **environment)
-    process.line()
+    try:
+        process.line()
+    except BaseException:
+        process.end()
+        raise
     return process
 
 
@@ -95,7 +105,11 @@ class Site:
         self.port = free_port()
         self.processes: list[Process] = []
         self.http = httpx.Client()
-        self.server = getattr(self, f"_start_{kind}")(environment)
+        try:
+            self.server = getattr(self, f"_start_{kind}")(environment)
+        except BaseException:
+            self.end()
+            raise
 
     def _start_ours(self, environment: dict[str, str]) -> Process:
         self.control = control = f"http://127.0.0.1:{self.port}"

@@ -96,7 +96,7 @@ class Viewers:
     async def watch(self, seconds: float) -> dict[str, Any]:
         """Reads for so long; what came, and what is missing within what came."""
         sockets = (ctypes.c_int * len(self.peers))(*(peer.socket.fileno() for peer in self.peers))
-        totals = (ctypes.c_uint64 * 3)()
+        totals = (ctypes.c_uint64 * 4)()
         ctypes.memset(self.streams, 0, ctypes.sizeof(self.streams))
         arguments = (sockets, len(self.peers), ctypes.c_double(seconds), PAUSE_US, self.streams, totals)
         await asyncio.to_thread(loops().drain, *arguments)
@@ -111,6 +111,7 @@ class Viewers:
             "lost": expected - kept,
             "doubled": sum(one.doubled for one in used),
             "silent": silent,
+            "last_s": totals[3] / 1e6,  # of time.monotonic(), which all processes share
         }
 
     async def leave(self) -> dict[str, Any]:

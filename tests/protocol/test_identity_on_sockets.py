@@ -1,6 +1,11 @@
-"""Who somebody is, on sockets of a whole Hawker: cookie, ticket, Origin, a new office, signing out."""
+"""Who somebody is, on sockets of a whole Hawker: cookie, ticket, Origin, a new office, signing out; and whose video
+ends with their ban and with the show.
+"""
 
+import asyncio
+import contextlib
 import json
+import time
 
 import httpx
 import pytest
@@ -8,6 +13,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.http.credentials import SESSION_COOKIE
+from app.streams.relay.dtls import Certificate
+from bench.relay.peer import Peer
+from tests.protocol.media_peers import SDP, bearer
+from tests.waiting import eventually_true
 
 GUARD_S = 10
 
@@ -126,3 +135,62 @@ async def test_a_new_moderator_learns_it_and_a_dismissed_one_leaves_the_staff_ro
             assert await closed_with(staff) == 4003
         async with socket(hawker, f"/ws/shows/{show}/staff", additional_headers=viewer.cookie) as staff:
             assert await closed_with(staff) == 4003
+
+
+class MediaPeer(Peer):
+    """Somebody who publishes or watches, and notes whether the server said goodbye."""
+
+    def __init__(self) -> None:
+        super().__init__(Certificate.generateCertificate(), "127.0.0.1")
+        self.gone = False
+
+    async def open(self, url: str, direction: str, **headers: str) -> None:
+        offer = self.describe(direction, "actpass")
+        answer = await asyncio.to_thread(httpx.post, url, content=offer, headers={**SDP, **headers})
+        assert answer.status_code == 201, answer.text
+        self.session = str(answer.url.join(answer.headers["Location"]))
+        await self.connect(answer.text)
+        asyncio.get_running_loop().add_reader(self.socket, self._heard)
+
+    def _heard(self) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionRefusedError):
+            while True:
+                self.gone |= self.socket.recv(2048)[0] == 21  # DTLS's close_notify
+
+    async def left(self, deadline_s: float) -> bool:
+        """Whether the server has said goodbye, and knows the session no more."""
+        await eventually_true(lambda: self.gone, deadline_s, "goodbye")
+        return (await asyncio.to_thread(httpx.get, self.session)).status_code == 404
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.socket)
+        super().close()
+
+
+@pytest.mark.timeout(60)
+async def test_a_ban_and_the_end_of_a_show_end_the_video_of_whom_they_are_for(hawker, show, record_property):
+    host, banned, other = (Browser(hawker.base_url, role) for role in ("host", "viewer", "viewer"))
+    shop = host.ask("GET", f"/api/shows/{show}").json()["shop"]["id"]
+    own = host.ask("POST", "/api/shows", json={"shop": shop, "title": "Brief"}).json()["id"]
+    key = host.ask("POST", f"/api/shows/{own}/stream-key").json()["key"]
+    host.ask("POST", f"/api/shows/{own}/start")
+    on_air, theirs, others = MediaPeer(), MediaPeer(), MediaPeer()
+    await on_air.open(f"{hawker.base_url}/whip/{own}", "sendonly", **bearer(key))
+    for peer, person in ((theirs, banned), (others, other)):
+        await peer.open(f"{hawker.base_url}/whep/{own}", "recvonly", **person.cookie)
+
+    async with socket(hawker, f"/ws/shows/{own}", additional_headers=host.cookie) as ws:
+        await joined(ws)
+        began_s = time.monotonic()
+        await ws.send(json.dumps({"op": "ban.set", "id": "1", "account": banned.person["id"]}))
+        assert await theirs.left(10)
+        record_property("banned_s", round(time.monotonic() - began_s, 2))
+    assert not others.gone
+    assert not on_air.gone
+    began_s = time.monotonic()
+    host.ask("POST", f"/api/shows/{own}/end")
+    assert await others.left(10)
+    assert await on_air.left(10)
+    record_property("ended_s", round(time.monotonic() - began_s, 2))
+    for peer in (on_air, theirs, others):
+        peer.close()
