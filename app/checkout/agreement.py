@@ -25,7 +25,7 @@ _ADDRESS: Final = """
 _METHOD: Final = "SELECT method FROM saved_methods WHERE account_id = $1 AND shop_id = $2"
 
 
-class Agreement(msgspec.Struct, frozen=True):
+class Agreement(msgspec.Struct, frozen=True, gc=False):
     """What a request says beside what it wants. `to_saved`: without an address of its own it goes to the saved one."""
 
     agreed: Agreed | None = None

@@ -37,17 +37,18 @@ _INSERT: Final = """
     INSERT INTO payment_attempts (id, line, hold_id, pool_id, account_id, shop_id, show_id, variant_id, title, quantity,
                                   unit_price_minor, amount_minor, currency, method, hold_expires_at, idempotency_key,
                                   body_hash, state)
-    SELECT t.id, t.line, t.hold_id, t.pool_id, t.account_id, t.shop_id, t.show_id, t.variant_id, t.title, t.quantity,
-           t.unit_price, t.amount, t.currency, t.method, t.hold_expires_at, t.key, t.body_hash, 'started'
-      FROM unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[],
-                  $10::text[], $11::int[], $12::bigint[], $13::bigint[], $14::text[], $15::text[],
-                  $16::timestamptz[], $17::text[], $18::bytea[], $19::bigint[])
-           AS t (id, line, hold_id, pool_id, account_id, shop_id, show_id, variant_id, title, quantity, unit_price,
-                 amount, currency, method, hold_expires_at, key, body_hash, epoch)
-      JOIN pool p ON p.id = t.pool_id AND p.epoch = t.epoch
+    SELECT t.id, c.line, t.hold_id, c.pool_id, t.account_id, c.shop_id, c.show_id, c.variant_id, c.title, c.quantity,
+           c.unit_price, c.amount, c.currency, c.method, c.hold_expires_at, t.key, t.body_hash, 'started'
+      FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::int[])
+           AS t (id, hold_id, account_id, key, body_hash, common)
+      JOIN unnest($8::int[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::int[], $15::bigint[],
+                  $16::bigint[], $17::text[], $18::text[], $19::timestamptz[], $20::bigint[]) WITH ORDINALITY
+           AS c (line, pool_id, shop_id, show_id, variant_id, title, quantity, unit_price, amount, currency, method,
+                 hold_expires_at, epoch, number) ON c.number = t.common
+      JOIN pool p ON p.id = c.pool_id AND p.epoch = c.epoch
      WHERE NOT EXISTS (SELECT FROM sanctions x
                         WHERE x.account_id = t.account_id AND x.kind = 'ban' AND x.lifted_at IS NULL
-                          AND (x.shop_id = t.shop_id OR x.show_id = t.show_id))
+                          AND (x.shop_id = c.shop_id OR x.show_id = c.show_id))
      ORDER BY t.hold_id
     ON CONFLICT DO NOTHING RETURNING id"""
 
@@ -148,7 +149,7 @@ KEYS_KEPT_H: Final = 24
 FORGOTTEN_AT_ONCE: Final = 1000
 
 
-class Line(msgspec.Struct, frozen=True):
+class Line(msgspec.Struct, frozen=True, gc=False):
     """What is bought on one hold. `epoch` is its gate's when the hold was extended."""
 
     hold: str
@@ -161,7 +162,7 @@ class Line(msgspec.Struct, frozen=True):
     epoch: int
 
 
-class NewAttempt(msgspec.Struct, frozen=True):
+class NewAttempt(msgspec.Struct, frozen=True, gc=False):
     """An attempt to be written. `body_hash` is of the request under `key`; `show` is "" for none."""
 
     id: str
@@ -182,6 +183,8 @@ class NewAttempt(msgspec.Struct, frozen=True):
         """What the payment is of."""
         if self.charged is not None:
             return self.charged.totals.total_minor
+        if len(self.lines) == 1:
+            return self.lines[0].quantity * self.lines[0].unit_price_minor
         return sum(one.quantity * one.unit_price_minor for one in self.lines)
 
 
@@ -243,9 +246,11 @@ async def _write(connection: Any, attempts: list[NewAttempt]) -> list[Written]:
     single = all(len(one.lines) == 1 and one.ship_to is None and one.charged is None for one in attempts)
     async with nullcontext() if single else connection.transaction():
         rows = [row["id"] for row in await connection.fetch(_INSERT, *_columns(attempts))]
-        await _write_beside(connection, [one for one in attempts if rows.count(one.id) == len(one.lines)])
         if len(rows) == sum(len(one.lines) for one in attempts):
+            if not single:
+                await _write_beside(connection, attempts)
             return [Written.STARTED] * len(attempts)
+        await _write_beside(connection, [one for one in attempts if rows.count(one.id) == len(one.lines)])
         failed = [one for one in attempts if rows.count(one.id) < len(one.lines)]
         if not single:
             await connection.execute(_TAKE_BACK, [one.id for one in failed if one.id in rows])
@@ -299,32 +304,28 @@ async def _tell_why(connection: Any, attempts: list[NewAttempt], failed: list[Ne
 
 
 def _columns(attempts: list[NewAttempt]) -> list[Any]:
-    """The parameters of _INSERT, in its order."""
-    rows: list[tuple[Any, ...]] = [
-        (
-            one.id,
-            number,
-            line.hold,
-            line.pool,
-            one.person,
-            one.shop,
-            one.show or None,
-            line.variant,
-            line.title,
-            line.quantity,
-            line.unit_price_minor,
-            one.amount_minor,
-            one.currency,
-            one.method,
-            from_ms(line.hold_expires_at_ms),
-            one.key if number == 1 else None,
-            one.body_hash if number == 1 else None,
-            line.epoch,
-        )
-        for one in attempts
-        for number, line in enumerate(one.lines, 1)
-    ]
-    return [list({row[3] for row in rows}), *map(list, zip(*rows, strict=True))]
+    """The parameters of _INSERT, in its order. What several lines have in common goes over once."""
+    commons: dict[tuple[Any, ...], int] = {}
+    rows: list[tuple[Any, ...]] = []
+    for one in attempts:
+        for number, line in enumerate(one.lines, 1):
+            common = (
+                *(number, line.pool, one.shop, one.show or None, line.variant, line.title, line.quantity),
+                *(
+                    line.unit_price_minor,
+                    one.amount_minor,
+                    one.currency,
+                    one.method,
+                    line.hold_expires_at_ms,
+                    line.epoch,
+                ),
+            )
+            # The key stands in the first line.
+            key, hashed = (one.key, one.body_hash) if number == 1 else (None, None)
+            rows.append((one.id, line.hold, one.person, key, hashed, commons.setdefault(common, len(commons) + 1)))
+    columns = [*map(list, zip(*commons, strict=True))]
+    columns[-2] = [from_ms(expires_at_ms) for expires_at_ms in columns[-2]]
+    return [list({common[1] for common in commons}), *map(list, zip(*rows, strict=True)), *columns]
 
 
 async def known_answer(pg: asyncpg.Pool, person: str, key: str, body_hash: bytes) -> KnownAnswer | None:

@@ -31,7 +31,7 @@ _REFUSED: Final = frozenset(
 )
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """`order` when there is one: made just now, at `made_at`, or before. Else `refusal`."""
 
     order: str | None

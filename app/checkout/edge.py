@@ -63,7 +63,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     more: Annotated[list[HoldId], msgspec.Meta(max_length=LINES_MAX - 1)] = []  # holds that go into the same order
 
 
-class BuyNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BuyNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """The body of POST /api/buy-now: what a hold takes and what an order takes."""
 
     pool: Name

@@ -58,7 +58,7 @@ UNKNOWN_METHOD: Final = Refusal("method_unknown", "There is no such way to pay h
 MIXED: Final = Refusal("order_invalid", "One order is of one shop and one currency.")
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Wanted(msgspec.Struct, frozen=True, gc=False):
     """A request to pay for holds, each once. `body_hash` is of the request under `key`; `passing`: those of
     the holds that were taken for it alone, and end with it.
     """

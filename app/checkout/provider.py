@@ -38,7 +38,7 @@ class ProviderAway(ConnectionError):  # noqa: N818  it says what the provider is
     """The provider cannot be reached, or refuses to talk to us at all. What was asked may have happened."""
 
 
-class Payment(msgspec.Struct, frozen=True):
+class Payment(msgspec.Struct, frozen=True, gc=False):
     """What is to be paid, and by whom. `attempt` is the idempotency key of the authorisation."""
 
     attempt: str

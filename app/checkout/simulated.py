@@ -39,8 +39,9 @@ _FOR_EVER_S: Final = 1e9
 _AUTHORISE: Final = """
     INSERT INTO simulated_payments (attempt_id, method, amount_minor, currency, state, answers_at)
     SELECT attempt, method, amount, currency, state, clock_timestamp() + make_interval(secs => silent_s)
-      FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::float8[])
-           AS t (attempt, method, amount, currency, state, silent_s)
+      FROM unnest($1::text[], $2::int[]) AS t (attempt, common)
+      JOIN unnest($3::text[], $4::bigint[], $5::text[], $6::text[], $7::float8[]) WITH ORDINALITY
+           AS c (method, amount, currency, state, silent_s, number) ON c.number = t.common
     ON CONFLICT (attempt_id) DO NOTHING RETURNING attempt_id, answers_at <= clock_timestamp() AS decided"""
 
 # What a webhook of this provider would leave behind.
@@ -130,14 +131,15 @@ class SimulatedProvider:
     async def _write(self, connection: Any, payments: list[Payment]) -> list[bool]:
         """Whether each was new and is decided at once; about any other the books are to be asked."""
         silent_s = {Method.HANGS: _FOR_EVER_S, Method.LATE: self._silence_s}
+        commons: dict[tuple[str, int, str], int] = {}  # what several have in common goes over once
+        of = [commons.setdefault((one.method, one.amount_minor, one.currency), len(commons) + 1) for one in payments]
         rows = await connection.fetch(
             _AUTHORISE,
             [one.attempt for one in payments],
-            [one.method for one in payments],
-            [one.amount_minor for one in payments],
-            [one.currency for one in payments],
-            [_STATE_OF.get(Method(one.method), Answer.AUTHORISED) for one in payments],
-            [silent_s.get(Method(one.method), 0.0) for one in payments],
+            of,
+            *map(list, zip(*commons, strict=True)),
+            [_STATE_OF.get(Method(method), Answer.AUTHORISED) for method, _, _ in commons],
+            [silent_s.get(Method(method), 0.0) for method, _, _ in commons],
         )
         decided = {row["attempt_id"] for row in rows if row["decided"]}
         return [one.attempt in decided for one in payments]

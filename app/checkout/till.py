@@ -1,13 +1,14 @@
 """The till: purchases from one pool that go through all steps of buying now together, wave after wave.
 
 A wave is a third of those who buy: while Postgres and Valkey work for two, this process works for the other. A purchase
-alone waits five times on its way to an order, and each time costs more than the work between.
+alone waits four times on its way to an order, and each time costs more than the work between.
 
 Owns only the way on which nothing stops a purchase: the hold granted, the attempt written, the provider's yes at once,
 the order committed. Whoever leaves it goes on alone, as app/checkout/pay.py does it, and holds nobody up.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -58,7 +59,10 @@ _GOES_ON: Final = frozenset({"payment_challenge", PENDING.code})
 """Refusals after which the payment, and so the hold, may still come to an order."""
 
 
-class Purchase(msgspec.Struct, frozen=True):
+_TO_SAVED: Final = Agreement(to_saved=True)
+
+
+class Purchase(msgspec.Struct, frozen=True, gc=False):
     """What is to be bought. `show` and `admission` are "" for none; `address` is the buyer's."""
 
     person: str
@@ -77,6 +81,8 @@ class Purchase(msgspec.Struct, frozen=True):
     @property
     def agreement(self) -> Agreement:
         """What was said beside."""
+        if self.agreed is None and self.coupon is None:
+            return _TO_SAVED
         return Agreement(self.agreed, to_saved=True, coupon=self.coupon)
 
     @property
@@ -91,8 +97,8 @@ class Purchase(msgspec.Struct, frozen=True):
 
     def paid_with(self, hold: str) -> Wanted:
         """The request to pay for it, once there is a hold, which ends with it."""
-        one = Wanted(self.person, (hold,), self.method, self.key, self.body_hash, passing=frozenset((hold,)))
-        return msgspec.structs.replace(one, agreement=self.agreement)
+        passing = frozenset((hold,))
+        return Wanted(self.person, (hold,), self.method, self.key, self.body_hash, passing, agreement=self.agreement)
 
 
 Alone: TypeAlias = Callable[[], Awaitable[OrderView | Refusal]]
@@ -117,6 +123,7 @@ class Till:
         self.checkout = checkout
         self.sales = sales
         self._waves: dict[str, GroupCommit[Purchase, Told]] = {}
+        self._confirming: set[asyncio.Task[Sequence[Decided]]] = set()
         checkout.before_close.append(self._drain)
 
     async def buy(self, purchase: Purchase) -> OrderView | Refusal:
@@ -133,6 +140,8 @@ class Till:
     async def _drain(self) -> None:
         for waves in list(self._waves.values()):
             await waves.drain()
+        while self._confirming:
+            await asyncio.wait(self._confirming)
 
     async def _wave(self, pool: str, purchases: list[Purchase]) -> list[Told]:
         asked_s = clock.monotonic_s()
@@ -141,9 +150,7 @@ class Till:
         try:
             if begun:
                 await self._sell(pool, begun, asked_s)
-        except Exception as failure:
-            if all(one.told for one in begun):  # and every answer stands: the log alone is left to hear of it
-                log.exception("checkout.wave_failed", pool=pool, purchases=len(begun))
+        except Exception as failure:  # noqa: BLE001 it is raised again, for each whose answer it is
             for one in begun:
                 one.told = one.told or partial(_fail, failure)
         return [_end_of(one) if isinstance(one, _Buying) else one for one in wave]
@@ -180,10 +187,13 @@ class Till:
         whatever field, is not plain.
         """
         said = one.wanted
-        bare = Wanted(
-            said.person, said.holds, said.method, said.key, said.body_hash, frozenset(said.holds), None, _TO_SAVED
+        bare = Wanted(said.person, said.holds, said.method, said.key, said.body_hash, said.passing, None, _TO_SAVED)
+        return (
+            said == bare
+            and said.passing.issuperset(said.holds)
+            and payable(self.checkout, one.new)
+            and not too_little_time(self.checkout, one.taken)
         )
-        return said == bare and payable(self.checkout, one.new) and not too_little_time(self.checkout, one.taken)
 
     async def _sell(self, pool: str, begun: list[_Buying], asked_s: float) -> None:
         """From holds to orders."""
@@ -203,9 +213,23 @@ class Till:
             holds.append(one.taken.id)
             made_at = outcome.made_at
             one.told = partial(view_of, checkout, one.new, outcome) if made_at is None else view_made(one.new, made_at)
-        # The outbox would do it too; here the room sees the units sold without waiting for its turn.
         if holds:
-            await checkout.gate.confirm_all(pool, holds)
+            self._confirm(pool, holds)
+
+    def _confirm(self, pool: str, holds: list[str]) -> None:
+        """Tells the gate of orders, for which nobody has to wait. The outbox does it too, and does it when we die now;
+        here the room sees the units sold without waiting for the outbox's turn.
+        """
+
+        def look(confirming: "asyncio.Task[Sequence[Decided]]") -> None:
+            self._confirming.discard(confirming)
+            failure = None if confirming.cancelled() else confirming.exception()
+            if failure is not None:  # the log alone is left to hear of it
+                log.error("checkout.confirm_failed", pool=pool, purchases=len(holds), exc_info=failure)
+
+        confirming = asyncio.create_task(self.checkout.gate.confirm_all(pool, holds), name="confirm")
+        self._confirming.add(confirming)
+        confirming.add_done_callback(look)
 
     async def _write(self, begun: list[_Buying]) -> list[_Buying]:
         """Those whose attempt stands written."""
@@ -246,9 +270,6 @@ class Till:
             return answer
 
         return go_on
-
-
-_TO_SAVED: Final = Agreement(to_saved=True)
 
 
 def _wish(asked: Purchase, attempt: str) -> WishToPay:

@@ -46,7 +46,7 @@ class Listener(Protocol):
         """Must not block: it is called between two batches."""
 
 
-class Decided(msgspec.Struct, frozen=True):
+class Decided(msgspec.Struct, frozen=True, gc=False):
     """One answer, with the pool as it was when it was decided. `code` "rebuilding": nothing was decided."""
 
     code: str
@@ -58,7 +58,7 @@ class Decided(msgspec.Struct, frozen=True):
     result: GateResult | None = None
 
 
-class WishToPay(msgspec.Struct, frozen=True):
+class WishToPay(msgspec.Struct, frozen=True, gc=False):
     """A hold that is wanted for the payment `attempt`, which begins at once."""
 
     attempt: str

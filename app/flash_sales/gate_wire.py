@@ -84,7 +84,7 @@ def pool_of(hold: str) -> str | None:
     return pool if separator and fresh and len(hold) <= 80 else None
 
 
-class HoldRecord(msgspec.Struct, frozen=True, array_like=True):
+class HoldRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A hold as the gate keeps it. `attempt` is "" unless a payment is in flight."""
 
     state: str
@@ -101,7 +101,7 @@ class HoldRecord(msgspec.Struct, frozen=True, array_like=True):
     id: str
 
 
-class GateAnswer(msgspec.Struct, frozen=True, array_like=True):
+class GateAnswer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The answer to one operation. `hold` is False when there is none to show."""
 
     code: str
@@ -109,7 +109,7 @@ class GateAnswer(msgspec.Struct, frozen=True, array_like=True):
     hold: HoldRecord | bool
 
 
-class GateResult(msgspec.Struct, frozen=True, array_like=True):
+class GateResult(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one script call saw and did. `epoch` 0: the gate has no configuration and decided nothing.
 
     `ended` are holds that expired, or that the house released, and whose owners have not been told.

@@ -15,6 +15,7 @@ from app.flash_sales.holds import take_to_pay
 from app.flash_sales.line_rounds import serve_lines
 from tests.protocol.callers import problem
 from tests.storage.stock_world import open_world
+from tests.waiting import eventually_true
 
 GUARD_S = 20
 
@@ -94,7 +95,7 @@ async def test_an_order_that_nobody_was_told_of_is_there_for_the_same_key(pg, va
         await world.check(pool)
 
 
-async def test_what_breaks_after_everybody_was_answered_is_told_to_the_log_and_takes_nobodys_order(pg, valkey):
+async def test_what_breaks_when_the_gate_is_told_is_told_to_the_log_and_takes_nobodys_order(pg, valkey):
     """It was told to nobody at all."""
     async with open_world(pg, valkey) as world:
         pool = (await world.sale(3))["pool"]
@@ -106,9 +107,52 @@ async def test_what_breaks_after_everybody_was_answered_is_told_to_the_log_and_t
         world.checkout.gate.confirm_all = broken
         with structlog.testing.capture_logs() as logs:
             assert (await world.buy_now(buyer, pool)).status_code == 201
-        assert [one["purchases"] for one in logs if one["event"] == "checkout.wave_failed"] == [1]
+            await eventually_true(lambda: "checkout.confirm_failed" in [one["event"] for one in logs], GUARD_S, "told")
+        assert [one["purchases"] for one in logs if one["event"] == "checkout.confirm_failed"] == [1]
         await world.settle_all()
         await world.check(pool)
+
+
+async def test_nobody_waits_until_the_gate_knows_of_their_order_which_the_outbox_tells_it_when_the_till_dies(
+    pg, valkey
+):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(3))["pool"]
+        buyer, told = await world.buyer(), []
+
+        async def die(*asked):
+            told.append(asked)
+
+        world.checkout.gate.confirm_all = die
+        world.checkout.outbox.kick = lambda _count: None  # it dies as well
+        assert (await world.buy_now(buyer, pool)).status_code == 201
+        gate = await world.gate(pool)
+        assert (len(told), gate.held, gate.sold) == (1, 1, 0)
+        await world.settle_all()
+        gate = await world.gate(pool)
+        assert (gate.held, gate.sold) == (0, 1)
+        await world.check(pool)
+
+
+async def test_the_till_closes_when_the_gate_knows_of_all_orders(pg, valkey):
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(3))["pool"]
+        buyer, go_on, known = await world.buyer(), asyncio.Event(), []
+        confirm_all = world.checkout.gate.confirm_all
+
+        async def slowly(*asked):
+            await go_on.wait()
+            known.extend(await confirm_all(*asked))
+
+        world.checkout.gate.confirm_all = slowly
+        assert (await world.buy_now(buyer, pool)).status_code == 201
+        closing = [asyncio.ensure_future(finish()) for finish in world.checkout.before_close]
+        await asyncio.wait(closing, timeout=0)
+        assert not known
+        go_on.set()
+        async with asyncio.timeout(GUARD_S):
+            await asyncio.gather(*closing)
+        assert [one.code for one in known] == ["confirmed"]
 
 
 async def test_a_purchase_that_gave_its_hold_back_is_judged_anew_under_the_same_key(pg, valkey):
