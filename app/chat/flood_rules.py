@@ -5,9 +5,9 @@ How fast a person writes, and how often the same, is counted where all workers m
 
 import hashlib
 import re
+from itertools import compress
+from operator import ne
 from typing import Final
-
-from app.chat.fold_rules import fold
 
 SAME_SIGN_MAX: Final = 24
 """So often may one sign follow itself: cheering is no flood."""
@@ -21,7 +21,10 @@ CAPITALS_MIN: Final = 60
 _STRETCHED: Final = re.compile(rf"(\S)\1{{{SAME_SIGN_MAX}}}")
 _PICTURES: Final = re.compile("[\u2600-\u27bf\U0001f000-\U0001faff]")
 _SPACES: Final = re.compile(r"\W+")
-_RUN: Final = re.compile(r"([^\W\d])\1+")
+_PLAIN_SPACES: Final = bytes(code for code in range(128) if not (chr(code).isalnum() or chr(code) == "_"))
+_NO_DIGITS: Final = bytes(0 if chr(code).isdigit() else code for code in range(256))
+_AGAIN: Final = re.compile(r"([^\W\d])(?=\1)")
+_DOTTED: Final = re.compile(r"\.[^\s.]")
 # Addresses as people write them; which endings count is a choice of the common ones, and of any after "www.".
 _ENDINGS: Final = (
     "com|net|org|info|biz|shop|store|online|site|live|club|xyz|top|link|click|app|dev|io|co|tv|gg|ly|cc|ws|de|ch|uk|eu|"
@@ -43,19 +46,25 @@ def is_flood(text: str) -> bool:
         return True
     if len(text) >= CAPITALS_MIN and text.isupper():
         return True
-    words = text.lower().split()
-    return len(words) >= WORDS_COUNTED_MIN and len(set(words)) * SAME_WORD_SHARE <= len(words)
-
-
-def has_link(text: str) -> bool:
-    """Whether the message leads somewhere else, also when the dot is written out."""
-    folded = fold(text) if not text.isascii() else text.lower()
-    if "." not in folded and "dot" not in folded and "://" not in folded:
+    if text.count(" ") < WORDS_COUNTED_MIN - 1:
         return False
-    return _LINK.search(folded) is not None
+    words = text.lower().split()
+    return len(set(words)) * SAME_WORD_SHARE <= len(words)
 
 
-def likeness(text: str) -> str:
-    """The same for texts that say the same: case, look-alikes, spacing, signs and stretching do not count."""
-    plain = _RUN.sub(r"\1", _SPACES.sub("", fold(text)))
-    return hashlib.blake2b((plain or text).encode(), digest_size=8).hexdigest()
+def has_link(text: str, folded: str) -> bool:
+    """Whether the message leads somewhere else, also when the dot is written out. `folded`: the text as folded."""
+    address = text.lower() if text.isascii() else folded  # folding makes a dot of `_`, which names have
+    if "dot" not in address and "://" not in address and not _DOTTED.search(address):
+        return False
+    return _LINK.search(address) is not None
+
+
+def likeness(folded: str) -> str:
+    """The same for folded texts that say the same: case, look-alikes, spacing, signs and stretching do not count."""
+    if folded.isascii():
+        signs = folded.encode().translate(None, _PLAIN_SPACES)
+        plain = bytes(compress(signs, map(ne, signs, signs[1:].translate(_NO_DIGITS) + b"\0")))
+    else:
+        plain = _AGAIN.sub("", _SPACES.sub("", folded)).encode()
+    return hashlib.blake2b(plain or folded.encode(), digest_size=8).hexdigest()

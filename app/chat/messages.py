@@ -10,9 +10,10 @@ from app.chat import held_store, store
 from app.chat.acts import Deed, tell_act
 from app.chat.events import Author, Chat, ChatDeleted, ChatGone, Who, who
 from app.chat.flood_rules import likeness
+from app.chat.fold_rules import fold
 from app.chat.held import keep
 from app.chat.message_rules import message_ids
-from app.chat.mode_rules import Hold, Rulebook, decide, pace_of
+from app.chat.mode_rules import Hold, Modes, Rulebook, decide, pace_of
 from app.chat.moderation_rules import may_delete
 from app.chat.notices import unpin_gone
 from app.chat.parts import Chat as ChatParts
@@ -74,16 +75,19 @@ async def post(
         return clean
     message, former = message_ids(show, person.id, key, now_ms)
     event = Chat(message, Author(person.id, person.name, standing), clean, now_ms, re)
+    folded = fold(clean)
     for _ in range(RULES_TRIES_MAX):
         rules = await chat.rulebooks.of(show)
-        verdict = await judge(chat, show, event, rules)
+        verdict = await judge(chat, show, event, folded, rules)
         if isinstance(verdict, Refusal):
             # A retry of what was said is no new message, and the rules may have changed since this process read them.
             answer: Answer = await chat.rooms.look(show, (message, former))
             if isinstance(answer, Stale) and answer.room == rules.version:
                 return verdict
         else:
-            answer = await _speak(chat, show, event, former, rules=rules, verdict=verdict)
+            same = "" if standing is not Standing.VIEWER else likeness(folded)
+            judged = Judged(rules.version, same, "" if verdict is None else "wait")
+            answer = await _speak(chat, show, event, former, rules.modes, judged)
             if isinstance(answer, Kept) and verdict is not None:
                 await keep(chat, show, msgspec.structs.replace(event, id=answer.id), verdict)
         if not isinstance(answer, Stale):
@@ -92,20 +96,16 @@ async def post(
     return Refusal("overloaded", "The rules are changing; try again.", BACKLOG_RETRY_MS)
 
 
-async def judge(chat: ChatParts, show: str, event: Chat, rules: Rulebook) -> Hold | Refusal | None:
-    """What becomes of words under these rules: free (None), held, or refused."""
+async def judge(chat: ChatParts, show: str, event: Chat, folded: str, rules: Rulebook) -> Hold | Refusal | None:
+    """What becomes of words under these rules: free (None), held, or refused. `folded`: their text as folded."""
     staff = event.by.standing is not Standing.VIEWER
     asked = rules.modes.newcomers or rules.modes.shield
     newcomer = asked and not staff and await held_store.is_newcomer(chat.pg, show, event.by.id)
-    return decide(event.text, rules, staff=staff, newcomer=newcomer)
+    return decide(event.text, folded, rules, staff=staff, newcomer=newcomer)
 
 
-async def _speak(
-    chat: ChatParts, show: str, event: Chat, former: str, *, rules: Rulebook, verdict: Hold | None
-) -> Answer:
-    staff = event.by.standing is not Standing.VIEWER
-    judged = Judged(rules.version, "" if staff else likeness(event.text), "" if verdict is None else "wait")
-    pace = pace_of(rules.modes, chat.pace, staff=staff)
+async def _speak(chat: ChatParts, show: str, event: Chat, former: str, modes: Modes, judged: Judged) -> Answer:
+    pace = pace_of(modes, chat.pace, staff=event.by.standing is not Standing.VIEWER)
     return await chat.rooms.speak(
         show, event.by.id, event, event_id=event.id, former_id=former, pace=pace, judged=judged
     )

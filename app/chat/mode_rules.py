@@ -54,26 +54,26 @@ def in_force(modes: Modes) -> Modes:
     return Modes(slow_s=max(modes.slow_s, SHIELD_SLOW_S), links=False, open=modes.open, newcomers=True, shield=True)
 
 
-def decide(text: str, rules: Rulebook, *, staff: bool, newcomer: bool) -> Hold | Refusal | None:
+def decide(text: str, folded: str, rules: Rulebook, *, staff: bool, newcomer: bool) -> Hold | Refusal | None:
     """What becomes of a clean text: said (None), held, or refused. Staff are bound by none of it."""
     if staff:
         return None
     modes = in_force(rules.modes)
-    refusal = _refuse(text, modes)
+    refusal = _refuse(text, folded, modes)
     if refusal is not None:
         return refusal
-    found = rules.matcher.find(text)
+    found = rules.matcher.find(folded)
     if found is not None:
         return Refusal("not_now", "That message cannot be sent just now.") if modes.shield else Hold("term", found)
     return Hold("newcomer") if modes.newcomers and newcomer else None
 
 
-def _refuse(text: str, modes: Modes) -> Refusal | None:
+def _refuse(text: str, folded: str, modes: Modes) -> Refusal | None:
     if not modes.open:
         return Refusal("chat_off", "The chat is closed for now.")
     if is_flood(text):
         return Refusal("flood", "That is too much of the same for one message.")
-    if not modes.links and has_link(text):
+    if not modes.links and has_link(text, folded):
         return Refusal("links_off", "Links are not allowed here just now.")
     return None
 

@@ -15,6 +15,7 @@ from app import clock
 from app.chat import question_store
 from app.chat.acts import Deed, tell_act, write_act
 from app.chat.events import Author, Chat, QuestionAnswered, QuestionHeld, QuestionSeenTo, who
+from app.chat.fold_rules import fold
 from app.chat.message_rules import message_ids
 from app.chat.messages import BACKLOG_RETRY_MS, RULES_TRIES_MAX, judge, refused
 from app.chat.mode_rules import Hold
@@ -116,7 +117,7 @@ async def _pass(chat: ChatParts, show: str, event: Chat, former: str) -> Hold | 
     """Through the gate that messages pass, without being said there: held (Hold), refused, or free (None)."""
     for _ in range(RULES_TRIES_MAX):
         rules = await chat.rulebooks.of(show)
-        verdict = await judge(chat, show, event, rules)
+        verdict = await judge(chat, show, event, fold(event.text), rules)
         if isinstance(verdict, Refusal):
             look = await chat.rooms.look(show, (event.id, former))
             if not isinstance(look, Stale) or look.room == rules.version:

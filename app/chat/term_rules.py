@@ -6,12 +6,14 @@ unless it says otherwise, so that a cocktail stays a cocktail. What is found ins
 Three readings are searched: the folded text as it stands; with the signs inside words taken out (`b.a-d`); and the
 letters that stand alone put together (`b a d`). Long terms are also found cut in two (`bast ard`).
 
-All terms are one expression, factored by their beginnings, so that a text is read once however long the list is.
+All terms are one expression, factored by their beginnings, so that a text is read once however long the list is. A
+reading that costs more is taken only of a text that has what it is for.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from operator import add
 from typing import Final
 
 import msgspec
@@ -50,6 +52,16 @@ _SPELLED: Final = re.compile(rf"(?<!{_LETTER}){_LETTER}(?:(?:{_SIGN}|\s){{1,3}}{
 _STUDDED: Final = re.compile(r"(?<!\w)\w([*!+|@$])\w(?:\1\w)+")
 _APART: Final = re.compile(rf"(?:{_SIGN}|\s)+")
 _WORD: Final = re.compile(r"\w+")
+# Each begins with a set of signs, which the engine looks for without trying the rest at every place.
+_HAS_INNER: Final = re.compile(rf"{_SIGN}(?={_LETTER})")
+_HAS_ALONE: Final = re.compile(rf"[^\w@$!|+*]{_LETTER}(?=[^\w@$!|+*])")
+_HAS_STUD: Final = re.compile(r"[*!+|@$](?=\w)")
+# Of plain text the same by its shape: letters and digits `a`, what is also typed for one `*`, blanks, other signs `.`.
+_SHAPES: Final = bytes(
+    ord("*" if sign in "@$!|+*" else " " if sign.isspace() else "a" if sign.isalnum() or sign == "_" else ".")
+    for sign in map(chr, range(256))
+)
+_APART_PLAIN: Final = bytes(code if chr(code).isalnum() or chr(code) == "_" else 32 for code in range(256))
 
 
 class Terms(msgspec.Struct, frozen=True):
@@ -75,35 +87,40 @@ class Matcher:
         plain = [term for term in (term.strip("*") for term in self._blocked) if "*" not in term]
         self._spelled = _expression([term for term in plain if len(term) >= SPELLED_LENGTH_MIN], whole=False)
         self._cut = frozenset(term for term in plain if len(term) >= CUT_LENGTH_MIN and term.isalpha())
+        self._cut_plain = frozenset(term.encode() for term in self._cut)
         self._permitted = _expression([fold(term) for term in terms.permitted], whole=True)
 
-    def find(self, text: str) -> str | None:
-        """The first words of the text that a blocked term forbids, as folded; None when there are none."""
-        return self.find_folded(fold(text))
-
-    def find_folded(self, folded: str) -> str | None:
-        """`find` for a text that is folded already."""
+    def find(self, folded: str) -> str | None:
+        """The first words of a folded text that a blocked term forbids; None when there are none."""
         if self._words is None:
             return None
         found = self._search(self._words, folded)
-        if found is None and _INNER.search(folded):
+        has_inner, has_alone, has_stud = _shape(folded)
+        if found is None and has_inner:
             found = self._search(self._words, _INNER.sub("", folded))
-        if found is None:
+        if found is None and (has_alone or has_stud):
             found = self._find_spelled(folded)
         if found is None and self._cut:
             found = self._find_cut(folded)
         return found
 
     def _search(self, expression: re.Pattern[str], reading: str) -> str | None:
+        permitted: list[tuple[int, int]] | None = None
         for match in expression.finditer(reading):
-            if _is_worded(match.group()) and not self._is_permitted(reading, match.start(), match.end()):
-                return match.group().strip()
+            start = match.start() if expression is self._spelled else _word_start(reading, match.start())
+            found = reading[start : match.end()]
+            if not _is_worded(found):
+                continue
+            if permitted is None:
+                permitted = self._permitted_in(reading)
+            if not any(begins <= start and match.end() <= ends for begins, ends in permitted):
+                return found.strip()
         return None
 
-    def _is_permitted(self, reading: str, start: int, end: int) -> bool:
+    def _permitted_in(self, reading: str) -> list[tuple[int, int]]:
         if self._permitted is None:
-            return False
-        return any(allowed.start() <= start and end <= allowed.end() for allowed in self._permitted.finditer(reading))
+            return []
+        return [(_word_start(reading, match.start()), match.end()) for match in self._permitted.finditer(reading)]
 
     def _find_spelled(self, folded: str) -> str | None:
         runs = [_APART.sub("", run.group()) for run in _SPELLED.finditer(folded)]
@@ -118,10 +135,15 @@ class Matcher:
         return None
 
     def _find_cut(self, folded: str) -> str | None:
-        words = _WORD.findall(folded)
-        for first, second in pairwise(words):
-            if first + second in self._cut and not self._is_permitted(folded, *_place(folded, first, second)):
-                return f"{first} {second}"
+        if folded.isascii():
+            plain = folded.encode().translate(_APART_PLAIN).split()
+            if self._cut_plain.isdisjoint(map(add, plain, plain[1:])):
+                return None
+        for first, second in pairwise(_WORD.findall(folded)):
+            if first + second in self._cut:
+                start, end = _place(folded, first, second)
+                if not any(begins <= start and end <= ends for begins, ends in self._permitted_in(folded)):
+                    return f"{first} {second}"
         return None
 
 
@@ -129,6 +151,23 @@ def _place(folded: str, first: str, second: str) -> tuple[int, int]:
     found = re.search(rf"\b{re.escape(first)}\W+{re.escape(second)}\b", folded)
     assert found is not None, (first, second)
     return found.span()
+
+
+def _shape(folded: str) -> tuple[bool, bool, bool]:
+    """Whether the text has a sign inside a word, a letter that stands alone, and a letter after what studs words."""
+    if not folded.isascii():
+        return tuple(has.search(folded) is not None for has in (_HAS_INNER, _HAS_ALONE, _HAS_STUD))  # type: ignore[return-value]
+    shape = folded.encode().translate(_SHAPES)
+    apart = shape.replace(b".", b" ")
+    has_inner = b".a" in shape or b".*" in shape
+    return has_inner, b" a " in apart or b" * " in apart, b"*a" in shape
+
+
+def _word_start(reading: str, at: int) -> int:
+    """Where the word begins in which something was found: a term that begins with `*` is searched without it."""
+    while at and (reading[at - 1].isalnum() or reading[at - 1] == "_"):
+        at -= 1
+    return at
 
 
 def _is_worded(found: str) -> bool:
@@ -184,8 +223,6 @@ def _pieces(term: str, *, whole: bool) -> Sequence[_Piece]:
             first, last = at == 0, at + count == len(body)
             pieces.append(_letter(sign, count, doubles=is_long, inner=not first and not last, last=last))
         at += count
-    if term.startswith("*"):
-        pieces.insert(0, r"\w*")
     if whole:
         pieces.append(r"\w*" if term.endswith("*") else r"(?!\w)")
     return [piece for piece in pieces if piece]
@@ -194,7 +231,7 @@ def _pieces(term: str, *, whole: bool) -> Sequence[_Piece]:
 def _letter(sign: str, count: int, *, doubles: bool, inner: bool, last: bool) -> _Piece:
     """`count` times the letter. Stretching (three or more of it) changes nothing; doubling may make another word."""
     choices = _TYPED.get(sign, sign)
-    if last:
+    if last and sign != "!":
         choices = choices.replace("!", "")  # the mark at the end of a sentence
     if inner and sign in _VOWELS:
         choices += "*"
@@ -202,7 +239,7 @@ def _letter(sign: str, count: int, *, doubles: bool, inner: bool, last: bool) ->
     if sign in _PAIRS and count == 1:
         return f"(?:{one}(?:{one}{{2,}})?|{_PAIRS[sign]})"
     if count > 1:
-        return f"{one}{{{count},}}"
+        return f"{one * count}{one}*"
     if doubles and sign not in _VOWELS:
-        return f"{one}+"
+        return f"{one}{one}*"  # not `+`: of branches that begin with one sign the engine tries only those that may fit
     return f"{one}(?:{one}{{2,}})?"

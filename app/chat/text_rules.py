@@ -29,16 +29,30 @@ def clean_message(text: str) -> str | Refusal:
     """The text as everybody will see it: NFC, one line, nothing invisible; refused when empty or too long."""
     if len(text) > BYTES_MAX * 2:
         return _too_long()
+    if text.isascii() and text.isprintable():
+        return _clean_plain(text)
     if any(0xD800 <= ord(sign) < 0xE000 for sign in text):
         return Refusal("malformed", "The text is not valid Unicode.")
     clean = _BLANKS.sub(" ", _cap_marks(_strip_invisible(unicodedata.normalize("NFC", text)))).strip()
     # Joiners whose neighbours were taken away have gone with them only now.
     clean = unicodedata.normalize("NFC", clean)
     if not any(_is_visible(sign) for sign in clean):
-        return Refusal("empty", "There is nothing to say yet.")
+        return _empty()
     if len(clean.encode()) > BYTES_MAX or graphemes(clean) > GRAPHEMES_MAX:
         return _too_long()
     return clean
+
+
+def _clean_plain(text: str) -> str | Refusal:
+    """The same for what most messages are: nothing in it joins, hides or stands over anything else."""
+    clean = " ".join(text.split())
+    if not clean:
+        return _empty()
+    return clean if len(clean) <= GRAPHEMES_MAX else _too_long()
+
+
+def _empty() -> Refusal:
+    return Refusal("empty", "There is nothing to say yet.")
 
 
 def _too_long() -> Refusal:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from app import clock
 from app.chat.events import Author, Chat
 from app.chat.flood_rules import likeness
+from app.chat.fold_rules import fold
 from app.chat.message_rules import message_ids
 from app.chat.messages import Posted, post
 from app.chat.mode_rules import decide
@@ -99,8 +100,9 @@ class Bench:
         clean = [text for text in map(clean_message, self.texts) if isinstance(text, str)]
         began = time.process_time()
         for text in clean * 20:
-            decide(text, rules, staff=False, newcomer=False)
-            likeness(text)
+            folded = fold(text)
+            decide(text, folded, rules, staff=False, newcomer=False)
+            likeness(folded)
         return (time.process_time() - began) / (20 * len(clean)) * 1e6
 
 

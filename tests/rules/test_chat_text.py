@@ -50,6 +50,11 @@ def test_too_much_is_too_long(typed):
     assert clean_message(typed).code == "too_long"
 
 
+@given(st.text(st.characters(max_codepoint=127), max_size=520))
+def test_plain_text_is_cleaned_as_any_other_is(typed):
+    assert clean_message(typed) == clean_message(typed + "\u200b")
+
+
 @pytest.mark.parametrize("typed", ["x" * 500, "é" * 500, "🎉" * 500, "e\u0301" * 500])
 def test_five_hundred_characters_fit(typed):
     assert isinstance(clean_message(typed), str)
