@@ -87,7 +87,7 @@ async def post(
         else:
             same = "" if standing is not Standing.VIEWER else likeness(folded)
             judged = Judged(rules.version, same, "" if verdict is None else "wait")
-            answer = await _speak(chat, show, event, former, rules.modes, judged)
+            answer = await _speak(chat, show, event, former, modes=rules.modes, judged=judged)
             if isinstance(answer, Kept) and verdict is not None:
                 await keep(chat, show, msgspec.structs.replace(event, id=answer.id), verdict)
         if not isinstance(answer, Stale):
@@ -104,7 +104,7 @@ async def judge(chat: ChatParts, show: str, event: Chat, folded: str, rules: Rul
     return decide(event.text, folded, rules, staff=staff, newcomer=newcomer)
 
 
-async def _speak(chat: ChatParts, show: str, event: Chat, former: str, modes: Modes, judged: Judged) -> Answer:
+async def _speak(chat: ChatParts, show: str, event: Chat, former: str, *, modes: Modes, judged: Judged) -> Answer:
     pace = pace_of(modes, chat.pace, staff=event.by.standing is not Standing.VIEWER)
     return await chat.rooms.speak(
         show, event.by.id, event, event_id=event.id, former_id=former, pace=pace, judged=judged
