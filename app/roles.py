@@ -1,7 +1,7 @@
 """One role's process: `web`, `media`, `worker` or the demo's synthetic host. Owns its life from settings to exit.
 
-What a role is made of is app/wiring.py's. Started by the supervisor, a role waits on its standard input for "go" and
-ends when that closes; started by hand (`serve --role web`) it begins at once.
+What a role is made of is app/wiring.py's. Started by the supervisor, a role waits on its link (afresh: its standard
+input) for "go" and ends when that closes; started by hand (`serve --role web`) it begins at once.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ async def _live(role: str, settings: Settings, link: Link | None, listener: sock
         gc.collect()
         gc.freeze()
 
-    work = _work_of(role)  # imports the role's libraries, while the servers are still starting
+    work = load_role(role)  # imports the role's libraries, while the servers are still starting
     if link is not None and not await link.wait_go():
         return
     async with _stopped_with(link, stop):
@@ -94,7 +94,7 @@ async def _stopped_with(link: Link | None, stop: asyncio.Event) -> AsyncIterator
 Work = Callable[[Settings, asyncio.Event, Ready, socket.socket | None], Awaitable[None]]
 
 
-def _work_of(role: str) -> Work:
+def load_role(role: str) -> Work:
     """The role's coroutine function. Each role imports its own libraries only."""
     match role:
         case "web":
@@ -131,7 +131,7 @@ def configure_logging(role: str, level: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """The supervisor's way in: the role, then the number of the listening socket where it has one."""
+    """The supervisor's way in where there is no stem: the role, then the number of the listening socket, if any."""
     role, *descriptors = arguments
     listener = socket.socket(fileno=int(descriptors[0])) if descriptors else None
     run_role(role, read_settings(), Link(socket.socket(fileno=sys.stdin.fileno())), listener)

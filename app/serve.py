@@ -4,14 +4,16 @@ import asyncio
 import shlex
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
 from app import clock
+from app.branches import Stem
 from app.demo.presence import is_live
 from app.embedded.folder import DataFolder
 from app.embedded.postgres import EmbeddedPostgres
@@ -69,7 +71,7 @@ class _Plan:
     ) -> None:
         self.database_url = settings.database_url
         redis_url = settings.redis_url
-        self.servers: list[Child] = []
+        self.servers: list[Child[subprocess.Popen[bytes]]] = []
         if not redis_url:
             valkey = EmbeddedValkey(folder.path, folder.sockets)
             redis_url = valkey.url
@@ -80,24 +82,30 @@ class _Plan:
             self.servers.append(postgres_child(postgres))
         self.go = asyncio.Event()
         environment = environment_of_roles(settings, self.database_url, redis_url, folder.sockets, relays)
+        self.stem = Stem(environment)
         webs = ["web", *(f"web-{number}" for number in range(2, workers + 1))]
+        # The media role last: the stem takes longest to load it, and the others need not wait for that.
         self.roles = [
-            *(RoleProcess("web", environment, self.go, listener, name=name).child() for name in webs),
+            *(RoleProcess("web", environment, self.stem, self.go, listener, name=name).child() for name in webs),
+            RoleProcess("worker", environment, self.stem, self.go).child(),
             *(
-                RoleProcess("media", environment_of_media(settings, environment, number), self.go, name=name).child()
+                RoleProcess(
+                    "media", environment_of_media(settings, environment, number), self.stem, self.go, name=name
+                ).child()
                 for number, name in enumerate(media_names(relays))
             ),
-            RoleProcess("worker", environment, self.go).child(),
         ]
         # Starts when the others are up, and nobody waits for it: the show is there without it.
-        self.afterwards = [RoleProcess("synthetic-host", environment, self.go).child()] if settings.demo else []
+        afterwards = ["synthetic-host"] if settings.demo else []
+        self.afterwards = [RoleProcess(role, environment, self.stem, self.go).child() for role in afterwards]
 
 
 async def _run(settings: Settings, plan: _Plan, folder: DataFolder, began: float) -> None:
     keeper = Keeper(folder, say)
     stop = _stop_on_signals(keeper)
     # The roles first: they load their libraries while the servers start.
-    keeping = [asyncio.create_task(keeper.keep(child), name=child.name) for child in [*plan.roles, *plan.servers]]
+    everything: list[Child[Any]] = [*plan.roles, *plan.servers]
+    keeping = [asyncio.create_task(keeper.keep(child), name=child.name) for child in everything]
     starting = asyncio.create_task(_bring_up(settings, plan))
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -111,6 +119,7 @@ async def _run(settings: Settings, plan: _Plan, folder: DataFolder, began: float
         starting.cancel()
         stopping.cancel()
         await keeper.stop()
+        plan.stem.end()
         for task in keeping:
             task.cancel()
         await asyncio.gather(*keeping, starting, stopping, return_exceptions=True)

@@ -162,6 +162,11 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
+def settings_with(changes: Mapping[str, str]) -> Settings:
+    """`read_settings` of this process's environment with `changes`."""
+    return read_settings({**os.environ, **changes})
+
+
 def _secret(env: Mapping[str, str], name: str) -> str:
     """The value of `name`, or what is in the file that `name`_FILE names."""
     path = env.get(f"{name}_FILE", "")

@@ -1,21 +1,20 @@
 """Runs Hawker on one machine: the bundled servers, then one process for each role; starts again what dies.
 
 Owns the order of starting and stopping, and the words on the terminal. Imports no role: they are other processes, and
-this one starts fast. A role process gets a socket as its standard input: it waits there for "go" (the database is
-ready), answers "ready", and ends when the socket closes, which is what happens when this process is gone.
+this one starts fast. A role process gets a socket: it waits there for "go" (the database is ready), answers "ready",
+and ends when the socket closes, which is what happens when this process is gone.
 """
 
 import asyncio
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 from app import clock
-from app.embedded.child import spawn
+from app.branches import Process, Stem
 from app.embedded.folder import DataFolder
 from app.embedded.postgres import EmbeddedPostgres, ServerFailedError
 from app.embedded.valkey import EmbeddedValkey
@@ -30,7 +29,6 @@ FIRST_TRIES_MAX: Final = 3  # of a role that never became ready
 ROLE_PATIENCE_S: Final = 10.0
 SERVER_PATIENCE_S: Final = 20.0
 BACKLOG: Final = 2048
-REPOSITORY: Final = Path(__file__).parents[1]
 
 STOP_ORDER: Final = ("synthetic-host", "web", "media", "worker", "valkey", "postgres")
 """Written once: first who speaks to people, last who keeps what they said."""
@@ -40,14 +38,17 @@ class StartError(RuntimeError):
     """Hawker cannot start; the message says why and what to do."""
 
 
-class Child:
+P = TypeVar("P", bound=Process)
+
+
+class Child(Generic[P]):
     """One child that is kept running: how to start it, how to see that it is ready, how to end it."""
 
     def __init__(
         self,
         name: str,
-        launch: Callable[[], subprocess.Popen[bytes]],
-        wait_ready: Callable[[subprocess.Popen[bytes]], Awaitable[None]],
+        launch: Callable[[], Awaitable[P]],
+        wait_ready: Callable[[P], Awaitable[None]],
         end_signal: signal.Signals,
         patience_s: float,
     ) -> None:
@@ -56,7 +57,7 @@ class Child:
         self.wait_ready = wait_ready
         self.end_signal = end_signal
         self.patience_s = patience_s
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: P | None = None
         self.ready = asyncio.Event()
 
 
@@ -66,7 +67,7 @@ class Keeper:
     def __init__(self, folder: DataFolder, say: Callable[[str], None]) -> None:
         self._folder = folder
         self._say = say
-        self._children: dict[str, Child] = {}
+        self._children: dict[str, Child[Any]] = {}
         self._wakers: set[asyncio.Event] = set()
         self._stopping = asyncio.Event()
         self.impatient = asyncio.Event()  # a second Ctrl-C: stop waiting for anybody
@@ -76,7 +77,7 @@ class Keeper:
         for waker in self._wakers:
             waker.set()
 
-    async def _exit_of(self, process: subprocess.Popen[bytes]) -> int:
+    async def _exit_of(self, process: Process) -> int:
         """The exit status, once there is one. The child is reaped then."""
         waker = asyncio.Event()
         self._wakers.add(waker)
@@ -88,14 +89,19 @@ class Keeper:
             self._wakers.discard(waker)
         return status
 
-    async def keep(self, child: Child) -> None:
+    async def keep(self, child: Child[P]) -> None:
         """Starts `child` and starts it again whenever it dies. Raises StartError when it never becomes ready."""
         self._children[child.name] = child
         deaths = 0
         was_ready = False
         while not self._stopping.is_set():
             began = clock.monotonic_s()
-            process = child.process = child.launch()
+            process = await child.launch()
+            if self._stopping.is_set():  # meanwhile: `stop` has not seen it
+                process.kill()
+                await self._exit_of(process)
+                return
+            child.process = process
             self._folder.record(child.name, process.pid, child.end_signal)
             status = await self._live(child, process)
             self._folder.forget(child.name)
@@ -110,7 +116,7 @@ class Keeper:
             self._say(f"{child.name} ended ({_status_in_words(status)}); starting it again")
             await asyncio.sleep(pause_s)
 
-    async def _live(self, child: Child, process: subprocess.Popen[bytes]) -> int:
+    async def _live(self, child: Child[P], process: P) -> int:
         """One life of a child, from its start to its exit status."""
         exit_task = asyncio.create_task(self._exit_of(process))
         ready_task = asyncio.ensure_future(child.wait_ready(process))
@@ -132,7 +138,7 @@ class Keeper:
             alike = [child for name, child in self._children.items() if name == part or name.startswith(part + "-")]
             await asyncio.gather(*(self._end(child) for child in alike))
 
-    async def _end(self, child: Child) -> None:
+    async def _end(self, child: Child[Any]) -> None:
         process = child.process
         if process is None or process.poll() is not None:
             return
@@ -151,22 +157,25 @@ def _status_in_words(status: int) -> str:
     return signal.Signals(-status).name if status < 0 else f"exit status {status}"
 
 
-def postgres_child(server: EmbeddedPostgres) -> Child:
+def postgres_child(server: EmbeddedPostgres) -> Child[subprocess.Popen[bytes]]:
     """The bundled Postgres as a child."""
+
+    async def launch() -> subprocess.Popen[bytes]:
+        return server.start(server.prepare())
 
     async def wait_ready(process: subprocess.Popen[bytes]) -> None:
         await _until(lambda: server.is_ready(process))
 
-    return Child("postgres", lambda: server.start(server.prepare()), wait_ready, server.end_signal, SERVER_PATIENCE_S)
+    return Child("postgres", launch, wait_ready, server.end_signal, SERVER_PATIENCE_S)
 
 
-def valkey_child(server: EmbeddedValkey) -> Child:
+def valkey_child(server: EmbeddedValkey) -> Child[subprocess.Popen[bytes]]:
     """The bundled Valkey as a child."""
 
     async def wait_ready(process: subprocess.Popen[bytes]) -> None:
         await _until(lambda: server.is_ready(process))
 
-    def launch() -> subprocess.Popen[bytes]:
+    async def launch() -> subprocess.Popen[bytes]:
         server.prepare()
         return server.start()
 
@@ -186,6 +195,7 @@ class RoleProcess:
         self,
         role: str,
         environment: Mapping[str, str],
+        stem: Stem,
         go: asyncio.Event,
         listener: socket.socket | None = None,
         *,
@@ -194,31 +204,23 @@ class RoleProcess:
         self._role = role
         self._name = name or role  # its own, where several have one role
         self._environment = environment
+        self._stem = stem
         self._go = go
         self._listener = listener
         self._link: socket.socket | None = None
 
-    def child(self) -> Child:
+    def child(self) -> Child[Process]:
         """The role as a child."""
         return Child(self._name, self._launch, self._wait_ready, signal.SIGTERM, ROLE_PATIENCE_S)
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    async def _launch(self) -> Process:
         if self._link is not None:
             self._link.close()
         self._link, theirs = socket.socketpair()
-        pass_fds = () if self._listener is None else (self._listener.fileno(),)
-        arguments = [self._role, *(str(fd) for fd in pass_fds)]
         with theirs:
-            return spawn(
-                [sys.executable, "-m", "app.roles", *arguments],
-                end_signal=signal.SIGKILL,  # the servers go at the same moment: nothing is left to be done in order
-                env=self._environment,
-                stdin=theirs.fileno(),
-                pass_fds=pass_fds,
-                cwd=REPOSITORY,
-            )
+            return await self._stem.grow(self._role, self._environment, theirs, self._listener)
 
-    async def _wait_ready(self, process: subprocess.Popen[bytes]) -> None:
+    async def _wait_ready(self, process: Process) -> None:
         del process
         assert self._link is not None
         link = self._link

@@ -10,9 +10,11 @@ import subprocess
 import sys
 
 import httpx
+import psutil
 import pytest
 
 from tests.running import ROOT
+from tests.waiting import eventually_now
 
 ROLES = ["web", "media", "worker", "postgres", "valkey"]
 
@@ -49,6 +51,30 @@ def test_every_part_that_is_killed_comes_back_and_a_restart_finds_the_data(hawke
     running.start()
     again = httpx.post(running.base_url + "/api/session", json={"demo": "viewer"})
     assert again.json()["person"]["name"] != session.json()["person"]["name"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each role loads its own libraries")
+def test_roles_branch_off_a_stem_without_threads_outlive_it_and_come_back_without_it(hawker):
+    running = hawker
+
+    def stems() -> list[psutil.Process]:
+        parts = {int(note.read_text().split()[0]) for note in (running.data / "children").iterdir()}
+        children = psutil.Process(running.supervisor_pid).children()
+        return [child for child in children if child.pid not in parts]
+
+    eventually_now((running.data / "children" / "synthetic-host").exists, what="the last one branched off")
+    (stem,) = stems()
+    assert stem.num_threads() == 1, "a copy of it would lack the other threads, and what they had locked stays locked"
+    others = {name: running.pid_of(name) for name in ("media", "worker")}
+    for pid in others.values():
+        assert psutil.Process(pid).cmdline() == stem.cmdline()
+    stem.kill()
+    running.wait_replaced("web", running.kill("web"))
+    assert {name: running.pid_of(name) for name in others} == others
+    assert psutil.Process(running.pid_of("web")).cmdline()[2] == "app.roles"  # afresh
+    running.wait_replaced("worker", running.kill("worker"))
+    assert running.pid_of("worker") != stems()[0].pid
+    assert psutil.Process(running.pid_of("worker")).cmdline() == stems()[0].cmdline()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next start ends what was left")

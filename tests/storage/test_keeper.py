@@ -16,7 +16,7 @@ async def test_a_child_that_is_long_in_getting_ready_is_waited_for_and_named(sho
     said: asyncio.Queue[str] = asyncio.Queue()
     ready = asyncio.Event()
 
-    def launch() -> subprocess.Popen[bytes]:
+    async def launch() -> subprocess.Popen[bytes]:
         return spawn([sys.executable, "-c", "input()"], end_signal=signal.SIGKILL, stdin=subprocess.PIPE)
 
     async def wait_ready(process: subprocess.Popen[bytes]) -> None:
