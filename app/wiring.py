@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -24,6 +25,7 @@ from app.chat import edge as chat_edge
 from app.chat.memory import ChatMemory
 from app.chat.parts import Chat, build_chat
 from app.checkout import edge as checkout_edge
+from app.checkout.buyers import has_bought
 from app.checkout.parts import Checkout, open_checkout
 from app.flash_sales import edge as flash_sales_edge
 from app.flash_sales.banned import BannedHolds
@@ -145,7 +147,15 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
         catalog = Catalog(pg=pg, stock_listeners=(sale_source,), product_listeners=(PinnedProducts(streams),))
         stack.callback(catalog.darkroom.close)
         listeners = (BannedHolds(sales), BannedSessions(media))
-        chat = build_chat(pg, bus, Copies(valkey), settings, *listeners, words_listeners=(CommentToBuy(sales),))
+        chat = build_chat(
+            pg,
+            bus,
+            Copies(valkey),
+            settings,
+            *listeners,
+            words_listeners=(CommentToBuy(sales),),
+            has_bought=partial(has_bought, pg),
+        )
         memory = ChatMemory(chat)
         checkout = open_checkout(pg, valkey, sales, bus, settings)
         stack.push_async_callback(checkout.close)

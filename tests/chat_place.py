@@ -44,10 +44,10 @@ class Place:
         return await set_timeout(self.chat, self.show, by or self.moderator, standing, wanted)
 
 
-def chat_over(pg, valkey):
-    """Chat as one process has it, and its rooms."""
+def chat_over(pg, valkey, **asked):
+    """Chat as one process has it, and its rooms. `asked`: what build_chat takes beside them."""
     rooms = ValkeyRooms(valkey)
-    chat = build_chat(pg, rooms, Copies(valkey), Settings(chat_per_10_s=100))
+    chat = build_chat(pg, rooms, Copies(valkey), Settings(chat_per_10_s=100), **asked)
     memory = ChatMemory(chat)
     rooms.sources = Sources(states=(memory,), stories=(memory,), sanctions=(memory,))
     return chat, rooms

@@ -4,6 +4,7 @@ from app.chat import blocks, poll_edge, question_edge, staff_edge, talk_edge
 from app.chat.agreement import agreement_loop
 from app.chat.bans import bans_loop
 from app.chat.copy import copy_loop
+from app.chat.delayed import delayed_loop
 from app.chat.parts import Chat
 from app.chat.polls import polls_loop
 from app.chat.questions import questions_loop
@@ -25,11 +26,12 @@ def endpoints(parts: Chat) -> list[Endpoint]:
 
 
 def loops(parts: Chat) -> list[Loop]:
-    """Copies to Postgres, sanctions that rooms missed, what is left of bans, votes, polls, the saying of reactions."""
+    """Copies to Postgres, sanctions that rooms missed, bans, delays, votes, polls, the saying of reactions."""
     return [
         copy_loop(parts),
         agreement_loop(parts),
         bans_loop(parts),
+        delayed_loop(parts),
         questions_loop(parts),
         polls_loop(parts),
         reactions_loop(parts.rooms, parts.reactions),

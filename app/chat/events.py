@@ -62,7 +62,9 @@ class ChatPurged(msgspec.Struct, frozen=True, tag="chat.purged", tag_field="t"):
 
 
 class Held(msgspec.Struct, frozen=True, tag="held", tag_field="t"):
-    """For the staff room: a message waits. `why`: `term` (with what was `found`) or `newcomer`."""
+    """For the staff room: a message waits. `why`: `term` (with what was `found`), `newcomer`, or
+    `delay` when it is let out by itself.
+    """
 
     id: str
     by: Who

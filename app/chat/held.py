@@ -46,7 +46,7 @@ async def decide(chat: ChatParts, show: str, actor: Person, message: str, *, app
         if found.state != "waiting":
             same = found.state == ("approved" if approved else "denied")
             return None if same else Refusal("decided", f"This message was {found.state} already.")
-        refusal = await _release(chat, show, found) if approved else None
+        refusal = await release(chat, show, found) if approved else None
         if refusal is not None:
             return refusal
         act = "held.approve" if approved else "held.deny"
@@ -59,7 +59,7 @@ async def decide(chat: ChatParts, show: str, actor: Person, message: str, *, app
     return None
 
 
-async def _release(chat: ChatParts, show: str, found: Deciding) -> Refusal | None:
+async def release(chat: ChatParts, show: str, found: Deciding) -> Refusal | None:
     """Says the message in the public room; once, as its id is the key."""
     held = found.held
     event = Chat(held.id, Author(held.by.id, held.by.name, Standing.VIEWER), held.text, held.at, found.re)

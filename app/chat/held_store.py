@@ -13,6 +13,8 @@ from app.chat.store import at_time, unix_ms
 
 WAITING_MAX: Final = 500
 """So many are shown to the staff, the oldest first."""
+DUE_MAX: Final = 100
+"""So many are let out together whose delay is over."""
 
 _INSERT: Final = """
 INSERT INTO held_messages (id, show_id, account_id, name, body, reply_to, why, found, sent_at)
@@ -20,11 +22,22 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING RETURNIN
 """
 _WAITING: Final = """
 SELECT id, account_id, name, body, why, found, sent_at FROM held_messages
-WHERE show_id = $1 AND state = 'waiting' ORDER BY sent_at, id LIMIT $2
+WHERE show_id = $1 AND state = 'waiting' ORDER BY why = 'delay', sent_at, id LIMIT $2
 """
 _LOCK: Final = """
 SELECT id, account_id, name, body, reply_to, why, found, sent_at, state FROM held_messages
 WHERE id = $1 AND show_id = $2 FOR UPDATE
+"""
+# Those whose delay is over, by the delay that the room has now: none when it is switched off.
+_DUE: Final = """
+SELECT h.id, h.show_id, h.account_id, h.name, h.body, h.reply_to, h.why, h.found, h.sent_at, h.state
+FROM held_messages h LEFT JOIN chat_rooms r ON r.show_id = h.show_id
+WHERE h.state = 'waiting' AND h.why = 'delay'
+    AND h.kept_at <= now() - make_interval(secs => coalesce((r.modes ->> 'delay_s')::int, 0))
+ORDER BY h.kept_at, h.id LIMIT $1 FOR UPDATE OF h
+"""
+_COMES: Final = """
+SELECT EXISTS (SELECT FROM held_messages WHERE id = $1 AND show_id = $2 AND state = 'waiting' AND why = 'delay')
 """
 _APPROVE: Final = """
 UPDATE held_messages SET state = 'approved', decided_at = now(), decided_by = $2 WHERE id = $1
@@ -76,8 +89,21 @@ async def deciding(pg: asyncpg.Pool, show: str, message: str) -> AsyncIterator[D
         yield None if row is None else Deciding(connection, as_held(row), row["reply_to"], row["state"])
 
 
-async def set_decided(deciding_on: Deciding, actor: str, *, approved: bool) -> None:
-    """Writes the decision; a denied text goes."""
+@asynccontextmanager
+async def due(pg: asyncpg.Pool) -> AsyncIterator[list[tuple[str, Deciding]]]:
+    """The messages whose delay is over, with their shows, locked, in a transaction; who waited longest first."""
+    async with pg.acquire() as connection, connection.transaction():
+        rows = await connection.fetch(_DUE, DUE_MAX)
+        yield [(row["show_id"], Deciding(connection, as_held(row), row["reply_to"], row["state"])) for row in rows]
+
+
+async def comes(pg: asyncpg.Pool, show: str, message: str) -> bool:
+    """Whether the message is one that viewers will see by itself."""
+    return bool(await pg.fetchval(_COMES, message, show))
+
+
+async def set_decided(deciding_on: Deciding, actor: str | None, *, approved: bool) -> None:
+    """Writes the decision of the actor (None: nobody's); a denied text goes."""
     await deciding_on.connection.execute(_APPROVE if approved else _DENY, deciding_on.held.id, actor)
 
 

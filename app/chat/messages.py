@@ -8,12 +8,13 @@ from msgspec import Meta
 from app import clock
 from app.chat import held_store, store
 from app.chat.acts import Deed, tell_act
+from app.chat.delayed import DELAY, take_away
 from app.chat.events import Author, Chat, ChatDeleted, ChatGone, Who, who
 from app.chat.flood_rules import likeness
 from app.chat.fold_rules import fold
 from app.chat.held import keep
 from app.chat.message_rules import message_ids
-from app.chat.mode_rules import Hold, Modes, Rulebook, decide, pace_of
+from app.chat.mode_rules import Hold, Modes, Rulebook, decide, decide_in_chat, pace_of, stricter, unique_ms
 from app.chat.moderation_rules import may_delete
 from app.chat.notices import unpin_gone
 from app.chat.parts import Chat as ChatParts
@@ -21,10 +22,11 @@ from app.chat.targets import MessageId
 from app.chat.text_rules import clean_message
 from app.person import Person, Standing
 from app.refusal import Refusal
-from app.rooms.bus import Answer, Backlogged, Judged, Kept, Muted, Pace, Repeated, Spoken, Stale, TooFast, Warned
+from app.rooms.bus import Answer, Backlogged, Judged, Kept, Muted, Pace, Repeated, Spoken, Stale, Taken, TooFast, Warned
 
 BACKLOG_RETRY_MS: Final = 2000
 RULES_TRIES_MAX: Final = 4
+BANNED: Final = Refusal("banned", "You may not write in this show.")
 DELETED_MAX: Final = 50
 """So many messages are deleted by one command."""
 
@@ -37,13 +39,14 @@ class Post(msgspec.Struct, frozen=True):
 
 
 class Posted(msgspec.Struct, frozen=True):
-    """The message's id and its offset in the room; no offset: it waits for a moderator. `wait_ms`: how long the person
-    now waits for their next.
+    """The message's id and its offset in the room; no offset: it waits for a moderator, or (with `delay_ms`) for
+    that long. `wait_ms`: how long the person now waits for their next.
     """
 
     message: str
     o: int | None
     wait_ms: int | None = None
+    delay_ms: int | None = None
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -79,6 +82,8 @@ async def post(
     for _ in range(RULES_TRIES_MAX):
         rules = await chat.rulebooks.of(show)
         verdict = await judge(chat, show, event, folded, rules)
+        if not isinstance(verdict, Refusal):
+            verdict = stricter(verdict, await _judge_in_chat(chat, show, event, rules.modes))
         if isinstance(verdict, Refusal):
             # A retry of what was said is no new message, and the rules may have changed since this process read them.
             answer: Answer = await chat.rooms.look(show, (message, former))
@@ -86,12 +91,14 @@ async def post(
                 return verdict
         else:
             same = "" if standing is not Standing.VIEWER else likeness(folded)
-            judged = Judged(rules.version, same, "" if verdict is None else "wait")
+            judged = Judged(rules.version, same, "" if verdict is None else "wait", unique_ms(rules.modes))
             answer = await _speak(chat, show, event, former, modes=rules.modes, judged=judged)
             if isinstance(answer, Kept) and verdict is not None:
                 await keep(chat, show, msgspec.structs.replace(event, id=answer.id), verdict)
         if not isinstance(answer, Stale):
-            return _told(answer, pace_of(rules.modes, chat.pace, staff=standing is not Standing.VIEWER))
+            delayed = isinstance(verdict, Hold) and verdict.why == DELAY
+            told = _told(answer, pace_of(rules.modes, chat.pace, staff=standing is not Standing.VIEWER))
+            return _later(told, rules.modes.delay_s * 1000) if delayed else told
         await chat.rulebooks.renew(show, answer.room)
     return Refusal("overloaded", "The rules are changing; try again.", BACKLOG_RETRY_MS)
 
@@ -102,6 +109,12 @@ async def judge(chat: ChatParts, show: str, event: Chat, folded: str, rules: Rul
     asked = rules.modes.newcomers or rules.modes.shield
     newcomer = asked and not staff and await held_store.is_newcomer(chat.pg, show, event.by.id)
     return decide(event.text, folded, rules, staff=staff, newcomer=newcomer)
+
+
+async def _judge_in_chat(chat: ChatParts, show: str, event: Chat, modes: Modes) -> Hold | Refusal | None:
+    staff = event.by.standing is not Standing.VIEWER
+    buyer = modes.buyers and not staff and await chat.has_bought(show, event.by.id)
+    return decide_in_chat(event.text, modes, staff=staff, buyer=buyer)
 
 
 async def _speak(chat: ChatParts, show: str, event: Chat, former: str, *, modes: Modes, judged: Judged) -> Answer:
@@ -122,28 +135,35 @@ def _told(answer: Answer, pace: Pace) -> Posted | Refusal:
     return refused(answer)
 
 
+def _later(told: Posted | Refusal, delay_ms: int) -> Posted | Refusal:
+    """The answer about a message that is said by itself after so long."""
+    waits = isinstance(told, Posted) and told.o is None
+    return msgspec.structs.replace(told, delay_ms=delay_ms) if waits else told
+
+
 def refused(answer: Answer) -> Refusal:
     """Why the room would not have the words."""
     match answer:
-        case Muted(remaining_ms=None):
-            return Refusal("banned", "You may not write in this show.")
-        case Muted():
-            return Refusal("timed_out", "You may not write for a while.", answer.remaining_ms)
+        case Muted(remaining_ms=left_ms):
+            return BANNED if left_ms is None else Refusal("timed_out", "You may not write for a while.", left_ms)
         case Warned():
             return Refusal("warned", "Read the moderator's warning first.")
         case TooFast():
             return Refusal("too_fast", "You are writing too fast.", answer.retry_after_ms)
         case Repeated():
             return Refusal("repeated", "You have just said that.", answer.retry_after_ms)
+        case Taken():
+            return Refusal("not_unique", "Somebody has just said that.", answer.retry_after_ms)
     assert isinstance(answer, Backlogged), answer
     return Refusal("overloaded", "The room takes no more messages just now.", BACKLOG_RETRY_MS)
 
 
 async def delete(chat: ChatParts, show: str, actor: Person, standing: Standing, message: str) -> Refusal | None:
     """Takes a message away everywhere: from Postgres first, so that no copy or rebuilt room brings it back."""
+    unseen = await take_away(chat, show, actor, message)
     found = await _find(chat, show, message)
     if found is None:
-        return Refusal("not_found", "There is no such message.")
+        return None if unseen else Refusal("not_found", "There is no such message.")
     if not may_delete(standing, found.chat.by.standing):
         return Refusal("forbidden", "A moderator cannot delete the host's messages.")
     deed = Deed(show, who(actor), "message.delete", Who(found.chat.by.id, found.chat.by.name), message)

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from app.chat.emoji_rules import is_emoji
 from app.chat.flood_rules import has_link, is_flood
 from app.chat.term_rules import Matcher
 from app.refusal import Refusal
@@ -16,20 +17,31 @@ from app.rooms.bus import Pace
 
 SLOW_S_MAX: Final = 120
 SHIELD_SLOW_S: Final = 30
+DELAY_S_MAX: Final = 60
+UNIQUE_MS: Final = 10 * 60 * 1000
+"""Where nothing is said twice: for so long."""
 SLOW: Final = ":slow"
 """The name of slow mode's allowance: it is none of the usual pace's."""
 
 Slow = Annotated[int, Meta(ge=0, le=SLOW_S_MAX)]
+Delay = Annotated[int, Meta(ge=0, le=DELAY_S_MAX)]
 
 
 class Modes(msgspec.Struct, frozen=True):
-    """The state key `chat` of a room. `slow_s` 0: no slow mode. `newcomers`: their messages wait for a moderator."""
+    """The state key `chat` of a room. `slow_s` 0: no slow mode. `newcomers`: their messages wait for a moderator.
+    `emoji`: nothing but emoji; `buyers`: only who has bought; `unique`: nothing that anybody has just said; `delay_s`:
+    so long after the staff do viewers see what viewers say.
+    """
 
     slow_s: Slow = 0
     links: bool = True
     open: bool = True
     newcomers: bool = False
     shield: bool = False
+    emoji: bool = False
+    buyers: bool = False
+    unique: bool = False
+    delay_s: Delay = 0
 
 
 class Rulebook(msgspec.Struct, frozen=True):
@@ -41,7 +53,7 @@ class Rulebook(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """The message waits for a moderator. `why`: `term` with what was found, or `newcomer`."""
+    """The message waits: for a moderator (`why`: `term` with what was found, or `newcomer`), or `delay`."""
 
     why: str
     found: str = ""
@@ -51,7 +63,8 @@ def in_force(modes: Modes) -> Modes:
     """What holds now: under the shield the strictest of every mode that still lets people talk."""
     if not modes.shield:
         return modes
-    return Modes(slow_s=max(modes.slow_s, SHIELD_SLOW_S), links=False, open=modes.open, newcomers=True, shield=True)
+    slow_s = max(modes.slow_s, SHIELD_SLOW_S)
+    return msgspec.structs.replace(modes, slow_s=slow_s, links=False, newcomers=True, unique=True)
 
 
 def decide(text: str, folded: str, rules: Rulebook, *, staff: bool, newcomer: bool) -> Hold | Refusal | None:
@@ -66,6 +79,27 @@ def decide(text: str, folded: str, rules: Rulebook, *, staff: bool, newcomer: bo
     if found is not None:
         return Refusal("not_now", "That message cannot be sent just now.") if modes.shield else Hold("term", found)
     return Hold("newcomer") if modes.newcomers and newcomer else None
+
+
+def decide_in_chat(text: str, modes: Modes, *, staff: bool, buyer: bool) -> Hold | Refusal | None:
+    """What becomes of a clean text by the modes that are for the chat alone: questions know none of them."""
+    if staff:
+        return None
+    if modes.emoji and not is_emoji(text):
+        return Refusal("emoji_only", "Only emoji here just now.")
+    if modes.buyers and not buyer:
+        return Refusal("buyers_only", "Only who has bought here may write just now.")
+    return Hold("delay") if modes.delay_s else None
+
+
+def stricter(one: Hold | None, other: Hold | Refusal | None) -> Hold | Refusal | None:
+    """Of two decisions on one text: a refusal, else the hold that a moderator has to end, which is the first."""
+    return other if isinstance(other, Refusal) else one or other
+
+
+def unique_ms(modes: Modes) -> int:
+    """For how long nobody may say the same again; 0: no such rule."""
+    return UNIQUE_MS if in_force(modes).unique else 0
 
 
 def _refuse(text: str, folded: str, modes: Modes) -> Refusal | None:

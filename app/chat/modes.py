@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from app import clock
 from app.chat.acts import Deed, tell_act, write_act
 from app.chat.events import who
-from app.chat.mode_rules import Modes, Slow
+from app.chat.mode_rules import Delay, Modes, Slow
 from app.chat.parts import Chat
 from app.chat.term_rules import TERM_LENGTH_MAX, TERMS_MAX, Terms, clean_term
 from app.person import Person
@@ -26,6 +26,10 @@ class SetModes(msgspec.Struct, frozen=True):
     open: bool | UnsetType = UNSET
     newcomers: bool | UnsetType = UNSET
     shield: bool | UnsetType = UNSET
+    emoji: bool | UnsetType = UNSET
+    buyers: bool | UnsetType = UNSET
+    unique: bool | UnsetType = UNSET
+    delay_s: Delay | UnsetType = UNSET
 
 
 class SetTerms(msgspec.Struct, frozen=True):

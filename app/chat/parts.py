@@ -53,6 +53,11 @@ class WordsListener(Protocol):
         """A message was deleted, or all of a person, or (both None) everybody's."""
 
 
+async def nobody(show: str, person: str) -> bool:  # noqa: ARG001  a question that nobody answers with yes
+    """Where nothing can be bought."""
+    return False
+
+
 @dataclass(frozen=True)
 class Chat:
     """The parts of chat."""
@@ -66,6 +71,7 @@ class Chat:
     reactions: Reactions = field(default_factory=Reactions)
     ban_listeners: tuple[BanListener, ...] = ()
     words_listeners: tuple[WordsListener, ...] = ()
+    has_bought: Callable[[str, str], Awaitable[bool]] = nobody
     moderating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MODERATING_MAX))
 
 
@@ -76,8 +82,9 @@ def build_chat(
     settings: Settings,
     *ban_listeners: BanListener,
     words_listeners: tuple[WordsListener, ...] = (),
+    has_bought: Callable[[str, str], Awaitable[bool]] = nobody,
 ) -> Chat:
-    """Chat over the given stores."""
+    """Chat over the given stores. `has_bought(show, person)`: whether the person is a buyer there."""
     pace = Pace(10_000 // settings.chat_per_10_s, settings.chat_per_10_s)
     return Chat(
         pg=pg,
@@ -88,4 +95,5 @@ def build_chat(
         ballots=GroupCommit(partial(write_answers, pg)),
         ban_listeners=ban_listeners,
         words_listeners=words_listeners,
+        has_bought=has_bought,
     )

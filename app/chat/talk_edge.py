@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from app.chat import held_store
 from app.chat.messages import Post, Posted, find_said, post
 from app.chat.parts import Chat, Heard
 from app.chat.reactions import React
@@ -28,7 +29,7 @@ def commands(parts: Chat) -> list[Command]:
             now_ms=order.now_ms,
             re=body.re,
         )
-        if isinstance(posted, Posted) and posted.o is not None and order.standing is Standing.VIEWER:
+        if isinstance(posted, Posted) and _is_heard(posted) and order.standing is Standing.VIEWER:
             await _tell_listeners(parts, order, posted.message)
         return posted
 
@@ -52,9 +53,15 @@ def commands(parts: Chat) -> list[Command]:
     ]
 
 
+def _is_heard(posted: Posted) -> bool:
+    """Whether the words count already: said, or on their way without anybody's doing."""
+    return posted.o is not None or posted.delay_ms is not None
+
+
 async def _tell_listeners(parts: Chat, order: Order, message: str) -> None:
     async def is_there() -> bool:
-        return await find_said(parts, order.show, message) is not None
+        said = await find_said(parts, order.show, message)
+        return said is not None or await held_store.comes(parts.pg, order.show, message)
 
     text = clean_message(order.body.text)
     assert isinstance(text, str), message

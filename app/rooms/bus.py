@@ -63,6 +63,12 @@ class Repeated(msgspec.Struct, frozen=True):
     retry_after_ms: int
 
 
+class Taken(msgspec.Struct, frozen=True):
+    """The room refused the words: somebody has just said the same; again in `retry_after_ms`."""
+
+    retry_after_ms: int
+
+
 class Stale(msgspec.Struct, frozen=True):
     """The room refused the words: they were judged by other rules than those of version `room`, which it has."""
 
@@ -92,12 +98,14 @@ class Pace(msgspec.Struct, frozen=True):
 class Judged(msgspec.Struct, frozen=True):
     """What was decided on words before they are spoken. `rules`: the version of the state key RULES that they were
     judged by, None when by none. `likeness`: the same for words that say the same, "" when that is not counted.
-    `then`: "wait" when they are not to be said now, "release" when they have waited, else "".
+    `then`: "wait" when they are not to be said now, "release" when they have waited, else "". `unique_ms`: for
+    so long nobody else may say the same, 0: no such rule.
     """
 
     rules: int | None = None
     likeness: str = ""
     then: str = ""
+    unique_ms: int = 0
 
 
 def warned(person: str) -> str:
@@ -129,7 +137,7 @@ class WordsForm(msgspec.Struct, frozen=True):
     tombstone: str
 
 
-Answer: TypeAlias = Spoken | Kept | Muted | Warned | TooFast | Repeated | Stale | Backlogged
+Answer: TypeAlias = Spoken | Kept | Muted | Warned | TooFast | Repeated | Taken | Stale | Backlogged
 UNJUDGED: Final = Judged()
 
 

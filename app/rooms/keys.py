@@ -68,6 +68,10 @@ class RoomKeys(msgspec.Struct, frozen=True):
         """What one person said last, and how often."""
         return f"{self.prefix}:same:{person}"
 
+    def said(self, likeness: str) -> str:
+        """That somebody said this, where nothing is said twice."""
+        return f"{self.prefix}:said:{likeness}"
+
 
 def keys_of(room: str) -> RoomKeys:
     """The keys of a room."""

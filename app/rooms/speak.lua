@@ -1,14 +1,15 @@
 -- A person's words in a room: retry, sanction, pace, offset, history, copy and publication are one step.
 -- KEYS   1 head   2 log   3 mutes (hash: person -> Unix ms or "ban")   4 once (these words)   5 once of the former id
 --        6 pace (of this person)   7 copies (hash: "epoch:offset" -> event, until it is in Postgres)
---        8 state (hash: key -> "version JSON")   9 same (of this person: "likeness count")
+--        8 state (hash: key -> "version JSON")   9 same (of this person: "likeness count")   10 said (these words, by anybody)
 -- ARGV   1 channel   2 person   3 event (JSON)   4 event's id   5 the id that it would have had a while ago
 --        6 how many events the history keeps   7 how long a retry is known, ms   8 pace: one in so many ms
 --        9 pace: so many at once   10 most copies waiting   11 "sure" when Postgres does not know these words
 --        12 key of the state and   13 version of it that the words were judged by ("": none)   14 likeness ("": none)
 --        15 so often the same   16 within so many ms   17 "wait" to keep the words unsaid, "release" when they waited
+--        18 for so many ms nobody says the same again ("": no such rule)
 -- Result {"said", epoch, offset, id} (of the first try when retried) | {"muted", ms left, -1 for good}
---        | {"kept", id} | {"warned"} | {"stale", the room's version} | {"same", ms to wait}
+--        | {"kept", id} | {"warned"} | {"stale", the room's version} | {"same", ms to wait} | {"taken", ms to wait}
 --        | {"fast", ms to wait} | {"backlog"} | {"unsure"} when the room was lost lately and has forgotten what was a
 --        retry | {} when the room is closed: without its sanctions nobody speaks
 -- Closes the race between a timeout and the words of the person on another worker: whichever script runs first
@@ -78,6 +79,14 @@ if ARGV[14] ~= '' then
   end
 end
 
+local is_unique = ARGV[18] ~= '' and ARGV[14] ~= ''
+if is_unique then
+  local left = redis.call('PTTL', KEYS[10])
+  if left > 0 then
+    return {'taken', left}
+  end
+end
+
 if redis.call('HLEN', KEYS[7]) >= tonumber(ARGV[10]) then
   return {'backlog'}
 end
@@ -85,6 +94,9 @@ end
 redis.call('SET', KEYS[6], string.format('%.0f', full + every), 'PX', string.format('%.0f', full + every - now))
 if ARGV[14] ~= '' then
   redis.call('SET', KEYS[9], ARGV[14] .. ' ' .. string.format('%.0f', count), 'PX', ARGV[16])
+end
+if is_unique then
+  redis.call('SET', KEYS[10], '', 'PX', ARGV[18])
 end
 if ARGV[17] == 'wait' then
   remember(KEYS[4], 'kept', 0, ARGV[7])

@@ -30,6 +30,7 @@ from app.rooms.bus import (
     Spoken,
     Stale,
     Story,
+    Taken,
     TooFast,
     Warned,
     WordsForm,
@@ -116,12 +117,13 @@ class ValkeyRooms:
         """Appends a person's words, unless a sanction, the pace, other rules or the backlog is against it."""
         keys, words = keys_of(room), encode(event)
         retries = (keys.once(event_id), keys.once(former_id))
-        own = (keys.pace(person, pace.name), keys.copies, keys.state, keys.same(person))
+        own = (keys.pace(person, pace.name), keys.copies, keys.state, keys.same(person), keys.said(judged.likeness))
         script_keys = (keys.head, keys.log, keys.mutes, *retries, *own)
         args: tuple[Argument, ...] = (channel_of(room), person, words, event_id, former_id, HISTORY_MAX)
         args += (ONCE_TTL_MS, pace.every_ms, pace.burst, COPIES_MAX)
         version = "" if judged.rules is None else judged.rules
         judgement: tuple[Argument, ...] = (RULES, version, judged.likeness, SAME_MAX, SAME_TTL_MS, judged.then)
+        judgement += (judged.unique_ms or "",)
         answer = await self._in_open_room(room, lambda: _speak(self.valkey, script_keys, (*args, "", *judgement)))
         if answer[0] == b"unsure":
             first = await self._said_before(room, (event_id, former_id))
@@ -344,6 +346,7 @@ ANSWERS: Final[Mapping[bytes, Callable[[Sequence[Any]], Answer]]] = {
     b"warned": lambda _: Warned(),
     b"stale": lambda answer: Stale(answer[1]),
     b"same": lambda answer: Repeated(answer[1]),
+    b"taken": lambda answer: Taken(answer[1]),
     b"fast": lambda answer: TooFast(answer[1]),
     b"backlog": lambda _: Backlogged(),
 }

@@ -56,13 +56,15 @@ async def people(own_hawker, browser: Browser):
 
 @pytest.mark.timeout(300)
 async def test_a_moderator_keeps_order_by_keyboard(people) -> None:
-    """Terms, what waits, pins, answers, reports, several at once, all of one person, slow mode, the shield."""
+    """Terms, what waits, pins, answers, reports, several at once, all of one person, slow mode, a delay,
+    the shield."""
     ana, ben, moderator = people
     await block_a_term(ana, ben, moderator)
     await pin_and_answer(ana, ben, moderator)
     await see_to_a_report(ana, ben, moderator)
     await delete_many(ana, ben, moderator)
     await slow_down(ana, moderator)
+    await see_it_first(ana, ben, moderator)
     await raise_the_shield(ben, moderator)
     await mute_for_oneself(ana, ben)
     await warn(ana, moderator)
@@ -140,6 +142,27 @@ async def slow_down(ana: Viewer, moderator: KeyboardModerator) -> None:
     await expect(ana.page.locator("#message-modes")).to_be_hidden()
     # The wait once went on although nobody asked for it any more: 30 s, so the guard is shorter.
     await expect(ana.page.locator("#send")).to_be_enabled(timeout=15_000)
+
+
+async def see_it_first(ana: Viewer, ben: Viewer, moderator: KeyboardModerator) -> None:
+    await moderator.reach("#mode-delay")
+    await moderator.page.keyboard.type("Viewers see it 60")
+    await expect(ana.page.locator("#message-modes")).to_contain_text("Messages appear after 1 min")
+    await ana.say("seen by nobody")
+    await expect(moderator.line("seen by nobody")).to_contain_text("Not yet seen")
+    await moderator.press("Escape", "c")
+    await moderator.choose(".chat-lines", "seen by nobody")
+    await moderator.press("d")
+    await expect(moderator.line("seen by nobody")).to_have_count(0)
+    await ana.say("seen a little later")
+    await expect(moderator.line("seen a little later")).to_contain_text("Not yet seen")
+    await expect(ben.page.locator(".chat-line", has_text="seen")).to_have_count(0)
+    await moderator.reach("#mode-delay")
+    await moderator.press("Home")
+    await ben.sees_line("seen a little later")
+    await expect(moderator.line("seen a little later")).to_have_count(1)
+    await expect(moderator.line("Not yet seen")).to_have_count(0)
+    await expect(ana.page.locator("#message-modes")).to_be_hidden()
 
 
 async def raise_the_shield(ben: Viewer, moderator: KeyboardModerator) -> None:

@@ -112,6 +112,10 @@ async def test_modes_and_terms_go_back_and_what_others_changed_since_stays(place
         "open": True,
         "newcomers": False,
         "shield": False,
+        "emoji": False,
+        "buyers": False,
+        "unique": False,
+        "delay_s": 0,
     }
     assert (room.terms.blocked, room.terms.permitted) == (("fraud",), ())
 

@@ -84,6 +84,7 @@ class ModerationPage {
     const desk = await get(`/api/shows/${segment(showId)}/moderation`);
     this.modes.draw(desk);
     this.queue.load(desk);
+    this.chat.loadComing(desk.held);
     this.questions.load(desk.questions);
   }
 
@@ -95,6 +96,7 @@ class ModerationPage {
 
   hearStaff(events) {
     this.queue.hear(events);
+    this.chat.hearStaff(events);
     this.questions.hearStaff(events);
     const acts = events.filter((event) => event.t === "act");
     this.acts.hear(acts);

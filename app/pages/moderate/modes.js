@@ -6,6 +6,10 @@ import { el, fill } from "../shared/dom.js";
 import { askText, editTerms } from "./terms.js";
 
 const SLOW = [0, 1, 5, 10, 30, 60, 120];
+const DELAYS = [0, 2, 5, 10, 30, 60];
+const SWITCHES = ["shield", "links", "newcomers", "open", "emoji", "buyers", "unique"];
+
+const delayWords = (s) => (s ? `Viewers see it ${s} s later` : "No delay for viewers");
 
 export class Modes {
   /** `send(op, body)` sends a command; `fresh()` loads the desk anew; `lead`: may do what nobody can undo. */
@@ -19,8 +23,15 @@ export class Modes {
     this.links = this.toggle("links", "Links");
     this.newcomers = this.toggle("newcomers", "Hold newcomers");
     this.open = this.toggle("open", "Chat open");
+    this.emoji = this.toggle("emoji", "Emoji only");
+    this.buyers = this.toggle("buyers", "Buyers only");
+    this.unique = this.toggle("unique", "Nothing twice", "Nothing twice: what somebody has just said, nobody says again");
+    this.delay = el("select", { class: "input small", id: "mode-delay", "aria-label": "Delay for viewers" },
+      DELAYS.map((s) => el("option", { value: String(s) }, delayWords(s))));
+    this.delay.addEventListener("change", () => this.set({ delay_s: Number(this.delay.value) }));
     fill(host, el("h2", {}, "The room"), el("div", { class: "row" }, this.shield, this.slow),
       el("div", { class: "row" }, this.open, this.links, this.newcomers),
+      el("div", { class: "row" }, this.emoji, this.buyers, this.unique, this.delay),
       el("div", { class: "row" },
         el("button", { type: "button", class: "button small", id: "edit-terms", onclick: () => editTerms(this.terms, this.send).then(this.fresh) }, "Terms…"),
         el("button", { type: "button", class: "button small", id: "new-notice", onclick: () => this.writeNotice() }, "Notice…"),
@@ -41,9 +52,11 @@ export class Modes {
 
   draw({ modes, terms }) {
     this.terms = terms;
-    for (const name of ["shield", "links", "newcomers", "open"]) this[name].setAttribute("aria-pressed", String(modes[name]));
+    for (const name of SWITCHES) this[name].setAttribute("aria-pressed", String(modes[name]));
     if (!SLOW.includes(modes.slow_s)) this.slow.append(el("option", { value: String(modes.slow_s) }, `One message every ${modes.slow_s} s`));
     this.slow.value = String(modes.slow_s);
+    if (!DELAYS.includes(modes.delay_s)) this.delay.append(el("option", { value: String(modes.delay_s) }, delayWords(modes.delay_s)));
+    this.delay.value = String(modes.delay_s);
   }
 
   async writeNotice() {

@@ -5,6 +5,9 @@ import { busy, el, fill } from "../shared/dom.js";
 
 const WHY = { term: "a blocked term", newcomer: "a first message" };
 
+// What is only delayed stands in the chat itself.
+const forUs = (held) => held.why !== "delay";
+
 export class Queue {
   /** `send(op, body)` sends a command; `wordsOf(id)` are a message's words when the chat shows it. */
   constructor(host, { send, wordsOf }) {
@@ -19,7 +22,7 @@ export class Queue {
   }
 
   load({ held, reports }) {
-    this.held = new Map(held.map((one) => [one.id, one]));
+    this.held = new Map(held.filter(forUs).map((one) => [one.id, one]));
     this.reports.clear();
     reports.forEach((one) => this.report(one));
     this.draw();
@@ -28,7 +31,7 @@ export class Queue {
   /** Events of the staff room. */
   hear(events) {
     for (const event of events) {
-      if (event.t === "held") this.held.set(event.id, event);
+      if (event.t === "held" && forUs(event)) this.held.set(event.id, event);
       else if (event.t === "held.decided") this.held.delete(event.id);
       else if (event.t === "report") this.report(event);
       else if (event.t === "report.closed") this.reports.delete(event.message);

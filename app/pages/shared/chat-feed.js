@@ -37,6 +37,7 @@ export class ChatFeed {
     this.actionsOf = actionsOf;
     this.me = me;
     this.sales = new Map(); // what was said of each sale last
+    this.coming = new Map(); // lines that viewers do not see yet, by message
     this.list = el("ol", { class: "chat-lines", role: "log", "aria-label": "Chat", tabindex: "0", "data-rows": "" });
     this.more = el("button", { type: "button", class: "chat-more", hidden: true }, icon("arrowDown"), "New messages");
     this.more.addEventListener("click", () => this.toEnd());
@@ -82,6 +83,7 @@ export class ChatFeed {
 
   /** Forgets everything: the room sends a snapshot next. */
   clear() {
+    this.coming.clear();
     fill(this.list);
   }
 
@@ -97,6 +99,7 @@ export class ChatFeed {
   add(event) {
     switch (event.t) {
       case "chat":
+        this.dropComing(event.id);
         return this.append(this.messageLine(event));
       case "chat.gone":
         return this.append(this.goneLine(event.id, null));
@@ -151,6 +154,27 @@ export class ChatFeed {
     show(line, !this.muted.has(event.by.id));
     if (actions) line.append(el("div", { class: "chat-actions" }, actions));
     return line;
+  }
+
+  /** A message that viewers do not see yet, for the staff. */
+  addComing(event) {
+    if (this.lineOf(event.id)) return;
+    const line = this.messageLine(event);
+    line.classList.add("coming");
+    line.querySelector(".chat-name").after(el("span", { class: "badge" }, "Not yet seen"));
+    this.coming.set(event.id, line);
+    this.append(line);
+    if (this.follow) this.toEnd();
+  }
+
+  /** It is there for all now, or for nobody. */
+  dropComing(message) {
+    const line = this.coming.get(message);
+    if (!this.coming.delete(message)) return;
+    const held = line.contains(document.activeElement);
+    const next = line.nextElementSibling ?? line.previousElementSibling;
+    line.remove();
+    if (held) (next ?? this.list).focus();
   }
 
   goneLine(id, by) {

@@ -59,6 +59,10 @@ export class Composer {
       modes.slow_s && modes.open ? `Slow mode: one message every ${duration(modes.slow_s * 1000)}` : "",
       modes.newcomers && modes.open ? "First messages are looked at first" : "",
       modes.links || !modes.open ? "" : "No links",
+      modes.emoji && modes.open ? "Emoji only" : "",
+      modes.buyers && modes.open ? "Buyers only" : "",
+      modes.unique && modes.open ? "Nothing that was just said" : "",
+      modes.delay_s && modes.open ? `Messages appear after ${duration(modes.delay_s * 1000)}` : "",
     ].filter(Boolean);
     say(this.modes, words.join(" · "));
     show(this.modes, words.length > 0);
@@ -88,7 +92,8 @@ export class Composer {
     if (!taken) return;
     // What was typed meanwhile stays.
     if (this.input.value.trim() === text) this.input.value = "";
-    if (this.draft.reply.o === null) toast(HELD_WORDS);
+    const { o, delay_ms: delay } = this.draft.reply;
+    if (o === null) toast(delay ? `Others see your message in ${duration(delay)}.` : HELD_WORDS);
     this.answer(null);
   }
 

@@ -53,6 +53,16 @@ export class StaffChat {
     if (key === "chat") this.composer.setModes(value, true);
   }
 
+  /** Messages that viewers do not see yet, from the desk and from the staff room. */
+  loadComing(held) {
+    for (const one of held) if (one.why === "delay") this.feed.addComing({ ...one, by: { ...one.by, standing: "viewer" } });
+  }
+
+  hearStaff(events) {
+    this.loadComing(events.filter((event) => event.t === "held"));
+    for (const event of events) if (event.t === "held.decided") this.feed.dropComing(event.id);
+  }
+
   /** Sends a command of the staff; says why when it is refused. */
   async send(op, body) {
     try {

@@ -115,6 +115,7 @@ class Desk {
   }
 
   hearStaff(events) {
+    this.chat.hearStaff(events);
     for (const event of events) if (event.t === "order") this.orders.hear(event.order);
   }
 }
