@@ -1,6 +1,6 @@
 """The doors of chat, put together: commands of the room's socket, HTTP for the staff, and the loops."""
 
-from app.chat import blocks, poll_edge, question_edge, staff_edge, talk_edge
+from app.chat import blocks, poll_edge, question_edge, quick_replies, staff_edge, talk_edge
 from app.chat.agreement import agreement_loop
 from app.chat.bans import bans_loop
 from app.chat.copy import copy_loop
@@ -22,7 +22,12 @@ def commands(parts: Chat) -> list[Command]:
 
 def endpoints(parts: Chat) -> list[Endpoint]:
     """What can be asked over HTTP."""
-    return [*staff_edge.endpoints(parts), *blocks.endpoints(parts), *poll_edge.endpoints(parts)]
+    return [
+        *staff_edge.endpoints(parts),
+        *blocks.endpoints(parts),
+        *poll_edge.endpoints(parts),
+        *quick_replies.endpoints(parts),
+    ]
 
 
 def loops(parts: Chat) -> list[Loop]:

@@ -63,7 +63,7 @@ class ChatMemory:
         return await store.said_before(self._chat.pg, show, ids)
 
     async def state_of(self, show: str) -> Sequence[tuple[str, int, msgspec.Struct | None]]:
-        """The keys `chat`, `notice`, `poll` and `q:*`."""
+        """The keys `chat`, `notice`, `ticker`, `poll` and `q:*`."""
         asked = keys_of_questions(await question_store.shown(self._chat.pg, show))
         poll = await poll_store.newest(self._chat.pg, show)
         polled = [] if poll is None else [polls.key_of(poll)]

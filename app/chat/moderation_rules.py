@@ -34,6 +34,8 @@ UNDOABLE: Final = frozenset(
         "terms.set",
         "notice.set",
         "notice.clear",
+        "ticker.set",
+        "replies.set",
         "poll.start",
         "poll.end",
     }

@@ -1,7 +1,8 @@
 """The rules of each show's chat: from Postgres, which has the truth, into this process and into the room.
 
-Owns the table chat_rooms, the state keys `chat` and `notice`, and this process's cache of rulebooks. A cached rulebook
-may be old: the room's script refuses what was judged by another version than its own, and then it is read again.
+Owns the table chat_rooms, the state keys `chat`, `notice` and `ticker`, and this process's cache of rulebooks. A cached
+rulebook may be old: the room's script refuses what was judged by another version than its own, and then it is read
+again.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -17,11 +18,12 @@ from app.rooms.bus import RULES, Rooms
 
 RULEBOOKS_MAX: Final = 1000
 NOTICE: Final = "notice"
+TICKER: Final = "ticker"
 
-_READ: Final = "SELECT version, modes, blocked, permitted, notice FROM chat_rooms WHERE show_id = $1"
+_READ: Final = "SELECT version, modes, blocked, permitted, notice, ticker FROM chat_rooms WHERE show_id = $1"
 _MAKE: Final = "INSERT INTO chat_rooms (show_id) VALUES ($1) ON CONFLICT DO NOTHING"
 _WRITE: Final = """
-UPDATE chat_rooms SET version = version + 1, modes = $2, blocked = $3, permitted = $4, notice = $5
+UPDATE chat_rooms SET version = version + 1, modes = $2, blocked = $3, permitted = $4, notice = $5, ticker = $6
 WHERE show_id = $1 RETURNING version
 """
 
@@ -37,6 +39,12 @@ class Notice(msgspec.Struct, frozen=True):
     author_id: str | None = None
 
 
+class Ticker(msgspec.Struct, frozen=True):
+    """What is announced, one after the other."""
+
+    lines: tuple[str, ...]
+
+
 class ChatRoom(msgspec.Struct, frozen=True):
     """A show's row of chat_rooms."""
 
@@ -44,6 +52,7 @@ class ChatRoom(msgspec.Struct, frozen=True):
     modes: Modes = Modes()
     terms: Terms = Terms()
     notice: Notice | None = None
+    ticker: tuple[str, ...] = ()
 
 
 def _room(row: Any) -> ChatRoom:
@@ -51,7 +60,7 @@ def _room(row: Any) -> ChatRoom:
         return ChatRoom()
     notice = None if row["notice"] is None else msgspec.convert(row["notice"], Notice)
     terms = Terms(tuple(row["blocked"]), tuple(row["permitted"]))
-    return ChatRoom(row["version"], msgspec.convert(row["modes"], Modes), terms, notice)
+    return ChatRoom(row["version"], msgspec.convert(row["modes"], Modes), terms, notice, tuple(row["ticker"]))
 
 
 async def read_room(pg: asyncpg.Pool, show: str) -> ChatRoom:
@@ -79,13 +88,16 @@ class Change:
             list(fresh.terms.blocked),
             list(fresh.terms.permitted),
             notice,
+            list(fresh.ticker),
         )
         self.after = msgspec.structs.replace(fresh, version=version)
 
 
 def keys_of_room(room: ChatRoom) -> Sequence[tuple[str, int, msgspec.Struct | None]]:
     """The state keys of the room with their version."""
-    return [(RULES, room.version, in_force(room.modes)), (NOTICE, room.version, room.notice)] if room.version else []
+    ticker = Ticker(room.ticker) if room.ticker else None
+    keys = (RULES, in_force(room.modes)), (NOTICE, room.notice), (TICKER, ticker)
+    return [(key, room.version, value) for key, value in keys] if room.version else []
 
 
 class Rulebooks:

@@ -18,6 +18,7 @@ from app.chat.questions import as_held
 from app.chat.reports import CloseReports, close_reports, open_reports
 from app.chat.rulebooks import read_room
 from app.chat.talk_edge import signed_in
+from app.chat.ticker import SetTicker, set_ticker
 from app.chat.timeouts import EndTimeout, SetTimeout, TimedOut, end_timeout, set_timeout
 from app.chat.undo import Undo, undo
 from app.chat.views import Acts, Desk, act_view
@@ -124,6 +125,9 @@ def _about_rooms(parts: Chat) -> list[Any]:
             return notice
         return await set_notice(parts, order.show, actor, notice, order.now_ms)
 
+    async def ticker_set(order: Order) -> Any:
+        return await set_ticker(parts, order.show, signed_in(order), order.body)
+
     async def notice_clear(order: Order) -> None:
         await set_notice(parts, order.show, signed_in(order), None, order.now_ms)
 
@@ -132,6 +136,7 @@ def _about_rooms(parts: Chat) -> list[Any]:
         ("terms.set", SetTerms, terms_set),
         ("notice.set", SetNotice, notice_set),
         ("notice.clear", ClearNotice, notice_clear),
+        ("ticker.set", SetTicker, ticker_set),
     ]
 
 

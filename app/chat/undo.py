@@ -22,7 +22,9 @@ from app.chat.moderation_rules import TIMEOUT_S_MIN, UNDOABLE, may_undo
 from app.chat.modes import SetModes, SetTerms, set_modes, set_terms
 from app.chat.notices import pinned, set_notice
 from app.chat.parts import Chat
+from app.chat.quick_replies import QuickReplies, read_replies, set_replies
 from app.chat.rulebooks import Notice, read_room
+from app.chat.ticker import SetTicker, set_ticker
 from app.chat.timeouts import SetTimeout, end_timeout, set_timeout
 from app.chat.warnings import withdraw_warning
 from app.person import Person, Standing
@@ -185,6 +187,20 @@ async def _poll_again(taken: _Taken) -> Refusal | None:
     return None if goes_on else OVERTAKEN
 
 
+async def _ticker_back(taken: _Taken) -> Refusal | None:
+    if list((await read_room(taken.chat.pg, taken.show)).ticker) != taken.detail["after"]:
+        return OVERTAKEN
+    return await set_ticker(taken.chat, taken.show, taken.actor, SetTicker(taken.detail["before"]), undoes=taken.n)
+
+
+async def _replies_back(taken: _Taken) -> Refusal | None:
+    if await read_replies(taken.chat.pg, taken.show) != taken.detail["after"]:
+        return OVERTAKEN
+    before = QuickReplies(taken.detail["before"])
+    done = await set_replies(taken.chat, taken.show, taken.actor, before, undoes=taken.n)
+    return done if isinstance(done, Refusal) else None
+
+
 _Other: TypeAlias = Callable[[_Taken], Awaitable[Refusal | None]]
 _THE_OTHER_WAY: Final[Mapping[str, _Other]] = {
     "timeout.set": _let_write,
@@ -198,6 +214,8 @@ _THE_OTHER_WAY: Final[Mapping[str, _Other]] = {
     "terms.set": _terms_back,
     "notice.set": _notice_back,
     "notice.clear": _notice_back,
+    "ticker.set": _ticker_back,
+    "replies.set": _replies_back,
     "poll.start": _poll_away,
     "poll.end": _poll_again,
 }

@@ -134,6 +134,8 @@ STATUS_OF: Final[dict[str, int]] = {
     "emoji_only": 403,
     "buyers_only": 403,
     "not_unique": 429,
+    "ticker_invalid": 400,
+    "replies_invalid": 400,
     "poll_invalid": 400,
     "poll_open": 409,
     "poll_over": 409,

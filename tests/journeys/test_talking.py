@@ -40,6 +40,7 @@ async def test_a_show_is_talked_to_and_answers(people) -> None:
     await take_up_and_answer(ana, ben, moderator, host)
     await buy_by_a_comment(ana, ben, moderator, host)
     await ask_everybody(ana, ben, moderator, host)
+    await announce_and_mention(ana, ben, moderator, host)
     await react(ana, ben)
     await take_a_timeout_back(ana, moderator)
     await look_at_a_phone(ana)
@@ -137,6 +138,48 @@ async def ask_everybody(ana: Viewer, ben: Viewer, moderator: Moderator, host: Ho
     await ben.page.keyboard.press("Escape")
     await ben.page.get_by_role("button", name="Close the poll").click()
     await expect(ben.page.locator(".poll")).to_be_hidden()
+
+
+MENTIONS = [
+    ("@Ana hello", ["Ana"], ["Ana"]),
+    ("hello @ana!", ["Ana"], ["Ana"]),
+    ("@Anabel", ["Ana"], []),
+    ("@Anabel @Ana", ["Ana", "Anabel"], ["Anabel", "Ana"]),
+    ("@Guest 20 and @Guest 2.", ["Guest 2"], ["Guest 2"]),
+    ("ana@ana.example", ["Ana"], []),
+    ("@@Ana", ["Ana"], ["Ana"]),
+    ("@<b>x</b>", ["<b>x</b>"], ["<b>x</b>"]),
+    ("@", ["Ana"], []),
+]
+WHO_IS_MEANT = """async (cases) => {
+    const { partsOf } = await import("/static/shared/mentions.js");
+    return cases.map(([text, names]) => {
+        const parts = partsOf(text, names);
+        return [parts.map((part) => part.text).join("") === text, parts.map((part) => part.name).filter(Boolean)];
+    });
+}"""
+
+
+async def announce_and_mention(ana: Viewer, ben: Viewer, moderator: Moderator, host: Host) -> None:
+    await moderator.page.locator("#announce").click()
+    await moderator.page.locator("#lines-text").fill("Free shipping today")
+    await moderator.page.locator("#save-lines").click()
+    await expect(ana.page.locator("#ticker")).to_have_text("Free shipping today")
+    await host.page.locator("#replies").click()
+    await host.page.locator("#lines-text").fill("We ship to Oslo\nIn June")
+    await host.page.locator("#save-lines").click()
+    await expect(host.page.get_by_role("dialog")).to_have_count(0)
+    await moderator.page.locator("#replies").click()
+    await moderator.page.get_by_role("button", name="In June").click()
+    await expect(moderator.message_box).to_have_value("In June")
+    name = await ana.name()
+    await moderator.say(f"In June, @{name}")
+    await expect(ana.page.locator(".chat-line.to-reader .mention")).to_have_text(f"@{name}")
+    await expect(ana.page.locator(".toast", has_text="speaks to you")).to_be_visible()
+    await ben.sees_line(f"In June, @{name}")
+    await expect(ben.page.locator(".chat-line.to-reader")).to_have_count(0)
+    found = await ana.page.evaluate(WHO_IS_MEANT, [[text, names] for text, names, _ in MENTIONS])
+    assert found == [[True, meant] for _, _, meant in MENTIONS]
 
 
 async def react(ana: Viewer, ben: Viewer) -> None:

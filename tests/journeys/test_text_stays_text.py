@@ -33,6 +33,10 @@ asked AS (
            CASE n % 3 WHEN 0 THEN 'held' WHEN 1 THEN 'open' ELSE 'answered' END
     FROM t
 ),
+polled AS (
+    INSERT INTO polls (id, show_id, question, options, counts, by_account_id)
+    SELECT 'poll', 'demo', $1[1], $1[1:6], array_fill(1, ARRAY[6]), id FROM t WHERE n = 1
+),
 held AS (
     INSERT INTO held_messages (id, show_id, account_id, name, body, why, found, sent_at)
     SELECT 'h' || id, 'demo', id, left(body, 40), body, 'term', body, now() FROM t
@@ -56,8 +60,8 @@ shops AS (UPDATE shops SET name = $1[1]),
 viewers AS (UPDATE accounts SET name = left($1[2], 40) WHERE demo_role = 'viewer'),
 hosts AS (UPDATE accounts SET name = left($1[3], 40) WHERE demo_role IN ('host', 'moderator')),
 rooms AS (
-    INSERT INTO chat_rooms (show_id, version, notice, blocked)
-    VALUES ('demo', 9, jsonb_build_object('text', $1[4], 'by', $1[5], 'at', 1), $1)
+    INSERT INTO chat_rooms (show_id, version, notice, blocked, ticker)
+    VALUES ('demo', 9, jsonb_build_object('text', $1[4], 'by', $1[5], 'at', 1), $1, $1)
 )
 UPDATE shows SET title = left($1[6], 120), version = version + 10 WHERE id = 'demo'
 """

@@ -20,6 +20,8 @@ const WORDS = {
   "question.answer": "answered a question of",
   "question.let": "let through a question of",
   "question.remove": "removed a question of",
+  "ticker.set": "changed the announcements",
+  "replies.set": "changed the quick replies",
   "poll.start": "asked everybody",
   "poll.end": "ended the poll",
   "poll.withdraw": "took back the poll",

@@ -50,7 +50,7 @@ class ModerationPage {
       on: { events: (events) => this.hearStaff(events), reset: () => this.refresh() },
     });
     this.stage = new Stage(places.stage, { showId: found.id, compact: true });
-    this.chat = new StaffChat(places.chat, { room: this.room, show: found.id, me: session.person, open: true, title: "Chat", person: (account) => this.showPerson(account) });
+    this.chat = new StaffChat(places.chat, { room: this.room, show: found.id, host: found.standing === "host", me: session.person, open: true, title: "Chat", person: (account) => this.showPerson(account) });
     const send = (op, body) => this.chat.send(op, body);
     this.modes = new Modes(places.modes, { send, fresh: () => this.refresh(), lead: found.standing !== "moderator" });
     this.queue = new Queue(places.queue, { send, wordsOf: (message) => this.chat.feed.lineOf(message)?.querySelector(".chat-words")?.textContent });

@@ -1,12 +1,15 @@
 // Draws a room's events as a chat: messages, deletions, sold moments, pins, sales, moderation.
 // Owns the list element; never sends anything (composer.js does) and never decides who may delete.
 
-import { duration, timeOfDay } from "./clock.js";
+import { duration, serverNow, timeOfDay } from "./clock.js";
 import { el, fill, say, show } from "./dom.js";
 import { icon } from "./icons.js";
+import { partsOf } from "./mentions.js";
 
 const LINES_MAX = 300;
 const NEAR_END_PX = 60;
+const NAMES_MAX = 500; // who was read last, and may be spoken to
+const FRESH_MS = 10_000; // what is older was said before this reader came
 const BADGES = { host: "Host", lead: "Lead mod", moderator: "Mod" };
 const SALE_WORDS = {
   scheduled: "is coming",
@@ -32,8 +35,10 @@ function hueOf(id) {
 }
 
 export class ChatFeed {
-  /** `actionsOf(event)` gives the buttons of a message for staff, or null. */
-  constructor(host, { actionsOf = () => null, me = () => null } = {}) {
+  /** `actionsOf(event)` gives the buttons of a message for staff, or null; `mentioned(event)` hears of a fresh message to this reader. */
+  constructor(host, { actionsOf = () => null, me = () => null, mentioned = () => {} } = {}) {
+    this.mentioned = mentioned;
+    this.names = new Set();
     this.actionsOf = actionsOf;
     this.me = me;
     this.sales = new Map(); // what was said of each sale last
@@ -100,7 +105,8 @@ export class ChatFeed {
     switch (event.t) {
       case "chat":
         this.dropComing(event.id);
-        return this.append(this.messageLine(event));
+        this.append(this.messageLine(event));
+        return this.tellReader(event);
       case "chat.gone":
         return this.append(this.goneLine(event.id, null));
       case "chat.deleted":
@@ -141,7 +147,28 @@ export class ChatFeed {
     this.list.append(line);
   }
 
+  // Whether a message speaks to this reader: by name, or as an answer to one of theirs.
+  isToReader(event, words) {
+    const me = this.me();
+    if (!me || event.by.id === me.id) return false;
+    return words.some((part) => part.name === me.name) || (event.re && this.lineOf(event.re)?.dataset.by === me.id);
+  }
+
+  tellReader(event) {
+    const line = this.list.lastElementChild;
+    if (line.classList.contains("to-reader") && !line.hidden && serverNow() - event.at < FRESH_MS) this.mentioned(event);
+  }
+
+  words(event) {
+    const me = this.me();
+    this.names.delete(event.by.name);
+    this.names.add(event.by.name);
+    if (this.names.size > NAMES_MAX) this.names.delete(this.names.values().next().value);
+    return partsOf(event.text, me ? [...this.names, me.name] : this.names);
+  }
+
   messageLine(event) {
+    const words = this.words(event);
     const badge = BADGES[event.by.standing];
     const mine = this.me()?.id === event.by.id;
     const line = el("li", { class: `chat-line ${event.by.standing}${mine ? " mine" : ""}`, tabindex: "-1", data: { message: event.id, by: event.by.id } },
@@ -149,7 +176,8 @@ export class ChatFeed {
         el("span", { class: `chat-name hue-${hueOf(event.by.id)}` }, event.by.name),
         badge ? el("span", { class: `badge standing ${event.by.standing}` }, badge) : null,
         el("time", { class: "chat-time", datetime: new Date(event.at).toISOString() }, timeOfDay(event.at)),
-        el("span", { class: "chat-words" }, event.text)));
+        el("span", { class: "chat-words" }, words.map((part) => (part.name === null ? part.text : el("span", { class: "mention" }, part.text))))));
+    line.classList.toggle("to-reader", Boolean(this.isToReader(event, words)));
     const actions = this.actionsOf(event);
     show(line, !this.muted.has(event.by.id));
     if (actions) line.append(el("div", { class: "chat-actions" }, actions));

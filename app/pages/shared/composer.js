@@ -48,6 +48,13 @@ export class Composer {
     show(this.answering, event !== null);
   }
 
+  /** Puts words into the box, for the person to send or change. */
+  write(text) {
+    if (!this.input) return;
+    this.input.value = text;
+    this.input.focus();
+  }
+
   /** The room's modes, as the state key `chat` has them; `staff` are bound by none. */
   setModes(modes, staff = false) {
     if (!this.input) return;

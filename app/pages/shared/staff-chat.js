@@ -7,6 +7,8 @@ import { busy, el, fill, show } from "./dom.js";
 import { icon } from "./icons.js";
 import { NoticeBar } from "./notice-bar.js";
 import { Polls, writePoll } from "./polls.js";
+import { openReplies } from "./replies.js";
+import { Ticker, writeLines } from "./ticker.js";
 import { toast } from "./toast.js";
 
 export const TIMEOUTS = [[10, "10 s"], [60, "1 min"], [600, "10 min"], [3600, "1 h"]];
@@ -24,7 +26,7 @@ async function act(button, work) {
 
 export class StaffChat {
   /** `person(account)`, when given, opens somebody's card. `open` shows the timeouts of each message at once instead of behind a button. */
-  constructor(host, { room, show, me, open = false, title = "Chat", person = null }) {
+  constructor(host, { room, show, me, host: isHost = false, open = false, title = "Chat", person = null }) {
     this.person = person;
     this.room = room;
     this.me = me;
@@ -33,10 +35,14 @@ export class StaffChat {
     const feed = el("div", { class: "chat-feed" });
     const box = el("div", { class: "composer-host" });
     const poll = el("button", { type: "button", class: "button ghost small", id: "new-poll", onclick: () => writePoll((op, body) => this.send(op, body)) }, "Poll…");
-    fill(host, el("header", { class: "chat-head" }, el("h2", {}, title), this.status, poll), feed, box);
+    const announce = el("button", { type: "button", class: "button ghost small", id: "announce", onclick: () => this.announce() }, "Announce…");
+    const replies = el("button", { type: "button", class: "button ghost small", id: "replies", onclick: () => openReplies({ show, host: isHost, pick: (text) => this.composer.write(text) }) }, "Replies…");
+    const ticker = el("p", { class: "ticker", role: "note", "aria-label": "Announcements", hidden: true });
+    fill(host, el("header", { class: "chat-head" }, el("h2", {}, title), this.status, el("div", { class: "row end chat-tools" }, poll, announce, replies)), ticker, feed, box);
+    this.ticker = new Ticker(ticker);
     this.notice = new NoticeBar(feed, () => this.send("notice.clear", {}));
     this.polls = new Polls(feed, { room, show, me: () => me, staff: true });
-    this.feed = new ChatFeed(feed, { actionsOf: (event) => this.actionsOf(event), me: () => me });
+    this.feed = new ChatFeed(feed, { actionsOf: (event) => this.actionsOf(event), me: () => me, mentioned: (event) => toast(`${event.by.name} speaks to you.`) });
     this.composer = new Composer(box, { signedIn: true, room });
   }
 
@@ -50,6 +56,7 @@ export class StaffChat {
   hearState(key, value) {
     if (key === "notice") this.notice.hear(value);
     if (key === "poll") this.polls.hear(value);
+    if (key === "ticker") this.ticker.hear(value);
     if (key === "chat") this.composer.setModes(value, true);
   }
 
@@ -72,6 +79,10 @@ export class StaffChat {
       if (!error.code) throw error;
       return null;
     }
+  }
+
+  announce() {
+    writeLines({ title: "Announcements", label: "One a line, up to five; they run under the picture", lines: this.ticker.lines, save: (lines) => this.send("ticker.set", { lines }) });
   }
 
   actionsOf(event) {

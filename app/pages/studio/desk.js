@@ -63,7 +63,7 @@ class Desk {
     this.campaigns = new Campaigns(places.campaigns, show);
     this.coupons = new Coupons(places.coupons, show);
     this.buying = new CommentBuying(places.buying, show);
-    this.chat = new StaffChat(places.chat, { room: this.room, show: show.id, me: session.person, title: "Chat" });
+    this.chat = new StaffChat(places.chat, { room: this.room, show: show.id, host: true, me: session.person, title: "Chat" });
     const asked = el("div", {});
     fill(places.questions, el("header", { class: "panel-head" }, el("h2", {}, "Questions")), asked);
     this.questions = new Questions(asked, { room: this.room, me: () => session.person, staff: true });

@@ -16,6 +16,7 @@ import { NoticeBar } from "../shared/notice-bar.js";
 import { Polls } from "../shared/polls.js";
 import { Questions } from "../shared/questions.js";
 import { Stage } from "../shared/stage.js";
+import { Ticker } from "../shared/ticker.js";
 import { toast, toastProblem } from "../shared/toast.js";
 import { BuySheet } from "./buy-sheet.js";
 import { Cart } from "./cart.js";
@@ -47,8 +48,9 @@ class WatchPage {
       },
     });
     this.talk = new Talk(this.room, { me: () => this.me, answer: (event) => this.composer.answer(event) });
-    this.feed = new ChatFeed(byId("feed"), { me: () => this.me, actionsOf: (event) => this.talk.actionsOf(event) });
+    this.feed = new ChatFeed(byId("feed"), { me: () => this.me, actionsOf: (event) => this.talk.actionsOf(event), mentioned: (event) => toast(`${event.by.name} speaks to you.`) });
     this.notice = new NoticeBar(byId("feed"));
+    this.ticker = new Ticker(byId("ticker"));
     this.polls = new Polls(byId("feed"), { room: this.room, show: showId, me: () => this.me });
     this.composer = new Composer(byId("composer"), { signedIn: this.me !== null, room: this.room });
     this.reactions = new Reactions(byId("reactions"), { room: this.room, signedIn: this.me !== null });
@@ -125,6 +127,7 @@ class WatchPage {
     if (key === "pin") this.drawPinned(value);
     if (key === "notice") this.notice.hear(value);
     if (key === "poll") this.polls.hear(value);
+    if (key === "ticker") this.ticker.hear(value);
     if (key === "buying") this.composer.setBuying(value);
     this.questions.hearState(key);
     if (key === "chat") this.composer.setModes(value);
