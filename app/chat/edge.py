@@ -1,6 +1,6 @@
 """The doors of chat, put together: commands of the room's socket, HTTP for the staff, and the loops."""
 
-from app.chat import blocks, poll_edge, question_edge, quick_replies, staff_edge, talk_edge
+from app.chat import answers, blocks, poll_edge, question_edge, quick_replies, staff_edge, talk_edge
 from app.chat.agreement import agreement_loop
 from app.chat.bans import bans_loop
 from app.chat.copy import copy_loop
@@ -22,12 +22,8 @@ def commands(parts: Chat) -> list[Command]:
 
 def endpoints(parts: Chat) -> list[Endpoint]:
     """What can be asked over HTTP."""
-    return [
-        *staff_edge.endpoints(parts),
-        *blocks.endpoints(parts),
-        *poll_edge.endpoints(parts),
-        *quick_replies.endpoints(parts),
-    ]
+    edges = (staff_edge, blocks, poll_edge, quick_replies, answers)
+    return [endpoint for edge in edges for endpoint in edge.endpoints(parts)]
 
 
 def loops(parts: Chat) -> list[Loop]:

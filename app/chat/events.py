@@ -124,6 +124,14 @@ class QuestionAnswered(msgspec.Struct, frozen=True, tag="question.answered", tag
     private: bool
 
 
+class Answer(msgspec.Struct, frozen=True, tag="answer", tag_field="t"):
+    """What the show answers by itself to the message `re`. Kept by nobody but the room."""
+
+    re: str
+    text: str
+    at: int
+
+
 class Timeout(msgspec.Struct, frozen=True, tag="timeout", tag_field="t"):
     """A person may not write for a while."""
 

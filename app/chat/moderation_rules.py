@@ -36,6 +36,7 @@ UNDOABLE: Final = frozenset(
         "notice.clear",
         "ticker.set",
         "replies.set",
+        "answers.set",
         "poll.start",
         "poll.end",
     }

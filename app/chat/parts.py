@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import asyncpg
 
 from app.chat.ballots import Ballot, write_answers
+from app.chat.known_answers import KnownAnswers
 from app.chat.reactions import Reactions
 from app.chat.rulebooks import Rulebooks
 from app.rooms.bus import Pace, Rooms
@@ -69,6 +70,7 @@ class Chat:
     rulebooks: Rulebooks
     ballots: GroupCommit[Ballot, int | None]
     reactions: Reactions = field(default_factory=Reactions)
+    answers: KnownAnswers = field(default_factory=KnownAnswers)
     ban_listeners: tuple[BanListener, ...] = ()
     words_listeners: tuple[WordsListener, ...] = ()
     has_bought: Callable[[str, str], Awaitable[bool]] = nobody

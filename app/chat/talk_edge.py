@@ -3,6 +3,7 @@
 from typing import Any
 
 from app.chat import held_store
+from app.chat.answers import answer
 from app.chat.messages import Post, Posted, find_said, post
 from app.chat.parts import Chat, Heard
 from app.chat.reactions import React
@@ -31,6 +32,8 @@ def commands(parts: Chat) -> list[Command]:
         )
         if isinstance(posted, Posted) and _is_heard(posted) and order.standing is Standing.VIEWER:
             await _tell_listeners(parts, order, posted.message)
+            if posted.o is not None:
+                await answer(parts, order.show, posted.message, order.body.text, order.now_ms)
         return posted
 
     async def chat_report(order: Order) -> Any:

@@ -15,6 +15,8 @@ from app import clock
 from app.accounts.standing import standing as standing_of
 from app.chat import polls, sanctions
 from app.chat.acts import find_act
+from app.chat.answer_rules import Rule
+from app.chat.answers import AnswerRules, read_rules, set_rules
 from app.chat.bans import EndBan, SetBan, end_ban, set_ban
 from app.chat.messages import find_said
 from app.chat.mode_rules import Modes
@@ -201,6 +203,14 @@ async def _replies_back(taken: _Taken) -> Refusal | None:
     return done if isinstance(done, Refusal) else None
 
 
+async def _answers_back(taken: _Taken) -> Refusal | None:
+    if msgspec.to_builtins(await read_rules(taken.chat.pg, taken.show)) != taken.detail["after"]:
+        return OVERTAKEN
+    before = AnswerRules(msgspec.convert(taken.detail["before"], list[Rule]))
+    done = await set_rules(taken.chat, taken.show, taken.actor, before, undoes=taken.n)
+    return done if isinstance(done, Refusal) else None
+
+
 _Other: TypeAlias = Callable[[_Taken], Awaitable[Refusal | None]]
 _THE_OTHER_WAY: Final[Mapping[str, _Other]] = {
     "timeout.set": _let_write,
@@ -216,6 +226,7 @@ _THE_OTHER_WAY: Final[Mapping[str, _Other]] = {
     "notice.clear": _notice_back,
     "ticker.set": _ticker_back,
     "replies.set": _replies_back,
+    "answers.set": _answers_back,
     "poll.start": _poll_away,
     "poll.end": _poll_again,
 }

@@ -136,6 +136,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "not_unique": 429,
     "ticker_invalid": 400,
     "replies_invalid": 400,
+    "answers_invalid": 400,
     "poll_invalid": 400,
     "poll_open": 409,
     "poll_over": 409,

@@ -112,6 +112,8 @@ ROUTES = {
     "POST /api/payments/{payment}/look": "401 gone gone gone gone",
     "POST /api/payments/{payment}/bank": "401 in in in in",
     "GET /api/shows/{show}/polls": ANYONE,
+    "GET /api/shows/{show}/answers": HOST,
+    "PUT /api/shows/{show}/answers": HOST,
     "GET /api/shows/{show}/quick-replies": STAFF,
     "PUT /api/shows/{show}/quick-replies": HOST,
     "GET /api/shows/{show}/moderation": STAFF,

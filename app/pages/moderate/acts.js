@@ -21,6 +21,7 @@ const WORDS = {
   "question.let": "let through a question of",
   "question.remove": "removed a question of",
   "ticker.set": "changed the announcements",
+  "answers.set": "changed the answers by rule",
   "replies.set": "changed the quick replies",
   "poll.start": "asked everybody",
   "poll.end": "ended the poll",

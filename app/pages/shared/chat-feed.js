@@ -113,6 +113,8 @@ export class ChatFeed {
         return this.strike(event);
       case "chat.purged":
         return this.strikeAll(event);
+      case "answer":
+        return this.answerLine(event);
       case "timeout":
         return this.note("shield", `${event.person.name} is timed out for ${duration(event.seconds * 1000)}`, "mod");
       case "timeout.ended":
@@ -203,6 +205,12 @@ export class ChatFeed {
     const next = line.nextElementSibling ?? line.previousElementSibling;
     line.remove();
     if (held) (next ?? this.list).focus();
+  }
+
+  // What the show says by itself to a message.
+  answerLine(event) {
+    const to = this.lineOf(event.re)?.querySelector(".chat-name")?.textContent;
+    return this.note("reply", to ? `To ${to}: ${event.text}` : event.text, "answer");
   }
 
   goneLine(id, by) {

@@ -8,6 +8,7 @@ import { Questions } from "../shared/questions.js";
 import { ShowRoom, statusText } from "../shared/show-room.js";
 import { StaffChat } from "../shared/staff-chat.js";
 import { toastProblem } from "../shared/toast.js";
+import { Answers } from "./answers.js";
 import { Broadcast } from "./broadcast.js";
 import { Campaigns } from "./campaigns.js";
 import { CommentBuying } from "./comment-buying.js";
@@ -32,13 +33,14 @@ class Desk {
       campaigns: panel("campaigns", "Campaigns"),
       coupons: panel("coupons", "Coupons"),
       buying: panel("comment-buying", "Comment to buy"),
+      answers: panel("answers", "Answers by rule"),
       orders: panel("orders", "Orders"),
       questions: panel("questions", "Questions"),
       moderators: panel("moderators", "Moderators"),
     };
     fill(host, el("div", { class: "desk" }, places.bar,
       el("div", { class: "desk-column side" }, places.broadcast, places.orders),
-      el("div", { class: "desk-column middle" }, places.sales, places.lineup, places.campaigns, places.coupons, places.buying),
+      el("div", { class: "desk-column middle" }, places.sales, places.lineup, places.campaigns, places.coupons, places.buying, places.answers),
       el("div", { class: "desk-column side" }, places.chat, places.questions, places.moderators)));
     this.room = new ShowRoom(show.id, {
       on: {
@@ -63,6 +65,7 @@ class Desk {
     this.campaigns = new Campaigns(places.campaigns, show);
     this.coupons = new Coupons(places.coupons, show);
     this.buying = new CommentBuying(places.buying, show);
+    this.answers = new Answers(places.answers, show);
     this.chat = new StaffChat(places.chat, { room: this.room, show: show.id, host: true, me: session.person, title: "Chat" });
     const asked = el("div", {});
     fill(places.questions, el("header", { class: "panel-head" }, el("h2", {}, "Questions")), asked);
@@ -75,7 +78,7 @@ class Desk {
     this.room.open();
     this.staff.open();
     everyTick((now) => this.tick(now));
-    await Promise.all([this.lineUp.load(), this.campaigns.load(), this.coupons.load(), this.buying.load(), this.orders.load(), this.moderators.load(), this.broadcast.load()]);
+    await Promise.all([this.lineUp.load(), this.campaigns.load(), this.coupons.load(), this.buying.load(), this.answers.load(), this.orders.load(), this.moderators.load(), this.broadcast.load()]);
   }
 
   async reload() {
