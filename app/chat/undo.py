@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from app import clock
 from app.accounts.standing import standing as standing_of
-from app.chat import polls, sanctions
+from app.chat import polls, sanctions, unanswered
 from app.chat.acts import find_act
 from app.chat.answer_rules import Rule
 from app.chat.answers import AnswerRules, read_rules, set_rules
@@ -211,6 +211,12 @@ async def _answers_back(taken: _Taken) -> Refusal | None:
     return done if isinstance(done, Refusal) else None
 
 
+async def _question_again(taken: _Taken) -> Refusal | None:
+    question, was = taken.detail["question"], taken.detail["was"]
+    waits = await unanswered.reopen(taken.chat, taken.show, taken.actor, question, was=was, undoes=taken.n)
+    return None if waits else OVERTAKEN
+
+
 _Other: TypeAlias = Callable[[_Taken], Awaitable[Refusal | None]]
 _THE_OTHER_WAY: Final[Mapping[str, _Other]] = {
     "timeout.set": _let_write,
@@ -227,6 +233,7 @@ _THE_OTHER_WAY: Final[Mapping[str, _Other]] = {
     "ticker.set": _ticker_back,
     "replies.set": _replies_back,
     "answers.set": _answers_back,
+    "question.close": _question_again,
     "poll.start": _poll_away,
     "poll.end": _poll_again,
 }

@@ -44,6 +44,7 @@ async def test_a_show_is_talked_to_and_answers(people) -> None:
     await react(ana, ben)
     await take_a_timeout_back(ana, moderator)
     await look_at_a_phone(ana)
+    await leave_nothing_unanswered(ben, moderator, host)
 
 
 async def ask_and_vote(ana: Viewer, ben: Viewer) -> None:
@@ -219,3 +220,16 @@ async def look_at_a_phone(ana: Viewer) -> None:
     await ana.page.locator('.views [data-view="questions"]').click()
     await expect(ana.page.locator("#questions")).to_be_visible()
     assert await sticks_out(ana.page) == []
+
+
+async def leave_nothing_unanswered(ben: Viewer, moderator: Moderator, host: Host) -> None:
+    await ben.page.locator('.chat-head [data-panel="questions"]').click()
+    await ben.page.locator("#question").fill("And in green?")
+    await ben.page.locator("#question").press("Enter")
+    await expect(questions(moderator, "And in green?")).to_be_visible()
+    await host.end_show()
+    left = moderator.page.locator(".unanswered-row", has_text="And in green?")
+    await expect(left).to_contain_text("First answer in 11:5")
+    await left.get_by_role("button", name="Close without an answer").click()
+    await expect(left).to_have_count(0)
+    await expect(ben.page.locator(".question-row", has_text="And in green?")).to_have_count(0)

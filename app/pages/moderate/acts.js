@@ -19,6 +19,8 @@ const WORDS = {
   "warning.give": "warned",
   "question.answer": "answered a question of",
   "question.let": "let through a question of",
+  "question.close": "closed a question of",
+  "question.reopen": "opened again a question of",
   "question.remove": "removed a question of",
   "ticker.set": "changed the announcements",
   "answers.set": "changed the answers by rule",

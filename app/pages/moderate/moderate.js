@@ -11,6 +11,7 @@ import { ShowRoom, statusText } from "../shared/show-room.js";
 import { StaffChat } from "../shared/staff-chat.js";
 import { Stage } from "../shared/stage.js";
 import { toast } from "../shared/toast.js";
+import { Unanswered } from "../shared/unanswered.js";
 import { Acts } from "./acts.js";
 import { listenToKeys } from "./keys.js";
 import { Modes } from "./modes.js";
@@ -57,6 +58,7 @@ class ModerationPage {
     const asked = el("div", {});
     fill(places.questions, el("h2", {}, "Questions"), asked);
     this.questions = new Questions(asked, { room: this.room, me: () => session.person, staff: true });
+    this.unanswered = new Unanswered(asked, { show: found.id, answer: (one) => this.questions.writeAnswer(one), send });
     this.out = new TimedOut(places.out, this.room, (account) => this.showPerson(account));
     this.acts = new Acts(places.acts, found.id, send);
   }
@@ -92,12 +94,14 @@ class ModerationPage {
     this.stage.hear(key, value);
     this.chat.hearState(key, value);
     this.questions.hearState(key);
+    this.unanswered.hearState(key, value);
   }
 
   hearStaff(events) {
     this.queue.hear(events);
     this.chat.hearStaff(events);
     this.questions.hearStaff(events);
+    this.unanswered.hearStaff(events);
     const acts = events.filter((event) => event.t === "act");
     this.acts.hear(acts);
     // Somebody else may have moved a switch.

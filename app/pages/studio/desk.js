@@ -8,6 +8,7 @@ import { Questions } from "../shared/questions.js";
 import { ShowRoom, statusText } from "../shared/show-room.js";
 import { StaffChat } from "../shared/staff-chat.js";
 import { toastProblem } from "../shared/toast.js";
+import { Unanswered } from "../shared/unanswered.js";
 import { Answers } from "./answers.js";
 import { Broadcast } from "./broadcast.js";
 import { Campaigns } from "./campaigns.js";
@@ -48,6 +49,7 @@ class Desk {
           this.hearState(key, value);
           this.chat.hearState(key, value);
           this.questions.hearState(key);
+          this.unanswered.hearState(key, value);
         },
         events: (events) => this.chat.feed.addAll(events),
         reset: () => this.chat.feed.clear(),
@@ -70,6 +72,7 @@ class Desk {
     const asked = el("div", {});
     fill(places.questions, el("header", { class: "panel-head" }, el("h2", {}, "Questions")), asked);
     this.questions = new Questions(asked, { room: this.room, me: () => session.person, staff: true });
+    this.unanswered = new Unanswered(asked, { show: show.id, answer: (one) => this.questions.writeAnswer(one), send: (op, body) => this.chat.send(op, body) });
     this.orders = new Orders(places.orders, show);
     this.moderators = new Moderators(places.moderators, show);
   }
@@ -119,6 +122,7 @@ class Desk {
 
   hearStaff(events) {
     this.chat.hearStaff(events);
+    this.unanswered.hearStaff(events);
     for (const event of events) if (event.t === "order") this.orders.hear(event.order);
   }
 }
