@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from app.accounts import sign_in
+from app.accounts import follows, sign_in
 from app.accounts.parts import Accounts
 from app.accounts.views import Session, SignIn, SignUp, Ticket, TicketFor
 from app.http.endpoint import Endpoint
@@ -12,6 +12,7 @@ from app.person import Right
 def endpoints(parts: Accounts) -> list[Endpoint]:
     """The routes of accounts."""
     return [
+        *follows.endpoints(parts),
         Endpoint(
             method="GET",
             path="/api/session",

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from app import clock
+from app.accounts.follows import follows_for_s
 from app.chat import held_store, store
 from app.chat.acts import Deed, tell_act
 from app.chat.delayed import DELAY, take_away
@@ -114,7 +115,9 @@ async def judge(chat: ChatParts, show: str, event: Chat, folded: str, rules: Rul
 async def _judge_in_chat(chat: ChatParts, show: str, event: Chat, modes: Modes) -> Hold | Refusal | None:
     staff = event.by.standing is not Standing.VIEWER
     buyer = modes.buyers and not staff and await chat.has_bought(show, event.by.id)
-    return decide_in_chat(event.text, modes, staff=staff, buyer=buyer)
+    asked = modes.followers_min is not None and not staff
+    follows_s = await follows_for_s(chat.pg, show, event.by.id) if asked else None
+    return decide_in_chat(event.text, modes, staff=staff, buyer=buyer, follows_s=follows_s)
 
 
 async def _speak(chat: ChatParts, show: str, event: Chat, former: str, *, modes: Modes, judged: Judged) -> Answer:

@@ -4,6 +4,7 @@ The shield is one switch over all other modes: while it is up the strictest of e
 the others as they were.
 """
 
+import math
 from typing import Annotated, Final
 
 import msgspec
@@ -18,6 +19,7 @@ from app.rooms.bus import Pace
 SLOW_S_MAX: Final = 120
 SHIELD_SLOW_S: Final = 30
 DELAY_S_MAX: Final = 60
+FOLLOWING_MIN_MAX: Final = 90 * 24 * 60
 UNIQUE_MS: Final = 10 * 60 * 1000
 """Where nothing is said twice: for so long."""
 SLOW: Final = ":slow"
@@ -25,12 +27,14 @@ SLOW: Final = ":slow"
 
 Slow = Annotated[int, Meta(ge=0, le=SLOW_S_MAX)]
 Delay = Annotated[int, Meta(ge=0, le=DELAY_S_MAX)]
+Following = Annotated[int, Meta(ge=0, le=FOLLOWING_MIN_MAX)]
 
 
 class Modes(msgspec.Struct, frozen=True):
     """The state key `chat` of a room. `slow_s` 0: no slow mode. `newcomers`: their messages wait for a moderator.
     `emoji`: nothing but emoji; `buyers`: only who has bought; `unique`: nothing that anybody has just said; `delay_s`:
-    so long after the staff do viewers see what viewers say.
+    so long after the staff do viewers see what viewers say. `followers_min`: only who has followed the shop for so many
+    minutes; None: no such rule.
     """
 
     slow_s: Slow = 0
@@ -42,6 +46,7 @@ class Modes(msgspec.Struct, frozen=True):
     buyers: bool = False
     unique: bool = False
     delay_s: Delay = 0
+    followers_min: Following | None = None
 
 
 class Rulebook(msgspec.Struct, frozen=True):
@@ -81,15 +86,32 @@ def decide(text: str, folded: str, rules: Rulebook, *, staff: bool, newcomer: bo
     return Hold("newcomer") if modes.newcomers and newcomer else None
 
 
-def decide_in_chat(text: str, modes: Modes, *, staff: bool, buyer: bool) -> Hold | Refusal | None:
-    """What becomes of a clean text by the modes that are for the chat alone: questions know none of them."""
+def decide_in_chat(
+    text: str, modes: Modes, *, staff: bool, buyer: bool, follows_s: float | None = None
+) -> Hold | Refusal | None:
+    """What becomes of a clean text by the modes that are for the chat alone: questions know none of them. `follows_s`:
+    for how long its author has followed, None: not at all.
+    """
     if staff:
         return None
     if modes.emoji and not is_emoji(text):
         return Refusal("emoji_only", "Only emoji here just now.")
     if modes.buyers and not buyer:
         return Refusal("buyers_only", "Only who has bought here may write just now.")
+    if modes.followers_min is not None:
+        refusal = _refuse_stranger(modes.followers_min * 60, follows_s)
+        if refusal is not None:
+            return refusal
     return Hold("delay") if modes.delay_s else None
+
+
+def _refuse_stranger(least_s: int, follows_s: float | None) -> Refusal | None:
+    if follows_s is None:
+        return Refusal("followers_only", "Only who follows this shop may write just now.")
+    left_s = least_s - follows_s
+    if left_s <= 0:
+        return None
+    return Refusal("followers_only", "You have not followed this shop for long enough.", math.ceil(left_s * 1000))
 
 
 def stricter(one: Hold | None, other: Hold | Refusal | None) -> Hold | Refusal | None:

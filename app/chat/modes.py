@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from app import clock
 from app.chat.acts import Deed, tell_act, write_act
 from app.chat.events import who
-from app.chat.mode_rules import Delay, Modes, Slow
+from app.chat.mode_rules import Delay, Following, Modes, Slow
 from app.chat.parts import Chat
 from app.chat.term_rules import TERM_LENGTH_MAX, TERMS_MAX, Terms, clean_term
 from app.person import Person
@@ -30,6 +30,7 @@ class SetModes(msgspec.Struct, frozen=True):
     buyers: bool | UnsetType = UNSET
     unique: bool | UnsetType = UNSET
     delay_s: Delay | UnsetType = UNSET
+    followers_min: Following | UnsetType | None = UNSET
 
 
 class SetTerms(msgspec.Struct, frozen=True):

@@ -133,6 +133,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "no_undoing": 409,
     "emoji_only": 403,
     "buyers_only": 403,
+    "followers_only": 403,
     "not_unique": 429,
     "ticker_invalid": 400,
     "replies_invalid": 400,

@@ -42,6 +42,7 @@ async def test_a_show_is_talked_to_and_answers(people) -> None:
     await ask_everybody(ana, ben, moderator, host)
     await announce_and_mention(ana, ben, moderator, host)
     await react(ana, ben)
+    await follow(ana, moderator)
     await take_a_timeout_back(ana, moderator)
     await look_at_a_phone(ana)
     await leave_nothing_unanswered(ben, moderator, host)
@@ -189,6 +190,19 @@ async def announce_and_mention(ana: Viewer, ben: Viewer, moderator: Moderator, h
     await expect(ben.page.locator(".chat-line.to-reader")).to_have_count(0)
     found = await ana.page.evaluate(WHO_IS_MEANT, [[text, names] for text, names, _ in MENTIONS])
     assert found == [[True, meant] for _, _, meant in MENTIONS]
+
+
+async def follow(ana: Viewer, moderator: Moderator) -> None:
+    await moderator.page.locator("#mode-followers").select_option("0")
+    await expect(ana.page.locator("#message-modes")).to_contain_text("Followers only")
+    await ana.say("may I?")
+    await expect(ana.page.locator("#message-wait")).to_contain_text("Only who follows")
+    await ana.page.locator("#follow").click()
+    await expect(ana.page.locator("#follow")).to_have_text("Following")
+    await ana.page.locator("#send").click()
+    await moderator.sees_line("may I?")
+    await moderator.page.locator("#mode-followers").select_option("")
+    await expect(ana.page.locator("#message-modes")).to_be_hidden()
 
 
 async def react(ana: Viewer, ben: Viewer) -> None:

@@ -84,3 +84,26 @@ def test_the_shield_has_nothing_said_twice_and_leaves_the_modes_of_the_chat_alon
     modes = Modes(emoji=True, buyers=True, delay_s=7, shield=True)
     assert in_force(modes) == Modes(30, False, True, True, True, True, True, True, 7)
     assert (unique_ms(modes), unique_ms(Modes(unique=True)), unique_ms(Modes())) == (UNIQUE_MS, UNIQUE_MS, 0)
+
+
+FOLLOWING = [
+    # least age in minutes, for how long followed, refused with this wait (ms)
+    (None, None, "said"),
+    (0, None, None),
+    (0, 0.0, "said"),
+    (10, None, None),
+    (10, 0.0, 600_000),
+    (10, 599.5, 500),
+    (10, 600.0, "said"),
+]
+
+
+@pytest.mark.parametrize(("least_min", "follows_s", "outcome"), FOLLOWING)
+def test_who_has_followed_for_long_enough_writes_and_others_learn_when_they_may(least_min, follows_s, outcome):
+    modes = Modes(followers_min=least_min)
+    found = decide_in_chat("hello", modes, staff=False, buyer=False, follows_s=follows_s)
+    if outcome == "said":
+        assert found is None
+    else:
+        assert (found.code, found.retry_after_ms) == ("followers_only", outcome)
+    assert decide_in_chat("hello", modes, staff=True, buyer=False, follows_s=None) is None

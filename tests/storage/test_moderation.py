@@ -68,7 +68,7 @@ async def test_a_mode_holds_on_a_worker_that_had_other_rules_in_mind(place):
     assert isinstance(await place.say("hello"), Posted)
     assert await state(place, "chat") == {
         "slow_s": 0, "links": True, "open": True, "newcomers": False, "shield": False,
-        "emoji": False, "buyers": False, "unique": False, "delay_s": 0,
+        "emoji": False, "buyers": False, "unique": False, "delay_s": 0, "followers_min": None,
     }  # fmt: skip
 
 
@@ -116,7 +116,7 @@ async def test_the_shield_is_one_switch_and_leaves_the_other_modes_as_they_were(
     await set_modes(place.chat, place.show, place.moderator, SetModes(shield=True))
     assert await state(place, "chat") == {
         "slow_s": 30, "links": False, "open": True, "newcomers": True, "shield": True,
-        "emoji": False, "buyers": False, "unique": True, "delay_s": 0,
+        "emoji": False, "buyers": False, "unique": True, "delay_s": 0, "followers_min": None,
     }  # fmt: skip
     assert (await place.say("see example.com")).code == "links_off"
     assert (await place.say("hello")).o is None

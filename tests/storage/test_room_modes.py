@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from app import clock
+from app.accounts.follows import follow, follows_for_s, unfollow
 from app.chat import held_store
 from app.chat.bans import SetBan, set_ban
 from app.chat.copy import copy_all
@@ -191,3 +192,26 @@ async def test_a_room_that_was_lost_after_it_was_said_does_not_say_it_twice(plac
     await place.valkey.flushall()
     assert await release_due(place.chat) == 1
     assert [event["id"] for event in await place.story() if event["t"] == "chat"] == [posted.message]
+
+
+async def test_followers_write_once_they_have_followed_for_long_enough_and_begin_anew(place):
+    shop = "shop" + place.show
+    await modes(place, followers_min=10)
+    assert (await place.say("hello")).code == "followers_only"
+    assert (await follow(place.pg, place.viewer.id, "no shop")).code == "not_found"
+    done = await asyncio.gather(*(follow(place.pg, place.viewer.id, shop) for _ in range(4)))
+    assert done == [None] * 4
+    soon = await place.say("hello")
+    assert (soon.code, 590_000 < soon.retry_after_ms <= 600_000) == ("followers_only", True)
+    await place.pg.execute("UPDATE follows SET followed_at = now() - interval '10 minutes'")
+    await follow(place.pg, place.viewer.id, shop)  # who follows already does not begin anew
+    assert (await place.say("hello")).o is not None
+    elsewhere = await chat_place(place.pg, place.valkey)
+    assert await follows_for_s(place.pg, elsewhere.show, place.viewer.id) is None
+    await unfollow(place.pg, place.viewer.id, shop)
+    await follow(place.pg, place.viewer.id, shop)
+    assert (await place.say("hello again")).code == "followers_only"
+    await modes(place, followers_min=0)
+    assert (await place.say("hello again")).o is not None
+    await modes(place, followers_min=None)
+    assert (await place.say("and all others", person=await somebody(place))).o is not None

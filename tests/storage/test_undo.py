@@ -116,6 +116,7 @@ async def test_modes_and_terms_go_back_and_what_others_changed_since_stays(place
         "buyers": False,
         "unique": False,
         "delay_s": 0,
+        "followers_min": None,
     }
     assert (room.terms.blocked, room.terms.permitted) == (("fraud",), ())
 

@@ -1,14 +1,17 @@
 // The switches of the room: the shield, slow mode, links, newcomers, the chat itself, the terms, and clearing it all.
 // Shows what the server says; a switch moves when the server has moved it.
 
+import { duration } from "../shared/clock.js";
 import { confirmDialog } from "../shared/dialog.js";
 import { el, fill } from "../shared/dom.js";
 import { askText, editTerms } from "./terms.js";
 
 const SLOW = [0, 1, 5, 10, 30, 60, 120];
 const DELAYS = [0, 2, 5, 10, 30, 60];
+const FOLLOWERS = ["", "0", "10", "60", "1440", "10080"]; // minutes; "" for everybody
 const SWITCHES = ["shield", "links", "newcomers", "open", "emoji", "buyers", "unique"];
 
+const followerWords = (min) => (min === "" ? "Everybody may write" : min === "0" ? "Followers only" : `Followers of ${duration(Number(min) * 60_000)} only`);
 const delayWords = (s) => (s ? `Viewers see it ${s} s later` : "No delay for viewers");
 
 export class Modes {
@@ -28,10 +31,13 @@ export class Modes {
     this.unique = this.toggle("unique", "Nothing twice", "Nothing twice: what somebody has just said, nobody says again");
     this.delay = el("select", { class: "input small", id: "mode-delay", "aria-label": "Delay for viewers" },
       DELAYS.map((s) => el("option", { value: String(s) }, delayWords(s))));
+    this.followers = el("select", { class: "input small", id: "mode-followers", "aria-label": "Who may write" },
+      FOLLOWERS.map((min) => el("option", { value: min }, followerWords(min))));
+    this.followers.addEventListener("change", () => this.set({ followers_min: this.followers.value === "" ? null : Number(this.followers.value) }));
     this.delay.addEventListener("change", () => this.set({ delay_s: Number(this.delay.value) }));
     fill(host, el("h2", {}, "The room"), el("div", { class: "row" }, this.shield, this.slow),
       el("div", { class: "row" }, this.open, this.links, this.newcomers),
-      el("div", { class: "row" }, this.emoji, this.buyers, this.unique, this.delay),
+      el("div", { class: "row" }, this.emoji, this.buyers, this.unique, this.delay, this.followers),
       el("div", { class: "row" },
         el("button", { type: "button", class: "button small", id: "edit-terms", onclick: () => editTerms(this.terms, this.send).then(this.fresh) }, "Terms…"),
         el("button", { type: "button", class: "button small", id: "new-notice", onclick: () => this.writeNotice() }, "Notice…"),
@@ -57,6 +63,9 @@ export class Modes {
     this.slow.value = String(modes.slow_s);
     if (!DELAYS.includes(modes.delay_s)) this.delay.append(el("option", { value: String(modes.delay_s) }, delayWords(modes.delay_s)));
     this.delay.value = String(modes.delay_s);
+    const followers = modes.followers_min === null ? "" : String(modes.followers_min);
+    if (!FOLLOWERS.includes(followers)) this.followers.append(el("option", { value: followers }, followerWords(followers)));
+    this.followers.value = followers;
   }
 
   async writeNotice() {

@@ -68,6 +68,7 @@ export class Composer {
       modes.links || !modes.open ? "" : "No links",
       modes.emoji && modes.open ? "Emoji only" : "",
       modes.buyers && modes.open ? "Buyers only" : "",
+      (modes.followers_min ?? null) !== null && modes.open ? `Followers only${modes.followers_min ? `, of ${duration(modes.followers_min * 60_000)}` : ""}` : "",
       modes.unique && modes.open ? "Nothing that was just said" : "",
       modes.delay_s && modes.open ? `Messages appear after ${duration(modes.delay_s * 1000)}` : "",
     ].filter(Boolean);

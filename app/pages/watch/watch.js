@@ -20,6 +20,7 @@ import { Ticker } from "../shared/ticker.js";
 import { toast, toastProblem } from "../shared/toast.js";
 import { BuySheet } from "./buy-sheet.js";
 import { Cart } from "./cart.js";
+import { Follow } from "./follow.js";
 import { Holds } from "./holds.js";
 import { LineUp } from "./line-up.js";
 import { Lines } from "./lines.js";
@@ -59,6 +60,7 @@ class WatchPage {
     this.sheet = new BuySheet({ holds: this.holds, state: this.room.state, signedIn: this.me !== null });
     this.cart = new Cart(byId("cart"), { show: showId, holds: this.holds, done: (order) => this.sheet.showDone(order) });
     this.sheet.cart = this.cart;
+    this.follow = new Follow(byId("follow"));
     this.lines = new Lines(byId("lines"), {
       room: this.room, show: showId, signedIn: this.me !== null, title: (pool) => this.titleOf(pool),
       take: (pool) => this.takeInTurn(pool), signIn: () => location.assign(signInUrl()),
@@ -91,6 +93,7 @@ class WatchPage {
     say(byId("title"), found.title);
     say(byId("shop"), found.shop.name);
     document.title = `${found.title} · Hawker`;
+    if (this.me) this.follow.load(found.shop).catch(toastProblem);
     this.lineUp.show(found.lineup);
     this.sheet.shop = this.cart.shop = found.shop.id;
     if (this.me) this.cart.load().then(() => this.drawHolds()).catch(toastProblem);
@@ -180,6 +183,7 @@ class WatchPage {
     this.me = null;
     this.sheet.signedIn = false;
     this.reactions.allow(false);
+    show(byId("follow"), false);
     show(byId("cart"), false);
     this.lines.signedIn = false;
     this.lines.replaceAll([]);
