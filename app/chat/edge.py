@@ -1,6 +1,6 @@
 """The doors of chat, put together: commands of the room's socket, HTTP for the staff, and the loops."""
 
-from app.chat import answers, blocks, poll_edge, question_edge, quick_replies, staff_edge, talk_edge, unanswered
+from app.chat import answers, blocks, poll_edge, question_edge, quick_replies, staff_edge, talk_edge, unanswered, unbans
 from app.chat.agreement import agreement_loop
 from app.chat.bans import bans_loop
 from app.chat.copy import copy_loop
@@ -16,13 +16,13 @@ from app.storage.loops import Loop
 
 def commands(parts: Chat) -> list[Command]:
     """What a room's socket can do with chat."""
-    edges = (talk_edge, question_edge, unanswered, poll_edge, staff_edge)
+    edges = (talk_edge, question_edge, unanswered, unbans, poll_edge, staff_edge)
     return [command for edge in edges for command in edge.commands(parts)]
 
 
 def endpoints(parts: Chat) -> list[Endpoint]:
     """What can be asked over HTTP."""
-    edges = (staff_edge, blocks, poll_edge, quick_replies, answers, unanswered)
+    edges = (staff_edge, blocks, poll_edge, quick_replies, answers, unanswered, unbans)
     return [endpoint for edge in edges for endpoint in edge.endpoints(parts)]
 
 

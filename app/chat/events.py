@@ -161,6 +161,23 @@ class BanEnded(msgspec.Struct, frozen=True, tag="ban.ended", tag_field="t"):
     at: int
 
 
+class UnbanAsked(msgspec.Struct, frozen=True, tag="unban.asked", tag_field="t"):
+    """For the staff room: somebody who is banned asks to be let back."""
+
+    id: str
+    by: Who
+    text: str
+    at: int
+
+
+class UnbanDecided(msgspec.Struct, frozen=True, tag="unban.decided", tag_field="t"):
+    """For the staff room: somebody has decided on it."""
+
+    id: str
+    accepted: bool
+    by: Who
+
+
 class Banned(msgspec.Struct, frozen=True, tag="banned", tag_field="t"):
     """For the person alone: why; None: no longer."""
 

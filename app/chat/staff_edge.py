@@ -20,6 +20,7 @@ from app.chat.rulebooks import read_room
 from app.chat.talk_edge import signed_in
 from app.chat.ticker import SetTicker, set_ticker
 from app.chat.timeouts import EndTimeout, SetTimeout, TimedOut, end_timeout, set_timeout
+from app.chat.unbans import open_requests
 from app.chat.undo import Undo, undo
 from app.chat.views import Acts, Desk, act_view
 from app.chat.warnings import GiveWarning, warn
@@ -158,7 +159,8 @@ def _readings(parts: Chat) -> list[Endpoint]:
         room = await read_room(parts.pg, show)
         held, reports = await waiting_in(parts.pg, show), await open_reports(parts.pg, show)
         asked = [as_held(row) for row in await question_store.held(parts.pg, show)]
-        return Reply(Desk(room.modes, room.terms, room.notice, held, reports, asked))
+        unbans = await open_requests(parts.pg, show)
+        return Reply(Desk(room.modes, room.terms, room.notice, held, reports, asked, unbans))
 
     async def show_person(call: Call) -> Reply | Refusal:
         card = await person_card(parts, call.path["show"], call.path["account"])

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from app.chat.events import Held, QuestionHeld, Report, Who
+from app.chat.events import Held, QuestionHeld, Report, UnbanAsked, Who
 from app.chat.mode_rules import Modes
 from app.chat.moderation_rules import UNDOABLE
 from app.chat.rulebooks import Notice
@@ -40,6 +40,7 @@ class Desk(msgspec.Struct, frozen=True):
     held: list[Held]
     reports: list[Report]
     questions: list[QuestionHeld]
+    unbans: list[UnbanAsked]
 
 
 def act_view(row: Any) -> ActView:

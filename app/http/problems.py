@@ -134,6 +134,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "emoji_only": 403,
     "buyers_only": 403,
     "followers_only": 403,
+    "not_banned": 409,
     "not_unique": 429,
     "ticker_invalid": 400,
     "replies_invalid": 400,

@@ -16,6 +16,8 @@ const WORDS = {
   "held.deny": "turned down a message of",
   "ban.set": "banned",
   "ban.end": "let back in",
+  "unban.accepted": "accepted the request of",
+  "unban.declined": "declined the request of",
   "warning.give": "warned",
   "question.answer": "answered a question of",
   "question.let": "let through a question of",

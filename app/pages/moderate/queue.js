@@ -1,7 +1,8 @@
-// What waits for a decision: held messages and reports, oldest first. `a` lets the chosen one through, `d` turns it down.
+// What waits for a decision: held messages, who asks to be let back, and reports. `a` lets the chosen one through, `d` turns it down.
 
 import { timeOfDay } from "../shared/clock.js";
 import { busy, el, fill } from "../shared/dom.js";
+import { askText } from "./terms.js";
 
 const WHY = { term: "a blocked term", newcomer: "a first message" };
 
@@ -15,13 +16,15 @@ export class Queue {
     this.wordsOf = wordsOf;
     this.held = new Map();
     this.reports = new Map();
+    this.unbans = new Map();
     this.count = el("span", { class: "badge numbers" });
     this.list = el("ol", { class: "queue-rows", id: "queue-rows", "data-rows": "", "aria-label": "Waiting" });
     fill(host, el("div", { class: "row" }, el("h2", {}, "Waiting"), this.count), this.list);
     this.draw();
   }
 
-  load({ held, reports }) {
+  load({ held, reports, unbans }) {
+    this.unbans = new Map(unbans.map((one) => [one.id, one]));
     this.held = new Map(held.filter(forUs).map((one) => [one.id, one]));
     this.reports.clear();
     reports.forEach((one) => this.report(one));
@@ -33,6 +36,8 @@ export class Queue {
     for (const event of events) {
       if (event.t === "held" && forUs(event)) this.held.set(event.id, event);
       else if (event.t === "held.decided") this.held.delete(event.id);
+      else if (event.t === "unban.asked") this.unbans.set(event.id, event);
+      else if (event.t === "unban.decided") this.unbans.delete(event.id);
       else if (event.t === "report") this.report(event);
       else if (event.t === "report.closed") this.reports.delete(event.message);
     }
@@ -47,7 +52,7 @@ export class Queue {
 
   draw() {
     const focused = this.list.contains(document.activeElement) ? [...this.list.children].indexOf(document.activeElement.closest("li")) : -1;
-    const rows = [...[...this.held.values()].sort((a, b) => a.at - b.at).map((one) => this.heldRow(one)), ...[...this.reports.values()].map((one) => this.reportRow(one))];
+    const rows = [...[...this.held.values()].sort((a, b) => a.at - b.at).map((one) => this.heldRow(one)), ...[...this.unbans.values()].map((one) => this.unbanRow(one)), ...[...this.reports.values()].map((one) => this.reportRow(one))];
     fill(this.count, String(rows.length));
     fill(this.list, rows.length ? rows : el("li", { class: "faint" }, "Nothing."));
     if (focused >= 0) this.list.children[Math.min(focused, this.list.children.length - 1)].focus();
@@ -69,6 +74,19 @@ export class Queue {
       kind: "held", data: { held: one.id, by: one.by.id }, words: [el("strong", {}, one.by.name), " ", one.text],
       about: `${timeOfDay(one.at)}, held for ${WHY[one.why] ?? one.why}${found}`,
       buttons: [this.button("Approve", "a", "held.approve", { message: one.id }), this.button("Deny", "d", "held.deny", { message: one.id }, true)],
+    });
+  }
+
+  unbanRow(one) {
+    const decline = el("button", { type: "button", class: "button small danger", data: { key: "d" } }, "Decline…");
+    decline.addEventListener("click", () => busy(decline, async () => {
+      const text = await askText({ title: "Decline", label: "Why? The person reads this.", yes: "Decline", required: false, danger: true });
+      if (text !== null) await this.send("unban.decline", { request: one.id, text });
+    }));
+    return this.row({
+      kind: "unban", data: { unban: one.id, by: one.by.id }, words: [el("strong", {}, one.by.name), " ", one.text],
+      about: `${timeOfDay(one.at)}, asks to be let back`,
+      buttons: [this.button("Let back in", "a", "unban.accept", { request: one.id }), decline],
     });
   }
 

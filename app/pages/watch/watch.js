@@ -18,6 +18,7 @@ import { Questions } from "../shared/questions.js";
 import { Stage } from "../shared/stage.js";
 import { Ticker } from "../shared/ticker.js";
 import { toast, toastProblem } from "../shared/toast.js";
+import { bannedPage } from "./banned.js";
 import { BuySheet } from "./buy-sheet.js";
 import { Cart } from "./cart.js";
 import { Follow } from "./follow.js";
@@ -230,8 +231,7 @@ class WatchPage {
     this.room.client.close();
     this.stage.player.stop();
     show(byId("main"), false); // not emptied: what is still on its way finds its place
-    byId("main").after(el("div", { class: "page stack", id: "banned" }, el("h1", {}, "You are banned from this show"),
-      el("p", { class: "soft" }, "Its moderators have decided that. Other shows may still welcome you."), el("p", {}, el("a", { class: "button", href: "/" }, "To all shows"))));
+    byId("main").after(bannedPage(showId, this.me !== null));
   }
 
   hearStatus(status) {
