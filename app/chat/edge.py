@@ -1,6 +1,17 @@
 """The doors of chat, put together: commands of the room's socket, HTTP for the staff, and the loops."""
 
-from app.chat import answers, blocks, poll_edge, question_edge, quick_replies, staff_edge, talk_edge, unanswered, unbans
+from app.chat import (
+    answers,
+    blocks,
+    exports,
+    poll_edge,
+    question_edge,
+    quick_replies,
+    staff_edge,
+    talk_edge,
+    unanswered,
+    unbans,
+)
 from app.chat.agreement import agreement_loop
 from app.chat.bans import bans_loop
 from app.chat.copy import copy_loop
@@ -22,7 +33,7 @@ def commands(parts: Chat) -> list[Command]:
 
 def endpoints(parts: Chat) -> list[Endpoint]:
     """What can be asked over HTTP."""
-    edges = (staff_edge, blocks, poll_edge, quick_replies, answers, unanswered, unbans)
+    edges = (staff_edge, blocks, poll_edge, quick_replies, answers, unanswered, unbans, exports)
     return [endpoint for edge in edges for endpoint in edge.endpoints(parts)]
 
 

@@ -1,17 +1,6 @@
-"""Cells of a CSV file (RFC 4180) that a spreadsheet opens without running anything. Text in, text out."""
-
-from collections.abc import Iterable
-from typing import Final
+"""Amounts as cells of a CSV file have them. Pure."""
 
 from app.money import exponent
-
-_RUNS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What a cell begins with that a spreadsheet takes for a formula, or that hides one behind it."""
-
-
-def csv_row(cells: Iterable[str]) -> str:
-    """One line, with its end. Each cell is quoted; one that could be a formula begins with an apostrophe."""
-    return ",".join(_cell(cell) for cell in cells) + "\r\n"
 
 
 def plain_amount(amount_minor: int, currency: str) -> str:
@@ -21,9 +10,3 @@ def plain_amount(amount_minor: int, currency: str) -> str:
         return str(amount_minor)
     whole, rest = divmod(amount_minor, 10**digits)
     return f"{whole}.{rest:0{digits}d}"
-
-
-def _cell(text: str) -> str:
-    bare = text.replace("\x00", "")
-    safe = f"'{bare}" if bare.lstrip(" \u00a0\ufeff").startswith(_RUNS) else bare
-    return '"' + safe.replace('"', '""') + '"'

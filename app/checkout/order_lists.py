@@ -12,8 +12,9 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from app.checkout.csv_rules import csv_row, plain_amount
+from app.checkout.csv_rules import plain_amount
 from app.checkout.orders import FoundOrder, read_orders
+from app.http.csv_rules import csv_row
 
 PAGE_MAX: Final = 50
 CSV_PAGE: Final = 500

@@ -131,6 +131,8 @@ ROUTES = {
     "POST /api/shows/{show}/moderation/timeouts": STAFF,
     "DELETE /api/shows/{show}/moderation/timeouts/{account}": STAFF,
     "GET /api/shows/{show}/moderation/acts": STAFF,
+    "GET /api/shows/{show}/moderation/chat.csv": STAFF,
+    "GET /api/shows/{show}/moderation/log.csv": STAFF,
     "GET /api/shops/{shop}/webhooks": HOST,
     "POST /api/shops/{shop}/webhooks": HOST,
     "DELETE /api/shops/{shop}/webhooks/{webhook}": "401 403 403 gone 404",

@@ -237,5 +237,8 @@ async def ban(ana: Viewer, ben: Viewer, moderator: KeyboardModerator) -> None:
     await moderator.press("q", "a")
     await expect(moderator.page.locator("#queue-rows .unban")).to_have_count(0)
     await ana.page.reload()
+    async with moderator.page.expect_download() as download:
+        await moderator.page.get_by_role("link", name="Log as CSV").click()
+    assert "unban.accepted" in (await (await download.value).path()).read_text()
     await ana.say("back, and kinder")
     await ben.sees_line("back, and kinder")

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.checkout.csv_rules import csv_row, plain_amount
+from app.checkout.csv_rules import plain_amount
 from app.checkout.shipment_rules import Shipment, clean_shipment
+from app.http.csv_rules import csv_row
 from app.refusal import Refusal
 
 

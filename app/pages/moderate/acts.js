@@ -60,7 +60,8 @@ export class Acts {
     this.showId = showId;
     this.send = send;
     this.list = el("ol", { class: "act-rows", id: "act-rows", "data-rows": "", "aria-label": "What was done" });
-    fill(host, el("h2", {}, "What was done"), this.list);
+    const file = (name, word) => el("a", { class: "button small ghost", href: `/api/shows/${segment(showId)}/moderation/${name}`, download: name }, word);
+    fill(host, el("div", { class: "row between" }, el("h2", {}, "What was done"), el("div", { class: "row" }, file("chat.csv", "Chat as CSV"), file("log.csv", "Log as CSV"))), this.list);
     this.loadedUntil = 0;
     this.acts = [];
     this.draw();
