@@ -17,16 +17,8 @@ import msgspec
 from app.checkout.address_rules import ShipTo, door_of, mark_of
 from app.checkout.condition_rules import Charged
 from app.checkout.coupons import Applied
-from app.checkout.order_rules import (
-    ATTEMPT_TRANSITIONS,
-    NO_ORDER,
-    ORDERED,
-    AttemptEvent,
-    AttemptState,
-    states_before,
-)
+from app.checkout.order_rules import AttemptEvent, states_before
 from app.flash_sales.moment import from_ms
-from app.refusal import Refusal
 from app.storage.own_connection import OwnConnection, halving, insisting
 
 # Writes the lines whose hold is of their pool's present epoch. FOR KEY SHARE makes a rebuild of the gate wait, and
@@ -64,6 +56,8 @@ _TOTALS: Final = """
 _COUPON: Final = """
     INSERT INTO payment_coupons (attempt_id, coupon_id, account_id, discount_minor) VALUES ($1, $2, $3, $4)"""
 
+_KEEP: Final = "INSERT INTO payment_keeps (attempt_id) VALUES ($1)"
+
 _MARK: Final = """
     INSERT INTO payment_marks (attempt_id, kind, mark) VALUES ($1, $2, $3) ON CONFLICT (attempt_id, kind) DO NOTHING"""
 
@@ -87,9 +81,6 @@ _OPEN_ON: Final = """
     SELECT hold_id FROM payment_attempts
      WHERE hold_id = ANY($1) AND NOT failed"""
 
-_READ_KEY: Final = """
-    SELECT id, body_hash, state, refusal FROM payment_attempts WHERE account_id = $1 AND idempotency_key = $2"""
-
 # The gate has to know too, however often we die in between: the note says it again.
 _DECLINE: Final = """
     WITH declined AS (
@@ -98,13 +89,16 @@ _DECLINE: Final = """
     )
     INSERT INTO outbox (topic, subject) SELECT 'declined', id FROM declined WHERE line = 1"""
 
-# No order will come of it. The void itself is the outbox's: it must happen however often we die here.
+# No order will come of it. The void itself is the outbox's: it must happen however often we die here. The provider may
+# keep the card all the same, and then its buyer has to see it.
 _GIVE_UP: Final = """
     WITH given_up AS (
         UPDATE payment_attempts SET state = 'voiding', refusal = $3, updated_at = now()
          WHERE id = $1 AND state = ANY($2) RETURNING id, line
     )
-    INSERT INTO outbox (topic, subject) SELECT 'void', id FROM given_up WHERE line = 1"""
+    INSERT INTO outbox (topic, subject) SELECT 'void', id FROM given_up WHERE line = 1
+    UNION ALL SELECT 'card.keep', g.id FROM given_up g
+               WHERE g.line = 1 AND EXISTS (SELECT FROM payment_keeps k WHERE k.attempt_id = g.id)"""
 
 # Those that the clock of Postgres calls old: no process's own clock matters. Those after $4, in the order of their ids.
 _FIND_OPEN: Final = """
@@ -119,13 +113,15 @@ _FIND_OPEN: Final = """
            a.created_at < now() - make_interval(secs => $2) OR bool_or(EXISTS (
                SELECT FROM pools p JOIN flash_sales s ON s.id = p.flash_sale_id
                 WHERE p.id = a.pool_id AND s.state = 'cancelled')) OVER (PARTITION BY a.id) AS hopeless,
-           EXISTS (SELECT FROM payment_coupons c WHERE c.attempt_id = a.id) AS coupon
+           EXISTS (SELECT FROM payment_coupons c WHERE c.attempt_id = a.id) AS coupon,
+           EXISTS (SELECT FROM payment_keeps k WHERE k.attempt_id = a.id) AS keep
       FROM found JOIN payment_attempts a ON a.id = found.id ORDER BY a.id, a.line"""
 
 _READ_OPEN: Final = """
     SELECT id, line, hold_id, pool_id, account_id, show_id, method, quantity, unit_price_minor,
            created_at < now() - make_interval(secs => $2) AS hopeless,
-           EXISTS (SELECT FROM payment_coupons c WHERE c.attempt_id = a.id) AS coupon
+           EXISTS (SELECT FROM payment_coupons c WHERE c.attempt_id = a.id) AS coupon,
+           EXISTS (SELECT FROM payment_keeps k WHERE k.attempt_id = a.id) AS keep
       FROM payment_attempts a WHERE id = $1 AND state IN ('started', 'authorised') ORDER BY line"""
 
 # Whoever is silent is asked again only when the attempt has been untouched for long enough once more.
@@ -138,15 +134,6 @@ _REPLACE_HOLD: Final = """
        SET replaced_hold_id = coalesce(replaced_hold_id, hold_id), hold_id = $3, hold_expires_at = $4
       FROM p WHERE a.id = $1 AND a.line = $2 AND a.pool_id = p.id AND a.state IN ('started', 'authorised')
     RETURNING a.id"""
-
-_FORGET_KEYS: Final = """
-    UPDATE payment_attempts SET idempotency_key = NULL, body_hash = NULL WHERE (id, line) IN (
-        SELECT id, line FROM payment_attempts
-         WHERE idempotency_key IS NOT NULL AND created_at < now() - make_interval(hours => $1)
-           AND state NOT IN ('started', 'authorised') LIMIT $2)"""
-
-KEYS_KEPT_H: Final = 24
-FORGOTTEN_AT_ONCE: Final = 1000
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -177,6 +164,8 @@ class NewAttempt(msgspec.Struct, frozen=True, gc=False):
     ship_to: ShipTo | None = None
     charged: Charged | None = None  # None: what the lines cost, and nothing else
     coupon: Applied | None = None  # what it takes off is in `charged`
+    keep: bool = False  # the card, for next time
+    kept: bool = False  # the method is a card that the buyer has kept
 
     @property
     def amount_minor(self) -> int:
@@ -206,6 +195,7 @@ class OpenAttempt(msgspec.Struct, frozen=True):
     method: str
     lines: tuple[OpenLine, ...]
     coupon: bool = False
+    keep: bool = False
     hopeless: bool = False  # a provider that is silent is not waited for: too old, or of a sale that was called off
 
 
@@ -218,14 +208,6 @@ class Written(StrEnum):
     LOST = "lost"  # the epoch of one of its holds is gone
     BANNED = "banned"  # by the staff of the show or the shop
     UNFIT = "unfit"  # the database will not have it
-
-
-class KnownAnswer(msgspec.Struct, frozen=True):
-    """What a key's first request came to; neither `order` nor `refusal` while it is in progress."""
-
-    same_body: bool
-    order: str | None = None
-    refusal: Refusal | None = None
 
 
 async def write_attempts(own: OwnConnection, attempts: list[NewAttempt]) -> Sequence[Written]:
@@ -243,7 +225,9 @@ async def _refuse(_connection: Any, _attempt: NewAttempt) -> Written:
 
 async def _write(connection: Any, attempts: list[NewAttempt]) -> list[Written]:
     # A single statement needs no transaction around it; the round trips of one are saved.
-    single = all(len(one.lines) == 1 and one.ship_to is None and one.charged is None for one in attempts)
+    single = all(
+        len(one.lines) == 1 and one.ship_to is None and one.charged is None and not one.keep for one in attempts
+    )
     async with nullcontext() if single else connection.transaction():
         rows = [row["id"] for row in await connection.fetch(_INSERT, *_columns(attempts))]
         if len(rows) == sum(len(one.lines) for one in attempts):
@@ -264,6 +248,8 @@ async def _write_beside(connection: Any, attempts: list[NewAttempt]) -> None:
             await connection.execute(_TOTALS, one.id, *sums, one.charged.shipping, one.charged.policy_version)
         if one.coupon is not None:
             await connection.execute(_COUPON, one.id, one.coupon.coupon, one.person, one.coupon.discount_minor)
+        if one.keep:
+            await connection.execute(_KEEP, one.id)
         if one.ship_to is not None:
             to = one.ship_to
             await connection.execute(
@@ -328,19 +314,6 @@ def _columns(attempts: list[NewAttempt]) -> list[Any]:
     return [list({common[1] for common in commons}), *map(list, zip(*rows, strict=True)), *columns]
 
 
-async def known_answer(pg: asyncpg.Pool, person: str, key: str, body_hash: bytes) -> KnownAnswer | None:
-    """What this key's request came to; None when it is new."""
-    row = await pg.fetchrow(_READ_KEY, person, key)
-    if row is None:
-        return None
-    same, state = row["body_hash"] == body_hash, AttemptState(row["state"])
-    if state in ORDERED:
-        return KnownAnswer(same, order=row["id"])
-    if (state, AttemptEvent.COMMIT) in ATTEMPT_TRANSITIONS:
-        return KnownAnswer(same)
-    return KnownAnswer(same, refusal=NO_ORDER[row["refusal"]])
-
-
 async def decline(pg: asyncpg.Pool, attempt: str) -> None:
     """The provider said no. Idempotent."""
     await pg.execute(_DECLINE, attempt, states_before(AttemptEvent.DECLINE))
@@ -390,11 +363,6 @@ def _open(rows: list[Any]) -> OpenAttempt:
         method=rows[0]["method"],
         hopeless=rows[0]["hopeless"],
         coupon=rows[0]["coupon"],
+        keep=rows[0]["keep"],
         lines=tuple(OpenLine(row["hold_id"], row["pool_id"], row["quantity"], row["unit_price_minor"]) for row in rows),
     )
-
-
-async def forget_keys(pg: asyncpg.Pool) -> None:
-    """Retires the keys of payments that ended and began more than KEYS_KEPT_H ago."""
-    while await pg.execute(_FORGET_KEYS, KEYS_KEPT_H, FORGOTTEN_AT_ONCE) == f"UPDATE {FORGOTTEN_AT_ONCE}":
-        pass

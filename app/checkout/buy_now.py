@@ -9,9 +9,12 @@ per network, the door is asked first. That one key is for one pool is known from
 
 from functools import partial
 
+import msgspec
+
+from app.checkout.key_answers import known_answer
 from app.checkout.key_holds import take_by_key
 from app.checkout.parts import Checkout
-from app.checkout.pay import cannot_pay, known_before, place_order
+from app.checkout.pay import IN_PROGRESS, place_order, to_answer, way_to_pay
 from app.checkout.till import Purchase, Till
 from app.checkout.views import OrderView
 from app.flash_sales.holds import asks_gate_alone, take_hold
@@ -21,9 +24,11 @@ from app.refusal import Refusal
 
 async def buy_now(till: Till, wanted: Purchase) -> OrderView | Refusal:
     """The order, or why there is none. The same key gives the same order."""
-    refused = cannot_pay(till.checkout, wanted.method)
-    if refused is not None:  # before anything is held for it
-        return await _known_or(till.checkout, wanted, refused)
+    way = await way_to_pay(till.checkout, wanted.person, wanted.method)
+    if isinstance(way, Refusal):  # before anything is held for it
+        return await _known_or(till.checkout, wanted, way)
+    if way != wanted.method:
+        wanted = msgspec.structs.replace(wanted, method=way, said=wanted.method, keep=False)
     alone = await asks_gate_alone(till.sales, pool=wanted.pool, show=wanted.show, address=wanted.address)
     if isinstance(alone, Refusal):
         return await _known_or(till.checkout, wanted, alone)
@@ -50,5 +55,10 @@ async def _by_the_door(checkout: Checkout, sales: FlashSales, wanted: Purchase) 
 
 
 async def _known_or(checkout: Checkout, wanted: Purchase, refused: Refusal) -> OrderView | Refusal:
-    """The gate remembers a key for some hours, the order's own memory is longer."""
-    return await known_before(checkout, wanted.person, wanted.key, wanted.body_hash) or refused
+    """The gate remembers a key for some hours, the order's own memory is longer. A card that was removed while it paid
+    is no reason to say no to its payment.
+    """
+    known = await known_answer(checkout.pg, wanted.person, wanted.key, wanted.body_hash)
+    if known is None:
+        return refused
+    return IN_PROGRESS if known.in_progress else await to_answer(checkout, known)

@@ -55,6 +55,7 @@ class OrderCart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agreed: Agreed
     ship_to: ShipTo | None = None
     coupon: Code | None = None
+    keep: bool = False  # the card, for next time
 
 
 def cart_endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
@@ -152,6 +153,7 @@ async def _order(parts: Checkout, sales: FlashSales, call: Call) -> Reply | Refu
         Agreement(body.agreed, coupon=presented(body.coupon, call)),
         ship_to,
         call.address,
+        body.keep,
     )
     answer = await order_cart(parts, sales, wanted)
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)

@@ -18,7 +18,7 @@ from app.checkout.cart_store import CartRow, drop_item, note_holds, put_item, re
 from app.checkout.coupons import Presented
 from app.checkout.key_holds import take_by_key
 from app.checkout.parts import Checkout
-from app.checkout.pay import IN_PROGRESS, Wanted, body_hash, cannot_pay, known_before, place_order
+from app.checkout.pay import IN_PROGRESS, Wanted, body_hash, known_before, place_order, way_to_pay
 from app.checkout.quotes import Quote, discount_on, quote
 from app.checkout.total_rules import PricedLine
 from app.checkout.views import OrderView
@@ -80,12 +80,13 @@ class CartOrder(msgspec.Struct, frozen=True):
     agreement: Agreement
     ship_to: ShipTo | None = None
     address: str = ""
+    keep: bool = False
 
     @property
     def body_hash(self) -> bytes:
         """Of what was asked; what is in the cart the agreement's total tells."""
         sent = () if self.ship_to is None else msgspec.structs.astuple(self.ship_to)
-        return body_hash("cart", self.shop, self.method, *sent, *self.agreement.words)
+        return body_hash("cart", self.shop, self.method, *sent, *self.agreement.words, keep=self.keep)
 
 
 async def put_in_cart(checkout: Checkout, sales: FlashSales, put: Put) -> Refusal | None:
@@ -211,9 +212,9 @@ async def order_cart(checkout: Checkout, sales: FlashSales, wanted: CartOrder) -
     known = await known_before(checkout, wanted.person, wanted.key, wanted.body_hash)
     if known is not None:
         return known
-    refused = cannot_pay(checkout, wanted.method)
-    if refused is not None:  # before anything is held for it
-        return refused
+    way = await way_to_pay(checkout, wanted.person, wanted.method)
+    if isinstance(way, Refusal):  # before anything is held for it
+        return way
     rows = await read_items(checkout.pg, wanted.person, wanted.shop)
     if not rows:  # perhaps bought by this very request, in a try whose answer was lost
         return await known_before(checkout, wanted.person, wanted.key, wanted.body_hash) or EMPTY
@@ -238,6 +239,7 @@ async def order_cart(checkout: Checkout, sales: FlashSales, wanted: CartOrder) -
         passing=fresh,
         ship_to=wanted.ship_to,
         agreement=wanted.agreement,
+        keep=wanted.keep,
     )
     return await place_order(checkout, asked)
 

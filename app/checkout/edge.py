@@ -8,6 +8,7 @@ import msgspec
 from app.checkout.address_rules import ShipTo, clean_address
 from app.checkout.agreement import Agreement
 from app.checkout.buy_now import buy_now
+from app.checkout.card_edge import card_endpoints
 from app.checkout.cart_edge import cart_endpoints
 from app.checkout.cart_store import forget_carts
 from app.checkout.condition_rules import Agreed
@@ -61,6 +62,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     agreed: Agreed | None = None  # needed where the shop has conditions
     coupon: Code | None = None
     more: Annotated[list[HoldId], msgspec.Meta(max_length=LINES_MAX - 1)] = []  # holds that go into the same order
+    keep: bool = False  # the card, for next time
 
 
 class BuyNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -73,6 +75,7 @@ class BuyNow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     admission: Name | None = None
     agreed: Agreed | None = None  # needed where the shop has conditions; it goes to the saved address
     coupon: Code | None = None
+    keep: bool = False
 
 
 class BankAnswer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -125,6 +128,7 @@ def endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
         *condition_endpoints(parts),
         *coupon_endpoints(parts),
         *cart_endpoints(parts, sales),
+        *card_endpoints(parts),
     ]
 
 
@@ -195,9 +199,10 @@ async def _place(parts: Checkout, call: Call) -> Reply | Refusal:
         return ship_to
     sent = () if ship_to is None else msgspec.structs.astuple(ship_to)
     agreement = Agreement(call.body.agreed, coupon=presented(call.body.coupon, call))
-    hashed = body_hash("order", call.body.method, *sorted(holds), *sent, *agreement.words)
+    said = (call.body.method, *sorted(holds), *sent, *agreement.words)
+    hashed = body_hash("order", *said, keep=call.body.keep)
     wanted = Wanted(call.signed_in.id, holds, call.body.method, call.idempotency_key, hashed, ship_to=ship_to)
-    answer = await place_order(parts, msgspec.structs.replace(wanted, agreement=agreement))
+    answer = await place_order(parts, msgspec.structs.replace(wanted, agreement=agreement, keep=call.body.keep))
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
 
 
@@ -215,6 +220,7 @@ async def _buy_now(till: Till, call: Call) -> Reply | Refusal:
         body.admission or "",
         body.agreed,
         presented(body.coupon, call),
+        keep=body.keep,
     )
     answer = await buy_now(till, purchase)
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)

@@ -19,6 +19,7 @@ from app.checkout.order_rules import AttemptEvent, AttemptState, OrderEvent, Ord
 from app.checkout.orders import host_view, read_order
 from app.checkout.outbox import Effect
 from app.checkout.provider import Answer, Patience, Refund
+from app.checkout.saved_cards import detach_card, keep_card, look_at_card
 from app.checkout.undo import end_refund, lock_order, note_refunds, undo_order
 from app.checkout.views import OrderCancelled, OrderPaid, OrderRefunded, Sold, StaffOrder
 from app.flash_sales.door import Door
@@ -82,6 +83,9 @@ def make_effects(
         "refund": partial(_refund, pg, provider),
         "refunds.look": partial(_look_for_refunds, pg, provider),
         "disputes.look": partial(_look_for_disputes, pg, provider),
+        "card.keep": partial(keep_card, pg, provider),
+        "card.look": partial(look_at_card, pg, provider),
+        "card.detach": partial(detach_card, provider),
     }
     return told, asked
 

@@ -16,7 +16,6 @@ from app import clock
 from app.checkout.address_rules import ShipTo
 from app.checkout.agreement import Agreement, agree
 from app.checkout.attempts import (
-    KnownAnswer,
     Line,
     NewAttempt,
     OpenAttempt,
@@ -24,16 +23,17 @@ from app.checkout.attempts import (
     Written,
     decline,
     is_of_sale,
-    known_answer,
     note_card,
 )
 from app.checkout.challenge import ask_buyer, open_challenge
 from app.checkout.commit import Outcome
 from app.checkout.hold_again import abandon, hold_all_again
+from app.checkout.key_answers import KnownAnswer, known_answer
 from app.checkout.order_rules import NO_ORDER, OrderState
 from app.checkout.orders import order_of_hold, payment_open_on, read_order
 from app.checkout.parts import Checkout
 from app.checkout.provider import RESERVED, UNDECIDED, Answer, Payment
+from app.checkout.saved_cards import is_saved, method_of, note_keep, note_look
 from app.checkout.views import OrderLine, OrderView, charges_of, share_discount
 from app.flash_sales.gate import Decided
 from app.flash_sales.gate_wire import pool_of
@@ -60,7 +60,7 @@ MIXED: Final = Refusal("order_invalid", "One order is of one shop and one curren
 
 class Wanted(msgspec.Struct, frozen=True, gc=False):
     """A request to pay for holds, each once. `body_hash` is of the request under `key`; `passing`: those of
-    the holds that were taken for it alone, and end with it.
+    the holds that were taken for it alone, and end with it. `keep`: the card, for next time; `kept`: it was.
     """
 
     person: str
@@ -71,11 +71,14 @@ class Wanted(msgspec.Struct, frozen=True, gc=False):
     passing: frozenset[str] = frozenset()
     ship_to: ShipTo | None = None
     agreement: Agreement = Agreement()
+    keep: bool = False
+    kept: bool = False
 
 
-def body_hash(*words: str) -> bytes:
+def body_hash(*words: str, keep: bool = False) -> bytes:
     """What a request asked, as it is kept under its idempotency key. No word has a NUL in it."""
-    return hashlib.blake2b("\0".join(words).encode(), digest_size=16).digest()
+    said = "\0".join(words) + ("\0\0keep" if keep else "")
+    return hashlib.blake2b(said.encode(), digest_size=16).digest()
 
 
 class Extended(msgspec.Struct, frozen=True):
@@ -88,9 +91,11 @@ class Extended(msgspec.Struct, frozen=True):
 
 async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal:
     """Pays for the holds and answers with the order. The same key, or the same hold, gives the same order."""
-    refused = cannot_pay(checkout, wanted.method)
-    if refused is not None:
-        return await known_before(checkout, wanted.person, wanted.key, wanted.body_hash) or refused
+    way = await way_to_pay(checkout, wanted.person, wanted.method)
+    if isinstance(way, Refusal):
+        return await _answer_before(checkout, wanted, way)
+    if way != wanted.method:
+        wanted = msgspec.structs.replace(wanted, method=way, keep=False, kept=True)
     attempt, asked_s = clock.new_ordered_id(), clock.monotonic_s()
     held = await asyncio.gather(*(_extend(checkout, wanted, hold, attempt) for hold in wanted.holds))
     return await pay_for(checkout, wanted, attempt, asked_s, held)
@@ -126,10 +131,11 @@ async def not_begun(
     return await _answer_before(checkout, wanted, await _not_written(checkout, new, written))
 
 
-def cannot_pay(checkout: Checkout, method: str) -> Refusal | None:
-    """Why nobody can begin to pay by this method here."""
-    if checkout.provider.knows(method):
-        return None
+async def way_to_pay(checkout: Checkout, person: str, method: str) -> str | Refusal:
+    """The provider's name of a method that this person names: of a card that they have saved, its own."""
+    named = await method_of(checkout.pg, person, method, clock.now_ms()) if is_saved(method) else method
+    if isinstance(named, Refusal) or checkout.provider.knows(named):
+        return named
     return NO_PAYMENTS if checkout.offer.provider == "none" else UNKNOWN_METHOD
 
 
@@ -208,6 +214,8 @@ async def _new_attempt(checkout: Checkout, wanted: Wanted, attempt: str, held: l
         body_hash=wanted.body_hash,
         lines=tuple(line_of(hold, one) for hold, one in zip(wanted.holds, held, strict=True)),
         ship_to=wanted.ship_to,
+        keep=wanted.keep,
+        kept=wanted.kept,
     )
     agreed = await agree(checkout.pg, checkout.conditions, checkout.coupons, new, wanted.agreement)
     if isinstance(agreed, Refusal):
@@ -235,8 +243,8 @@ async def _not_written(checkout: Checkout, new: NewAttempt, written: Written) ->
 async def _answer_before(checkout: Checkout, wanted: Wanted, otherwise: Refusal) -> OrderView | Refusal:
     """What this key, or one of these holds, was answered before; else `otherwise`."""
     known = await known_answer(checkout.pg, wanted.person, wanted.key, wanted.body_hash)
-    if known is not None and (not known.same_body or known.order is not None or known.refusal is not None):
-        return await _to_answer(checkout, known)
+    if known is not None and not known.in_progress:
+        return await to_answer(checkout, known)
     for hold in wanted.holds:
         challenge = await open_challenge(checkout, hold, wanted.person)
         if challenge is not None:
@@ -253,12 +261,13 @@ async def _answer_before(checkout: Checkout, wanted: Wanted, otherwise: Refusal)
 async def known_before(checkout: Checkout, person: str, key: str, hashed: bytes) -> OrderView | Refusal | None:
     """What this key was answered before; None when it is new, or still being worked on."""
     known = await known_answer(checkout.pg, person, key, hashed)
-    if known is None or (known.same_body and known.order is None and known.refusal is None):
+    if known is None or known.in_progress:
         return None
-    return await _to_answer(checkout, known)
+    return await to_answer(checkout, known)
 
 
-async def _to_answer(checkout: Checkout, known: KnownAnswer) -> OrderView | Refusal:
+async def to_answer(checkout: Checkout, known: KnownAnswer) -> OrderView | Refusal:
+    """The answer that a key has had."""
     if not known.same_body:
         return MISMATCH
     if known.order is not None:
@@ -276,7 +285,7 @@ async def _view(checkout: Checkout, order: str) -> OrderView:
 
 def payment_of(new: NewAttempt) -> Payment:
     """What the provider is asked for."""
-    return Payment(new.id, new.method, new.amount_minor, new.currency, new.person)
+    return Payment(new.id, new.method, new.amount_minor, new.currency, new.person, new.keep, new.kept)
 
 
 async def pay(checkout: Checkout, new: NewAttempt, alive_until_s: float) -> OrderView | Refusal:
@@ -290,7 +299,9 @@ async def answered(checkout: Checkout, new: NewAttempt, answer: Answer, alive_un
     if answer is Answer.CHALLENGE:
         return await ask_buyer(checkout, new.id, [line.hold for line in new.lines], new.person)
     lines = tuple(OpenLine(one.hold, one.pool, one.quantity, one.unit_price_minor) for one in new.lines)
-    attempt = OpenAttempt(new.id, new.person, new.show, new.method, lines, coupon=new.coupon is not None)
+    attempt = OpenAttempt(new.id, new.person, new.show, new.method, lines, coupon=new.coupon is not None, keep=new.keep)
+    if answer is Answer.DECLINED and new.kept:
+        await note_look(checkout.pg, new.method)  # perhaps the provider keeps it no more
     outcome = await finish(checkout, attempt, answer, alive_until_s=alive_until_s)
     return outcome if isinstance(outcome, Refusal) else await view_of(checkout, new, outcome)
 
@@ -336,6 +347,8 @@ async def finish(
         return PENDING  # the settler asks again
     if answer not in RESERVED:
         return await abandon(checkout, attempt)
+    if attempt.keep:
+        await note_keep(checkout.pg, attempt.id)
     holds = await _prepare(checkout, attempt, alive_until_s)
     if isinstance(holds, Refusal):
         return holds

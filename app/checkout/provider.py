@@ -39,13 +39,30 @@ class ProviderAway(ConnectionError):  # noqa: N818  it says what the provider is
 
 
 class Payment(msgspec.Struct, frozen=True, gc=False):
-    """What is to be paid, and by whom. `attempt` is the idempotency key of the authorisation."""
+    """What is to be paid, and by whom. `attempt` is the idempotency key of the authorisation. `keep`: the card shall be
+    kept for this buyer; `kept`: `method` is one that is.
+    """
 
     attempt: str
     method: str
     amount_minor: int
     currency: str
     buyer: str
+    keep: bool = False
+    kept: bool = False
+
+
+class KeptCard(msgspec.Struct, frozen=True):
+    """A card that the provider keeps for a buyer, as it may be shown to them: no number. `method` pays with it;
+    `fingerprint` is the same for the same card, however often it was typed.
+    """
+
+    method: str
+    brand: str
+    last4: str
+    exp_month: int
+    exp_year: int
+    fingerprint: str
 
 
 class Refund(msgspec.Struct, frozen=True):
@@ -129,6 +146,15 @@ class Provider(Protocol):
     async def disputes(self, attempt: str) -> list[Dispute] | None:
         """All disputes there are or were about a payment; None while the provider is silent."""
 
+    async def card_kept(self, attempt: str) -> KeptCard | Answer:
+        """The card that it keeps since this payment; UNKNOWN for none."""
+
+    async def kept_card(self, method: str) -> KeptCard | Answer:
+        """A card that it keeps, as it is now; UNKNOWN when it keeps it no more."""
+
+    async def forget_card(self, method: str) -> bool:
+        """Keeps it no more; False to be asked again."""
+
     async def aclose(self) -> None:
         """Closes what is open towards the provider."""
 
@@ -163,6 +189,7 @@ class Absent:
         raise ProviderAway("no payment provider is configured here that knows this payment")
 
     authorise = card = look = challenge = capture = void = refund = given_back = disputes = _away
+    card_kept = kept_card = forget_card = _away
 
     async def aclose(self) -> None:
         """Nothing is open."""
@@ -231,6 +258,18 @@ class Patience:
     async def disputes(self, attempt: str) -> list[Dispute] | None:
         """As the provider's."""
         return await self._wait("disputes", self._provider.disputes(attempt), None)
+
+    async def card_kept(self, attempt: str) -> KeptCard | Answer:
+        """As the provider's; also SILENT."""
+        return await self._wait("card_kept", self._provider.card_kept(attempt), Answer.SILENT)
+
+    async def kept_card(self, method: str) -> KeptCard | Answer:
+        """As the provider's; also SILENT."""
+        return await self._wait("kept_card", self._provider.kept_card(method), Answer.SILENT)
+
+    async def forget_card(self, method: str) -> bool:
+        """As the provider's."""
+        return await self._wait("forget_card", self._provider.forget_card(method), False)
 
     async def aclose(self) -> None:
         """As the provider's."""

@@ -10,8 +10,9 @@ from typing import Final
 
 import structlog
 
-from app.checkout.attempts import OpenAttempt, find_open, forget_keys, open_attempt, touch
+from app.checkout.attempts import OpenAttempt, find_open, open_attempt, touch
 from app.checkout.give_back import free_money
+from app.checkout.key_answers import forget_keys
 from app.checkout.parts import Checkout
 from app.checkout.pay import finish
 from app.checkout.provider import RESERVED, UNDECIDED, Answer

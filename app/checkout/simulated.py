@@ -4,6 +4,7 @@ Its tables stand for the provider's side. Hawker's other code never reads them: 
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.checkout.provider import Answer, Dispute, DisputeState, GivenBack, Payment, Refund
+from app.checkout.provider import Answer, Dispute, DisputeState, GivenBack, KeptCard, Payment, Refund
 from app.storage.group_commit import GroupCommit
 from app.storage.own_connection import OwnConnection, insisting
 
@@ -33,6 +34,9 @@ DESK: Final = "desk_"
 
 _STATE_OF: Final = {Method.DECLINES: Answer.DECLINED, Method.CHALLENGES: Answer.CHALLENGE}
 _METHODS: Final = frozenset(Method)
+_KEPT: Final = re.compile(rf"sim_({'|'.join(Method)})_[a-z0-9]{{1,40}}")
+"""The name of a card that is kept: how it pays, and the payment that it was kept with."""
+_LAST4: Final = {Method.WORKS: "4242", Method.CHALLENGES: "3155", Method.LENT: "1111", Method.LATE: "0077"}
 _TELLS_AGAIN: Final = 2
 _FOR_EVER_S: Final = 1e9
 
@@ -78,6 +82,23 @@ _REFUNDED: Final = "SELECT EXISTS (SELECT FROM simulated_refunds WHERE id = $1)"
 _GIVEN: Final = "SELECT id, amount_minor FROM simulated_refunds WHERE attempt_id = $1 ORDER BY id"
 
 
+_KEEP: Final = "INSERT INTO simulated_cards (id, attempt_id, account_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+
+_IS_KEPT: Final = """
+    SELECT EXISTS (SELECT FROM simulated_cards
+                    WHERE id = $1 AND account_id = $2 AND kept_at IS NOT NULL AND detached_at IS NULL)"""
+
+# Kept once its payment went through, whatever becomes of that later.
+_NOTE_KEPT: Final = """
+    UPDATE simulated_cards c SET kept_at = coalesce(c.kept_at, now()) FROM simulated_payments p
+     WHERE c.attempt_id = $1 AND p.attempt_id = c.attempt_id AND p.state IN ('authorised', 'captured')"""
+
+_READ_KEPT: Final = """
+    SELECT id, extract(year FROM kept_at)::int + 3 AS exp_year FROM simulated_cards
+     WHERE (attempt_id = $1 OR id = $2) AND kept_at IS NOT NULL AND detached_at IS NULL"""
+
+_DETACH: Final = "UPDATE simulated_cards SET detached_at = now() WHERE id = $1 AND detached_at IS NULL"
+
 _DISPUTES: Final = "SELECT id, state, amount_minor FROM simulated_disputes WHERE attempt_id = $1 ORDER BY id"
 
 
@@ -91,8 +112,8 @@ class SimulatedProvider:
         self._books: GroupCommit[Payment, bool] = GroupCommit(partial(insisting, self._own, self._write))
 
     def knows(self, method: str) -> bool:
-        """The words of Method."""
-        return method in _METHODS
+        """The words of Method, and the names of cards that are kept."""
+        return method in _METHODS or _KEPT.fullmatch(method) is not None
 
     def takes(self, amount_minor: int, currency: str) -> bool:
         """Everything."""
@@ -101,7 +122,7 @@ class SimulatedProvider:
 
     def has_card(self, method: str) -> bool:
         """The other methods have no card: whoever tries the demo is somebody else each time."""
-        return method == Method.LENT
+        return _way(method) is Method.LENT
 
     async def card(self, attempt: str) -> str | None:
         """The one card that is lent."""
@@ -110,7 +131,11 @@ class SimulatedProvider:
 
     async def authorise(self, payment: Payment) -> Answer:
         """Decides by the method, once per attempt."""
-        method = Method(payment.method)
+        method = _way(payment.method)
+        if payment.method != method and not await self._pg.fetchval(_IS_KEPT, payment.method, payment.buyer):
+            return Answer.DECLINED
+        if payment.keep:
+            await self._pg.execute(_KEEP, f"sim_{method}_{payment.attempt}", payment.attempt, payment.buyer)
         decided = await self._books.submit(payment)
         if method is Method.TWICE:
             await self._pg.execute(_TELL, payment.attempt, _TELLS_AGAIN)
@@ -123,10 +148,12 @@ class SimulatedProvider:
         return answer
 
     async def authorise_all(self, payments: Sequence[Payment]) -> list[Answer | None]:
-        """Those whose method works. One that was there before is asked about alone."""
-        works = [one for one in payments if one.method == Method.WORKS]
+        """Those whose method works. One that was there before, or has to do with a card that is kept, is asked about
+        alone.
+        """
+        works = [one for one in payments if _is_plain(one)]
         decided = iter(await self._books.submit_all(works) if works else ())
-        return [Answer.AUTHORISED if one.method == Method.WORKS and next(decided) else None for one in payments]
+        return [Answer.AUTHORISED if _is_plain(one) and next(decided) else None for one in payments]
 
     async def _write(self, connection: Any, payments: list[Payment]) -> list[bool]:
         """Whether each was new and is decided at once; about any other the books are to be asked."""
@@ -138,8 +165,8 @@ class SimulatedProvider:
             [one.attempt for one in payments],
             of,
             *map(list, zip(*commons, strict=True)),
-            [_STATE_OF.get(Method(method), Answer.AUTHORISED) for method, _, _ in commons],
-            [silent_s.get(Method(method), 0.0) for method, _, _ in commons],
+            [_STATE_OF.get(_way(method), Answer.AUTHORISED) for method, _, _ in commons],
+            [silent_s.get(_way(method), 0.0) for method, _, _ in commons],
         )
         decided = {row["attempt_id"] for row in rows if row["decided"]}
         return [one.attempt in decided for one in payments]
@@ -184,7 +211,39 @@ class SimulatedProvider:
         rows = await self._pg.fetch(_DISPUTES, attempt)
         return [Dispute(row["id"], DisputeState(row["state"]), row["amount_minor"], "simulated") for row in rows]
 
+    async def card_kept(self, attempt: str) -> KeptCard | Answer:
+        """As the books say."""
+        await self._pg.execute(_NOTE_KEPT, attempt)
+        return _kept(await self._pg.fetchrow(_READ_KEPT, attempt, ""))
+
+    async def kept_card(self, method: str) -> KeptCard | Answer:
+        """As the books say."""
+        return _kept(await self._pg.fetchrow(_READ_KEPT, "", method))
+
+    async def forget_card(self, method: str) -> bool:
+        """At once."""
+        await self._pg.execute(_DETACH, method)
+        return True
+
     async def aclose(self) -> None:
         """The pool is its owner's."""
         await self._books.drain()
         await self._own.close()
+
+
+def _way(method: str) -> Method:
+    """How a method pays, also when it is a card that is kept."""
+    kept = _KEPT.fullmatch(method)
+    return Method(method if kept is None else kept.group(1))
+
+
+def _is_plain(payment: Payment) -> bool:
+    return payment.method == Method.WORKS and not payment.keep
+
+
+def _kept(row: Any) -> KeptCard | Answer:
+    """Every card of one way to pay is the same card."""
+    if row is None:
+        return Answer.UNKNOWN
+    way = _way(row["id"])
+    return KeptCard(row["id"], "simulated", _LAST4.get(way, "0000"), 12, row["exp_year"], f"simulated: {way}")

@@ -6,14 +6,15 @@ is a note here, which a late authorisation finds.
 """
 
 import re
-from collections.abc import Awaitable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import asyncpg
 import stripe
 import structlog
 
-from app.checkout.provider import Answer, Dispute, GivenBack, Payment, ProviderAway, Refund
+from app.checkout.provider import Answer, Dispute, GivenBack, KeptCard, Payment, Refund
+from app.checkout.stripe_calls import ask, once
+from app.checkout.stripe_cards import StripeCards, is_gone, kept_of
 from app.checkout.stripe_rules import answer_of, dispute_state_of, from_units, refund_answer_of, to_units
 
 HTTP_TIMEOUT_S: Final = 60.0  # the last resort: Patience ends every call earlier
@@ -22,7 +23,6 @@ DISPUTES_MAX: Final = 100
 _METHOD: Final = re.compile(r"pm_[A-Za-z0-9_]{1,250}")
 
 log = structlog.get_logger()
-Told = TypeVar("Told")
 
 _READ: Final = "SELECT intent, voided_at IS NOT NULL AS voided FROM stripe_payments WHERE attempt_id = $1"
 
@@ -51,6 +51,7 @@ class StripeProvider:
         self._intents = client.v1.payment_intents
         self._refunds = client.v1.refunds
         self._disputes = client.v1.disputes
+        self._cards = StripeCards(pg, client)
 
     async def aclose(self) -> None:
         """Closes the connections to Stripe."""
@@ -72,7 +73,7 @@ class StripeProvider:
     async def card(self, attempt: str) -> str | None:
         """Stripe's fingerprint of the card; its method's id where the card has none."""
         row = await self._pg.fetchrow(_READ, attempt)
-        found = await _ask(self._intents.retrieve_async(row["intent"], {"expand": ["payment_method"]}))
+        found = await ask(self._intents.retrieve_async(row["intent"], {"expand": ["payment_method"]}))
         method: Any = found.payment_method
         card = getattr(method, "card", None)
         return f"stripe: {getattr(card, 'fingerprint', None) or getattr(method, 'id', method)}"
@@ -87,38 +88,53 @@ class StripeProvider:
         if intent is None:
             return Answer.VOIDED
         try:
-            confirmed = await _ask(self._intents.confirm_async(intent, options=_once(f"{payment.attempt}:confirm")))
+            confirmed = await ask(self._intents.confirm_async(intent, options=once(f"{payment.attempt}:confirm")))
         except stripe.CardError as error:
             log.info("stripe.declined", attempt=payment.attempt, code=error.code)
             return Answer.DECLINED
         except stripe.InvalidRequestError:
-            return await self.look(payment.attempt)  # it was confirmed, or voided, by somebody else
+            # It was confirmed, or voided, by somebody else; or its card cannot be used any more.
+            found = await self.look(payment.attempt)
+            return Answer.DECLINED if found is Answer.UNKNOWN else found
         return _answer(confirmed)
 
     async def _make(self, payment: Payment) -> str | None:
         """The attempt's intent, known to Postgres; None when the attempt was voided meanwhile."""
         row = await self._pg.fetchrow(_READ, payment.attempt)
         if row is None:
-            amount = to_units(payment.amount_minor, payment.currency)
-            assert amount is not None, "the caller asked whether Stripe takes it"
-            made = await _ask(
-                self._intents.create_async(
-                    {
-                        "amount": amount,
-                        "currency": payment.currency.lower(),
-                        "payment_method": payment.method,
-                        "allowed_payment_method_types": ["card"],
-                        "capture_method": "manual",
-                        "metadata": {"payment": payment.attempt, "account": payment.buyer},
-                    },
-                    options=_once(payment.attempt),
-                )
-            )
+            made = await self._create(payment)
             if await self._pg.fetchval(_NOTE, payment.attempt, made.id) is not None:
                 return made.id
             row = await self._pg.fetchrow(_READ, payment.attempt)
         intent: str | None = None if row["voided"] else row["intent"]
         return intent
+
+    async def _create(self, payment: Payment) -> stripe.PaymentIntent:
+        amount = to_units(payment.amount_minor, payment.currency)
+        assert amount is not None, "the caller asked whether Stripe takes it"
+
+        async def create(about_card: dict[str, Any], key: str) -> stripe.PaymentIntent:
+            wanted: Any = {
+                "amount": amount,
+                "currency": payment.currency.lower(),
+                "payment_method": payment.method,
+                "allowed_payment_method_types": ["card"],
+                "capture_method": "manual",
+                "metadata": {"payment": payment.attempt, "account": payment.buyer},
+                **about_card,
+            }
+            return await ask(self._intents.create_async(wanted, options=once(key)))
+
+        about_card = await self._cards.said_of(payment)
+        try:
+            return await create(about_card, payment.attempt)
+        except stripe.InvalidRequestError as error:
+            if "customer" not in about_card or not is_gone(error):
+                raise
+            await self._cards.forget_customer(payment.buyer, about_card["customer"])
+            if not payment.keep:
+                raise
+            return await create(await self._cards.said_of(payment), f"{payment.attempt}:again")
 
     async def look(self, attempt: str) -> Answer:
         """The intent's state."""
@@ -127,19 +143,19 @@ class StripeProvider:
             return Answer.UNKNOWN
         if row["intent"] is None:
             return Answer.VOIDED
-        return _answer(await _ask(self._intents.retrieve_async(row["intent"])))
+        return _answer(await ask(self._intents.retrieve_async(row["intent"])))
 
     async def challenge(self, attempt: str) -> str:
         """The intent's client secret, for Stripe's script on the buyer's page."""
         row = await self._pg.fetchrow(_READ, attempt)
-        found = await _ask(self._intents.retrieve_async(row["intent"]))
+        found = await ask(self._intents.retrieve_async(row["intent"]))
         return found.client_secret or ""
 
     async def capture(self, attempt: str, order: str) -> Answer:
         """Takes the whole amount, under the order's id."""
         row = await self._pg.fetchrow(_READ, attempt)
         try:
-            return _answer(await _ask(self._intents.capture_async(row["intent"], options=_once(f"{order}:capture"))))
+            return _answer(await ask(self._intents.capture_async(row["intent"], options=once(f"{order}:capture"))))
         except (stripe.CardError, stripe.InvalidRequestError) as error:
             log.warning("stripe.capture_refused", attempt=attempt, code=error.code)
             return await self.look(attempt)  # captured before, expired, cancelled
@@ -150,7 +166,7 @@ class StripeProvider:
         if intent is None:
             return Answer.VOIDED
         try:
-            return _answer(await _ask(self._intents.cancel_async(intent, options=_once(f"{attempt}:void"))))
+            return _answer(await ask(self._intents.cancel_async(intent, options=once(f"{attempt}:void"))))
         except stripe.InvalidRequestError:
             return await self.look(attempt)  # cancelled before, captured, or just being decided
 
@@ -163,10 +179,10 @@ class StripeProvider:
         amount = to_units(refund.amount_minor, refund.currency)
         assert amount is not None, "a part of what Stripe took, decided by refund_rules"
         try:
-            made = await _ask(
+            made = await ask(
                 self._refunds.create_async(
                     {"payment_intent": row["intent"], "amount": amount, "metadata": {"refund": refund.id}},
-                    options=_once(refund.id),
+                    options=once(refund.id),
                 )
             )
         except (stripe.CardError, stripe.InvalidRequestError) as error:
@@ -190,14 +206,30 @@ class StripeProvider:
         row = await self._pg.fetchrow(_READ, attempt)
         if row is None or row["intent"] is None:
             return []
-        found = await _ask(self._disputes.list_async({"payment_intent": row["intent"], "limit": DISPUTES_MAX}))
+        found = await ask(self._disputes.list_async({"payment_intent": row["intent"], "limit": DISPUTES_MAX}))
         return [
             Dispute(one.id, dispute_state_of(one.status), from_units(one.amount, one.currency.upper()), one.reason)
             for one in found.data
         ]
 
+    async def card_kept(self, attempt: str) -> KeptCard | Answer:
+        """The intent's card, where Stripe keeps it for its customer."""
+        row = await self._pg.fetchrow(_READ, attempt)
+        if row is None or row["intent"] is None:
+            return Answer.UNKNOWN
+        found = await ask(self._intents.retrieve_async(row["intent"], {"expand": ["payment_method"]}))
+        return kept_of(found.payment_method)
+
+    async def kept_card(self, method: str) -> KeptCard | Answer:
+        """The payment method, while it is a customer's."""
+        return await self._cards.look(method)
+
+    async def forget_card(self, method: str) -> bool:
+        """Detaches it from its customer."""
+        return await self._cards.let_go(method)
+
     async def _refunds_of(self, intent: str) -> list[stripe.Refund]:
-        return (await _ask(self._refunds.list_async({"payment_intent": intent, "limit": REFUNDS_MAX}))).data
+        return (await ask(self._refunds.list_async({"payment_intent": intent, "limit": REFUNDS_MAX}))).data
 
 
 def _our_id(refund: stripe.Refund) -> str:
@@ -205,20 +237,5 @@ def _our_id(refund: stripe.Refund) -> str:
     return str(known["refund"]) if known and "refund" in known else ""
 
 
-def _once(key: str) -> Any:
-    """The options of a call that Stripe does once under this key."""
-    return {"idempotency_key": key}
-
-
 def _answer(intent: stripe.PaymentIntent) -> Answer:
     return answer_of(intent.status, failed=intent.last_payment_error is not None)
-
-
-async def _ask(call: Awaitable[Told]) -> Told:
-    """The answer; a Stripe that cannot be reached, or that refuses to talk to us at all, is ProviderAway."""
-    try:
-        return await call
-    except (stripe.CardError, stripe.InvalidRequestError, stripe.IdempotencyError):
-        raise
-    except stripe.StripeError as error:
-        raise ProviderAway(f"stripe: {type(error).__name__} {error.http_status}") from error

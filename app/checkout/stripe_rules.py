@@ -95,6 +95,9 @@ DISPUTE_EVENTS: Final = frozenset(
 )
 
 
+CARD_EVENTS: Final = frozenset(f"payment_method.{word}" for word in ("automatically_updated", "updated", "detached"))
+
+
 class IntentObject(msgspec.Struct, frozen=True):
     """A PaymentIntent; or a charge, refund or dispute, which names its `payment_intent`; or anything else, with less
     of it.
@@ -137,13 +140,19 @@ class OurPayment(msgspec.Struct, frozen=True):
 def contradiction(event: StripeEvent, ours: OurPayment, *, account: str, livemode: bool) -> str | None:
     """In which point an event about one of our PaymentIntents says something else than we know; None when in none."""
     intent = event.data.object
-    if event.account not in {None, account}:
-        return "account"
-    if event.livemode is not livemode:
-        return "mode"
+    foreign = whose(event, account=account, livemode=livemode)
+    if foreign is not None:
+        return foreign
     if event.type in DISPUTE_EVENTS:
         return _dispute_contradiction(intent, ours)
     return (_refund_contradiction if event.type in REFUND_EVENTS else _intent_contradiction)(intent, ours)
+
+
+def whose(event: StripeEvent, *, account: str, livemode: bool) -> str | None:
+    """In which point an event is somebody else's; None when it is of our account and mode."""
+    if event.account not in {None, account}:
+        return "account"
+    return None if event.livemode is livemode else "mode"
 
 
 def _intent_contradiction(intent: IntentObject, ours: OurPayment) -> str | None:

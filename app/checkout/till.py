@@ -63,7 +63,9 @@ _TO_SAVED: Final = Agreement(to_saved=True)
 
 
 class Purchase(msgspec.Struct, frozen=True, gc=False):
-    """What is to be bought. `show` and `admission` are "" for none; `address` is the buyer's."""
+    """What is to be bought. `show` and `admission` are "" for none; `address` is the buyer's; `said` is how they named
+    the method, where it is a card that they keep.
+    """
 
     person: str
     pool: str
@@ -75,6 +77,8 @@ class Purchase(msgspec.Struct, frozen=True, gc=False):
     admission: str = ""
     agreed: Agreed | None = None
     coupon: Presented | None = None
+    keep: bool = False
+    said: str = ""
     tries: int = 1
     after: str = ""  # the hold of an earlier try under this key, which came to nothing
 
@@ -88,7 +92,9 @@ class Purchase(msgspec.Struct, frozen=True, gc=False):
     @property
     def body_hash(self) -> bytes:
         """Of what was asked; an admission is a way in, not a wish."""
-        return body_hash("now", self.pool, str(self.quantity), self.show, self.method, *self.agreement.words)
+        method = self.said or self.method
+        said = (self.pool, str(self.quantity), self.show, method, *self.agreement.words)
+        return body_hash("now", *said, keep=self.keep)
 
     @property
     def gate_key(self) -> str:
@@ -97,8 +103,17 @@ class Purchase(msgspec.Struct, frozen=True, gc=False):
 
     def paid_with(self, hold: str) -> Wanted:
         """The request to pay for it, once there is a hold, which ends with it."""
-        passing = frozenset((hold,))
-        return Wanted(self.person, (hold,), self.method, self.key, self.body_hash, passing, agreement=self.agreement)
+        return Wanted(
+            self.person,
+            (hold,),
+            self.method,
+            self.key,
+            self.body_hash,
+            frozenset((hold,)),
+            agreement=self.agreement,
+            keep=self.keep,
+            kept=bool(self.said),
+        )
 
 
 Alone: TypeAlias = Callable[[], Awaitable[OrderView | Refusal]]
@@ -188,6 +203,8 @@ class Till:
         """
         said = one.wanted
         bare = Wanted(said.person, said.holds, said.method, said.key, said.body_hash, said.passing, None, _TO_SAVED)
+        if said.kept:
+            bare = msgspec.structs.replace(bare, kept=True)
         return (
             said == bare
             and said.passing.issuperset(said.holds)
@@ -290,6 +307,7 @@ def _begin(purchase: Purchase, attempt: str, decided: Decided) -> _Buying:
         key=purchase.key,
         body_hash=wanted.body_hash,
         lines=(line_of(decided.id, decided),),
+        kept=wanted.kept,
     )
     return _Buying(purchase, decided, wanted, new)
 

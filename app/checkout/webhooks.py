@@ -12,12 +12,14 @@ import structlog
 
 from app.checkout.parts import Checkout
 from app.checkout.stripe_rules import (
+    CARD_EVENTS,
     DISPUTE_EVENTS,
     REFUND_EVENTS,
     OurPayment,
     StripeEvent,
     contradiction,
     signature_holds,
+    whose,
 )
 from app.refusal import Refusal
 from app.settings import StripeSettings
@@ -32,6 +34,7 @@ _TOPICS: Final = {
     **dict.fromkeys(_TELLING, "payment.look"),
     **dict.fromkeys(REFUND_EVENTS, "refunds.look"),
     **dict.fromkeys(DISPUTE_EVENTS, "disputes.look"),
+    **dict.fromkeys(CARD_EVENTS, "card.look"),
 }
 """What each kind of event has us look at; every other is none of our business."""
 
@@ -52,12 +55,13 @@ _OURS_BY_INTENT: Final = """
     SELECT a.id, s.intent, a.amount_minor, a.currency, a.account_id
       FROM stripe_payments s JOIN payment_attempts a ON a.id = s.attempt_id WHERE s.intent = $1 LIMIT 1"""
 
+_IS_SAVED: Final = "SELECT EXISTS (SELECT FROM saved_cards WHERE method = $1 AND removed_at IS NULL)"
+
 _KEEP: Final = """
     WITH event AS (
-        INSERT INTO stripe_events (id, type, attempt_id) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING
-        RETURNING attempt_id
+        INSERT INTO stripe_events (id, type, attempt_id) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING RETURNING id
     )
-    INSERT INTO outbox (topic, subject) SELECT $4, attempt_id FROM event"""
+    INSERT INTO outbox (topic, subject) SELECT $4, $5 FROM event"""
 
 _FORGET: Final = """
     DELETE FROM stripe_events WHERE id IN (
@@ -77,7 +81,18 @@ async def hear_stripe(checkout: Checkout, body: bytes, signature: str, now_ms: i
         return NOT_AN_EVENT
     if event.type not in _TOPICS:
         return None
-    return await _keep(checkout, stripe, event)
+    return await (_keep_of_card if event.type in CARD_EVENTS else _keep)(checkout, stripe, event)
+
+
+async def _keep_of_card(checkout: Checkout, stripe: StripeSettings, event: StripeEvent) -> Refusal | None:
+    method = event.data.object.id
+    if not await checkout.pg.fetchval(_IS_SAVED, method):
+        return None
+    if whose(event, account=stripe.account, livemode=stripe.live) is not None:
+        return MISMATCH
+    await checkout.pg.execute(_KEEP, event.id, event.type, None, _TOPICS[event.type], method)
+    checkout.outbox.kick()
+    return None
 
 
 async def _keep(checkout: Checkout, stripe: StripeSettings, event: StripeEvent) -> Refusal | None:
@@ -93,7 +108,7 @@ async def _keep(checkout: Checkout, stripe: StripeSettings, event: StripeEvent) 
     if wrong is not None:
         log.warning("stripe.event_contradicts", event_id=event.id, payment=ours.attempt, point=wrong)
         return MISMATCH
-    await checkout.pg.execute(_KEEP, event.id, event.type, ours.attempt, _TOPICS[event.type])
+    await checkout.pg.execute(_KEEP, event.id, event.type, ours.attempt, _TOPICS[event.type], ours.attempt)
     checkout.outbox.kick()
     return None
 

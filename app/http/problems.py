@@ -80,6 +80,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "payment_declined": 402,
     "payment_challenge": 402,
     "method_unknown": 400,
+    "card_expired": 409,
     "payments_off": 503,
     "coupon_unknown": 404,
     "coupon_early": 409,

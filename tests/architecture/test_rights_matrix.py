@@ -95,6 +95,8 @@ ROUTES = {
     "GET /api/shops/{shop}/return-policies/{version}": "gone gone gone gone gone",
     "POST /api/shops/{shop}/quotes": SIGNED_IN,
     "GET /api/address": SIGNED_IN,
+    "GET /api/saved-cards": SIGNED_IN,
+    "DELETE /api/saved-cards/{card}": "401 gone gone gone gone",
     "GET /api/shops/{shop}/coupons": HOST,
     "POST /api/shops/{shop}/coupons": HOST,
     "POST /api/shops/{shop}/coupons/{coupon}/end": "401 403 403 gone 404",

@@ -9,6 +9,9 @@ from pathlib import Path
 from playwright.async_api import Locator, expect
 
 from tests.journeys.browser import Window
+from tests.waiting import eventually
+
+WAIT_S = 30
 
 
 class SomebodyInAShow:
@@ -70,6 +73,15 @@ class Viewer(SomebodyInAShow):
     async def pay(self, method: str) -> None:
         """Presses one of the simulated methods: works, declines, late."""
         await self.sheet.locator(f'[data-method="{method}"]').click()
+
+    async def keeps(self, cards: int) -> None:
+        """Waits until this person keeps so many cards to pay with: it is noted after the order."""
+        url = self.page.url.split("/watch")[0] + "/api/saved-cards"
+
+        async def kept() -> bool:
+            return len((await (await self.page.request.get(url)).json())["cards"]) == cards
+
+        await eventually(kept, WAIT_S, f"{cards} cards kept")
 
     async def order_number(self) -> str:
         """Waits for the end of a payment that goes through; closes the sheet."""

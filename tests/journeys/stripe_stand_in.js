@@ -2,6 +2,7 @@
 
 globalThis.Stripe = (key) => ({
   elements: (options) => ({
+    update: ({ setupFutureUsage }) => (options.setupFutureUsage = setupFutureUsage ?? undefined),
     submit: async () => (options.mode === "payment" && key.startsWith("pk_") ? {} : { error: { message: "no" } }),
     create: () => ({
       mount: (node) => {

@@ -19,7 +19,12 @@ from tests.waiting import eventually
 
 pytestmark = pytest.mark.timeout(240)
 STAND_IN = Path(__file__).with_name("stripe_stand_in.js").read_text()
-PASSING = (r"409 POST /whep/.*", r"402 POST /api/orders", r"504 POST /api/orders", r"409 POST /api/orders")
+PASSING = (
+    r"409 POST /whep/.*",
+    r"402 POST /api/(orders|buy-now)",
+    r"504 POST /api/orders",
+    r"409 POST /api/orders",
+)
 ANYBODY = {"access-control-allow-origin": "*", "access-control-allow-headers": "*"}
 
 
@@ -29,11 +34,13 @@ async def test_a_viewer_pays_by_each_simulated_method(hawker, browser: Browser) 
     await viewer.enter("demo")
     note, bank = viewer.sheet.locator(".sheet-note"), viewer.sheet.locator("#bank")
     await viewer.hold()
+    await expect(viewer.sheet.locator("#keep-card")).not_to_be_checked()
     await viewer.pay("challenges")
     await expect(bank).to_contain_text("Your bank asks")
     await expect(note).to_contain_text("stays held")
     await bank.locator('[data-approve="false"]').click()
     await expect(viewer.sheet).to_have_attribute("data-step", "declined")
+    await viewer.sheet.locator("#keep-card").check()
     await viewer.pay("challenges")
     await bank.locator('[data-approve="true"]').click()
     orders = [await viewer.order_number()]
@@ -43,7 +50,16 @@ async def test_a_viewer_pays_by_each_simulated_method(hawker, browser: Browser) 
         if method == "late":
             await expect(note).to_contain_text(re.compile("slow|pending"))
         orders.append(await viewer.order_number())
-    assert len(set(orders)) == 4
+    await viewer.keeps(1)
+    await viewer.pinned.locator(".buy").click()
+    await viewer.sheet.locator("#buy-now").click()
+    await bank.locator('[data-approve="true"]').click()
+    orders.append(await viewer.order_number())
+    assert len(set(orders)) == 5
+    await viewer.page.goto("/orders")
+    await viewer.page.get_by_role("button", name="Remove Simulated card •••• 3155").click()
+    await viewer.page.get_by_role("button", name="Remove it").click()
+    await expect(viewer.page.locator("#cards")).to_be_hidden()
     viewer.window.check(*PASSING)
 
 
@@ -134,6 +150,7 @@ async def test_a_viewer_pays_by_card_in_stripes_frame_and_is_asked_by_the_bank(o
         cards += [stripe_side.WORKS, stripe_side.DECLINES, stripe_side.CHALLENGES]
         await viewer.hold()
         await expect(viewer.sheet.frame_locator("#card-frame iframe").locator("p")).to_contain_text("card field")
+        await viewer.sheet.locator("#keep-card").check()
         await viewer.sheet.locator("#pay").click()
         orders = [await viewer.order_number()]
         await viewer.hold()
@@ -141,13 +158,17 @@ async def test_a_viewer_pays_by_card_in_stripes_frame_and_is_asked_by_the_bank(o
         await expect(viewer.sheet).to_have_attribute("data-step", "declined")
         await viewer.sheet.locator("#pay").click()
         orders.append(await viewer.order_number())
+        await viewer.keeps(1)
+        await viewer.pinned.locator(".buy").click()
+        await viewer.sheet.locator("#buy-now", has_text="Visa •••• 4242").click()
+        orders.append(await viewer.order_number())
         pg = await asyncpg.connect(running.postgres_url)
 
         async def paid() -> bool:
             states = await pg.fetch("SELECT state FROM orders WHERE id = ANY($1::text[])", orders)
-            return [row["state"] for row in states] == ["paid", "paid"]
+            return [row["state"] for row in states] == ["paid"] * 3
 
-        await eventually(paid, 30, "both captured")
+        await eventually(paid, 30, "all captured")
         await pg.close()
         for path, let_in in (("/watch/demo", True), ("/studio/demo", False), ("/", False)):
             policy = (await window.context.request.get(running.base_url + path)).headers["content-security-policy"]

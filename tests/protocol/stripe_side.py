@@ -1,7 +1,8 @@
 """Stripe's side of the tests: localstripe behind a proxy of ours that breaks what a network breaks.
 
-The proxy also does what Stripe promises and localstripe does not: under an Idempotency-Key the same answer again. And
-it leaves out the one parameter that is younger than the API which localstripe speaks.
+The proxy also does what Stripe promises and localstripe does not: under an Idempotency-Key the same answer again. It
+leaves out the parameters that localstripe does not know; what Stripe does by one of them, it keeps a card, is stood in
+for by tests/protocol/stripe_keeps.py.
 """
 
 import asyncio
@@ -15,13 +16,16 @@ from pathlib import Path
 
 import httpx
 
+from tests.protocol.stripe_keeps import StripeKeeps
 from tests.running import free_port
 from tests.waiting import eventually_now
 
 PROCESS = Path(__file__).with_name("localstripe_process.py")
 SECRET_KEY = "sk_test_hawker"
-YOUNGER = ("allowed_payment_method_types",)
+UNKNOWN = ("allowed_payment_method_types", "setup_future_usage")
 START_GUARD_S = 30
+
+DECLINED = {"type": "card_error", "code": "card_declined", "message": "Your card was declined."}
 
 # Stripe's own numbers for tests.
 WORKS, DECLINES, CHALLENGES = "4242424242424242", "4000000000000341", "4000002500003155"
@@ -48,10 +52,10 @@ class LocalStripe:
         self._process.wait()
 
 
-def card(stripe: str, number: str = WORKS) -> str:
+def card(stripe: str, number: str = WORKS, exp_year: int = 2040) -> str:
     """What Stripe's frame makes of a card: the id of a payment method."""
     form = {"type": "card", "card[number]": number, "card[exp_month]": "12"}
-    form |= {"card[exp_year]": "2040", "card[cvc]": "123"}
+    form |= {"card[exp_year]": str(exp_year), "card[cvc]": "123"}
     answer = httpx.post(f"{stripe}/v1/payment_methods", data=form, auth=(SECRET_KEY, ""))
     answer.raise_for_status()
     return answer.json()["id"]
@@ -87,7 +91,8 @@ def refunds(stripe: str) -> list[dict]:
 @dataclass
 class FaultProxy:
     """`await start()`; `url` takes calls. `plan` holds what befalls the next calls whose path ends with a word:
-    "cut before" and "cut after" the call took effect, "hang" after it did, "double" for a network that repeats it.
+    "cut before" and "cut after" the call took effect, "hang" after it did, "double" for a network that repeats it,
+    "declined" for a bank that says no.
     """
 
     upstream: str
@@ -103,6 +108,7 @@ class FaultProxy:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         self._http = httpx.AsyncClient(base_url=self.upstream)
+        self.keeps = StripeKeeps(httpx.AsyncClient(base_url=self.upstream))
         return self
 
     async def stop(self) -> None:
@@ -110,6 +116,7 @@ class FaultProxy:
         for writer in self._hung:
             writer.close()
         await self._http.aclose()
+        await self.keeps.http.aclose()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -125,7 +132,10 @@ class FaultProxy:
             if fault == "cut before":
                 writer.transport.abort()
                 return
-            status, answer = await self._forward(method, path, headers, body)
+            if fault == "declined":
+                status, answer = 402, json.dumps({"error": DECLINED}).encode()
+            else:
+                status, answer = await self._forward(method, path, headers, body)
             if fault == "double":
                 status, answer = await self._forward(method, path, headers, body)
             if fault == "cut after":
@@ -151,9 +161,14 @@ class FaultProxy:
         key = (path, headers.get("idempotency-key", ""))
         if key[1] and key in self._kept:
             return self._kept[key]
+        refused = await self.keeps.before(method, path, body, headers["authorization"])
+        if refused is not None:
+            return refused
         wanted = {name: value for name, value in headers.items() if name in {"authorization", "content-type"}}
-        kept = b"&".join(part for part in body.split(b"&") if not part.startswith(tuple(map(str.encode, YOUNGER))))
+        kept = b"&".join(part for part in body.split(b"&") if not part.startswith(tuple(map(str.encode, UNKNOWN))))
         answer = await self._http.request(method, path, content=kept, headers=wanted)
+        if method == "POST" and answer.status_code == 200:
+            self.keeps.after(path, body, answer.content)
         if key[1] and answer.status_code < 500:
             self._kept[key] = (answer.status_code, answer.content)
         return answer.status_code, answer.content

@@ -12,6 +12,7 @@ import { isOwed, stands, stateWord } from "../shared/order-words.js";
 import { openSession, signInUrl } from "../shared/session.js";
 import { toast, toastProblem } from "../shared/toast.js";
 import { totalRows } from "../shared/totals.js";
+import { cardsPanel } from "./cards.js";
 
 const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
 const DISPUTES = {
@@ -41,9 +42,9 @@ async function drawHistory() {
     show(more, Boolean(cursor));
   };
   more.addEventListener("click", () => busy(more, () => page().catch(toastProblem)));
-  await page();
+  const [cards] = await Promise.all([cardsPanel(), page()]);
   if (!list.children.length) fill(list, el("li", { class: "empty panel" }, "You have not bought anything yet."));
-  fill(byId("main"), el("div", { class: "page" }, el("h1", {}, "Your orders"), list, el("div", { class: "row end" }, more)));
+  fill(byId("main"), el("div", { class: "page" }, el("h1", {}, "Your orders"), list, el("div", { class: "row end" }, more), cards));
 }
 
 function parcelPanel(order) {

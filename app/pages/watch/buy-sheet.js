@@ -15,6 +15,7 @@ import { totalRows } from "../shared/totals.js";
 import { CheckoutForm, isStale } from "./checkout-form.js";
 import { CodeField } from "./code-field.js";
 import { PaymentPanel } from "./payment.js";
+import { QuickBuy } from "./quick-buy.js";
 
 const QUANTITY_MAX = 10;
 const SLOW_MS = 1500;
@@ -27,6 +28,7 @@ export class BuySheet {
     this.stopTick = null;
     this.shop = null;
     this.cart = null;
+    this.quick = new QuickBuy(this);
   }
 
   get isOpen() {
@@ -34,10 +36,13 @@ export class BuySheet {
   }
 
   /** Opens on the choice of variant and quantity; `ordinary` at the ordinary price, beside a sale. */
-  choose(product, variantId, ordinary = false) {
+  async choose(product, variantId, ordinary = false) {
     this.open("Buy");
     if (!this.signedIn) return this.drawSignIn(product);
-    this.drawChoice(product, product.variants.find((one) => one.id === variantId) ?? product.variants[0], ordinary);
+    const { body } = this;
+    await this.quick.look();
+    if (!this.isOpen || this.body !== body) return undefined;
+    return this.drawChoice(product, product.variants.find((one) => one.id === variantId) ?? product.variants[0], ordinary);
   }
 
   offer(variant, ordinary) {
@@ -77,7 +82,7 @@ export class BuySheet {
       el("a", { class: "button primary wide", href: signInUrl() }, "Sign in"));
   }
 
-  drawChoice(product, variant, ordinary = false) {
+  drawChoice(product, variant, ordinary = false, why = null) {
     let chosen = variant;
     let quantity = 1;
     const title = el("h3", {});
@@ -87,8 +92,13 @@ export class BuySheet {
     const count = el("output", { class: "stepper-count numbers", id: "quantity" });
     const less = el("button", { type: "button", class: "icon-button", "aria-label": "One less" }, "−");
     const moreOne = el("button", { type: "button", class: "icon-button", "aria-label": "One more", id: "one-more" }, icon("plus"));
-    const hold = el("button", { type: "button", class: "button primary wide", id: "hold" });
-    const error = el("p", { class: "error", role: "alert", hidden: true });
+    const hold = el("button", { type: "button", class: this.quick.card ? "button wide" : "button primary wide", id: "hold" });
+    const error = el("p", { class: "error", role: "alert", hidden: !why }, why);
+    const now = this.quick.button(() => {
+      const { pool, price, currency } = this.offer(chosen, ordinary);
+      const wish = { product, title: fullTitle(product, chosen), pool, quantity, amount_minor: price * quantity, currency };
+      this.quick.buy(wish, (problem) => this.drawChoice(product, chosen, ordinary, problem.message));
+    });
     const chips = product.variants.length > 1 ? el("div", { class: "chips", role: "group", "aria-label": "Variant" },
       product.variants.map((one) => el("button", { type: "button", class: "chip", data: { variant: one.id }, onclick: () => {
         chosen = one;
@@ -111,6 +121,10 @@ export class BuySheet {
       moreOne.disabled = quantity >= most;
       later.disabled = offer.status !== "open" || later.getAttribute("aria-busy") === "true";
       hold.disabled = offer.status !== "open" || hold.getAttribute("aria-busy") === "true";
+      if (now) {
+        now.disabled = offer.status !== "open";
+        say(now, this.quick.label(money(offer.price * quantity, offer.currency)));
+      }
       say(hold, offer.status === "open" ? `Hold ${quantity} for ${money(offer.price * quantity, offer.currency)}` : stockLine(offer).text);
       for (const chip of chips?.children ?? []) chip.setAttribute("aria-pressed", String(chip.dataset.variant === chosen.id));
     };
@@ -142,8 +156,8 @@ export class BuySheet {
         el("div", { class: "grow" }, title, el("div", { class: "offer-prices" }, price, list), facts)),
       chips,
       el("div", { class: "row between" }, el("span", {}, "Quantity"), el("div", { class: "stepper" }, less, count, moreOne)),
-      error, hold, later,
-      el("p", { class: "faint centred" }, "It is kept for you while you pay. Nothing is charged yet."));
+      error, now, hold, later,
+      el("p", { class: "faint centred" }, now ? "Buy now pays at once. What you hold is kept for you while you pay; a hold charges nothing." : "It is kept for you while you pay. Nothing is charged yet."));
     this.stopTick = everyTick(redraw);
     hold.focus();
   }
@@ -153,7 +167,7 @@ export class BuySheet {
     const bar = el("div", { class: "hold-bar" }, el("i", {}));
     const note = el("p", { class: "sheet-note", role: "alert", hidden: true });
     const parts = { note };
-    const panel = new PaymentPanel(hold, (method) => this.pay(hold, product, method, parts));
+    const panel = new PaymentPanel(hold, (way) => this.pay(hold, product, way, parts));
     parts.panel = panel;
     parts.form = this.checkoutForm(hold, panel, () => parts.code?.said());
     const sums = el("div", { "aria-live": "polite" });
@@ -233,11 +247,11 @@ export class BuySheet {
     const panel = new PaymentPanel(hold, async (chosen) => {
       panel.disable(true);
       try {
-        const method = await chosen();
+        const way = await chosen();
         // Whoever waited in line may have it back already, as an offer.
         const offered = this.holds.all().find((one) => one.pool === hold.pool);
         const taken = offered ?? (await this.holds.take(hold.pool, hold.quantity));
-        this.pay(taken, product, async () => method, this.drawPayment(taken, product, code));
+        this.pay(taken, product, async () => way, this.drawPayment(taken, product, code));
       } catch (problem) {
         this.tell(note, problem.message, "bad");
         panel.disable(false);
@@ -252,7 +266,7 @@ export class BuySheet {
     panel.focus();
   }
 
-  async pay(hold, product, method, parts) {
+  async pay(hold, product, way, parts) {
     const { panel, release, note, form } = parts;
     const body = this.body;
     if (this.paying) return;
@@ -273,7 +287,7 @@ export class BuySheet {
     // Whoever closed the sheet meanwhile hears of the outcome all the same, but no other sheet is drawn over.
     const stillHere = () => this.isOpen && this.body === body;
     try {
-      const order = await this.holds.pay(hold.id, await method(), {
+      const order = await this.holds.pay(hold.id, await way(), {
         pending: () => this.tell(note, "Payment pending: the provider has not answered yet. You will see the outcome here.", "busy"),
         ask: async (question) => {
           clearTimeout(slow);

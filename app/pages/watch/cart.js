@@ -65,7 +65,7 @@ export class Cart {
     if (this.isOpen) return;
     this.list = el("ul", { class: "cart-items", id: "cart-items" });
     this.note = el("p", { class: "sheet-note", role: "alert", hidden: true });
-    this.panel = new PaymentPanel({ amount_minor: this.cart.goods_minor, currency: this.cart.currency }, (method) => this.pay(method));
+    this.panel = new PaymentPanel({ amount_minor: this.cart.goods_minor, currency: this.cart.currency }, (way) => this.pay(way));
     this.form = new CheckoutForm(this.shop, {
       quote: (country, shipping) => post(`${this.path}/quotes`, { country, shipping, ...this.code.said() }),
       priced: (total) => {
@@ -168,7 +168,7 @@ export class Cart {
     });
   }
 
-  async pay(method) {
+  async pay(way) {
     if (this.paying) return;
     this.paying = true;
     this.panel.disable(true);
@@ -177,7 +177,7 @@ export class Cart {
       await this.form.ready;
       const said = { agreed: { total_minor: this.total ?? this.cart.goods_minor }, ...this.form.read(), ...this.code.said() };
       this.tell("Paying…", "busy");
-      const order = await this.holds.insist(`${this.path}/order`, { method: await method(), ...said }, {
+      const order = await this.holds.insist(`${this.path}/order`, { ...(await way()), ...said }, {
         pending: () => this.tell("Payment pending: the provider has not answered yet. You will see the outcome here.", "busy"),
         ask: async (question) => {
           this.tell("Your bank wants to know whether it is you.", "busy");

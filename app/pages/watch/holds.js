@@ -91,8 +91,8 @@ export class Holds {
    * provider has not answered in time; the outcome is awaited all the same. `ask(question)` puts the bank's question;
    * `said` is what the shop asks beside.
    */
-  async pay(holdId, method, { pending, ask }, said = {}) {
-    const order = await this.insist("/api/orders", { hold: holdId, method, ...said }, { pending, ask });
+  async pay(holdId, way, { pending, ask }, said = {}) {
+    const order = await this.insist("/api/orders", { hold: holdId, ...way, ...said }, { pending, ask });
     this.forget(holdId);
     return order;
   }

@@ -2,6 +2,7 @@
 // Owns how a method is got and how a bank's question is put. No card number ever reaches this page or our server.
 
 import { get, post, segment } from "../shared/api.js";
+import { cardName, cardUntil, loadCards } from "../shared/cards.js";
 import { busy, el, fill, say } from "../shared/dom.js";
 import { money } from "../shared/money.js";
 
@@ -41,13 +42,23 @@ async function openStripe(offer) {
   return stripe;
 }
 
+// Without them there are still the others.
+async function keptCards() {
+  try {
+    return (await loadCards()).filter((card) => card.usable);
+  } catch (error) {
+    if (!error.code) throw error;
+    return [];
+  }
+}
+
 // What a person can put right, like a refusal of the server.
 function refusal(message) {
   return Object.assign(new Error(message), { code: "card" });
 }
 
 export class PaymentPanel {
-  /** `choose(method)` is called when the person has pressed; `method()` then resolves with what the server takes. */
+  /** `choose(way)` is called when the person has pressed; `way()` then resolves with what the server takes: `{method}`, and `keep`. */
   constructor(hold, choose) {
     this.hold = hold;
     this.choose = choose;
@@ -60,10 +71,13 @@ export class PaymentPanel {
 
   async draw() {
     try {
-      const offer = await paymentOffer();
+      const [offer, cards] = await Promise.all([paymentOffer(), keptCards()]);
       if (offer.provider === "none") throw refusal("Nobody can pay here yet: the shop has no payment provider.");
-      if (offer.provider === "stripe") await this.drawCard(offer);
-      else this.drawButtons(offer);
+      const kept = cards.map((card) =>
+        el("button", { type: "button", class: "method kept", data: { card: card.id }, onclick: () => this.choose(async () => ({ method: card.method })) },
+          el("strong", {}, cardName(card)), el("span", {}, `Kept for you, ${cardUntil(card)}`)));
+      if (offer.provider === "stripe") await this.drawCard(offer, kept);
+      else this.drawButtons(offer, kept);
     } catch (error) {
       fill(this.node, el("p", { class: "error", role: "alert" }, error.message));
       if (!error.code) throw error;
@@ -71,18 +85,31 @@ export class PaymentPanel {
     this.disable(this.disabled);
   }
 
-  drawButtons(offer) {
-    this.buttons = offer.methods.filter((method) => METHODS[method]).map((method) =>
-      el("button", { type: "button", class: "method", data: { method }, onclick: () => this.choose(async () => method) },
-        el("strong", {}, METHODS[method][0]), el("span", {}, METHODS[method][1])));
-    fill(this.node, el("p", { class: "faint" }, "Simulated payment: choose how it should end."), this.buttons);
+  // Not ticked unless the person does it.
+  keepField(changed = () => {}) {
+    this.keep = el("input", { type: "checkbox", id: "keep-card" });
+    this.keep.addEventListener("change", changed);
+    return el("label", { class: "check" }, this.keep, el("span", {}, "Keep this card for next time"));
   }
 
-  async drawCard(offer) {
+  way(method) {
+    return this.keep.checked ? { method, keep: true } : { method };
+  }
+
+  drawButtons(offer, kept) {
+    const others = offer.methods.filter((method) => METHODS[method]).map((method) =>
+      el("button", { type: "button", class: "method", data: { method }, onclick: () => this.choose(async () => this.way(method)) },
+        el("strong", {}, METHODS[method][0]), el("span", {}, METHODS[method][1])));
+    this.buttons = [...kept, ...others];
+    fill(this.node, kept, el("p", { class: "faint" }, "Simulated payment: choose how it should end."), this.keepField(), others);
+  }
+
+  async drawCard(offer, kept) {
     const frame = el("div", { class: "card-frame", id: "card-frame" });
     const pay = el("button", { type: "button", class: "button primary wide", id: "pay" },
       `Pay ${money(this.amount, this.hold.currency)}`);
-    fill(this.node, frame, pay, el("p", { class: "faint centred" }, "Your card goes to Stripe alone; we never see it."));
+    const keep = this.keepField(() => this.elements?.update({ setupFutureUsage: this.keep.checked ? "on_session" : null }));
+    fill(this.node, kept, kept.length ? el("p", { class: "faint" }, "Or with another card:") : null, frame, keep, pay, el("p", { class: "faint centred" }, "Your card goes to Stripe alone; we never see it."));
     const opened = await openStripe(offer);
     const elements = opened.elements({
       mode: "payment",
@@ -93,9 +120,10 @@ export class PaymentPanel {
       paymentMethodTypes: ["card"],
       appearance: { theme: "night" },
     });
+    this.elements = elements;
     elements.create("payment").mount(frame);
-    pay.addEventListener("click", () => this.choose(() => cardMethod(opened, elements)));
-    this.buttons = [pay];
+    pay.addEventListener("click", () => this.choose(async () => this.way(await cardMethod(opened, elements))));
+    this.buttons = [...kept, pay];
     this.reprice = () => {
       say(pay, `Pay ${money(this.amount, this.hold.currency)}`);
       elements.update({ amount: this.amount });
@@ -118,32 +146,36 @@ export class PaymentPanel {
   }
 
   /** Puts the bank's question; resolves when the person has answered it, whatever they said. */
-  async ask({ payment, challenge }) {
-    const offer = await paymentOffer();
-    if (offer.provider === "stripe") await (await openStripe(offer)).handleNextAction({ clientSecret: challenge });
-    else await this.askHere(payment);
+  ask(question) {
+    return askBank(this.node, question, money(this.amount, this.hold.currency));
   }
+}
 
-  askHere(payment) {
-    const methods = [...this.node.childNodes];
-    return new Promise((resolve) => {
-      const answer = (approve, text, className) => {
-        const button = el("button", { type: "button", class: className, data: { approve: String(approve) } }, text);
-        button.addEventListener("click", () => busy(button, async () => {
-          await post(`/api/payments/${segment(payment)}/bank`, { approve });
-          fill(this.node, methods); // whoever was declined chooses another
-          resolve();
-        }));
-        return button;
-      };
-      const yes = answer(true, "Yes, it is me", "button primary wide");
-      fill(this.node, el("div", { class: "bank", id: "bank" },
-        el("h3", {}, "Your bank asks"), el("p", { class: "soft" },
-          `Are you paying ${money(this.amount, this.hold.currency)} just now? Simulated; the stream goes on.`),
-        yes, answer(false, "No, it is not", "button ghost wide")));
-      yes.focus();
-    });
-  }
+/** Puts the bank's question about a payment of `amount`, in `node` where it is ours to put, in place of what is there. */
+export async function askBank(node, { payment, challenge }, amount) {
+  const offer = await paymentOffer();
+  if (offer.provider === "stripe") await (await openStripe(offer)).handleNextAction({ clientSecret: challenge });
+  else await askHere(node, payment, amount);
+}
+
+function askHere(node, payment, amount) {
+  const before = [...node.childNodes];
+  return new Promise((resolve) => {
+    const answer = (approve, text, className) => {
+      const button = el("button", { type: "button", class: className, data: { approve: String(approve) } }, text);
+      button.addEventListener("click", () => busy(button, async () => {
+        await post(`/api/payments/${segment(payment)}/bank`, { approve });
+        fill(node, before); // whoever was declined chooses another
+        resolve();
+      }));
+      return button;
+    };
+    const yes = answer(true, "Yes, it is me", "button primary wide");
+    fill(node, el("div", { class: "bank", id: "bank" },
+      el("h3", {}, "Your bank asks"), el("p", { class: "soft" }, `Are you paying ${amount} just now? Simulated; the stream goes on.`),
+      yes, answer(false, "No, it is not", "button ghost wide")));
+    yes.focus();
+  });
 }
 
 async function cardMethod(opened, elements) {

@@ -1,0 +1,81 @@
+// Buy now: with a card that the buyer keeps, choice and payment are one request. Owns the button and the step in which
+// it is paid. Not offered by shops that want an address or an agreement first: there one holds, reads, and pays.
+
+import { get, segment } from "../shared/api.js";
+import { cardName, loadCards } from "../shared/cards.js";
+import { el } from "../shared/dom.js";
+import { money } from "../shared/money.js";
+import { toast } from "../shared/toast.js";
+import { askBank } from "./payment.js";
+
+const WAIT_MS = 400;
+
+export class QuickBuy {
+  /** `sheet` is the buy sheet that it is drawn in. */
+  constructor(sheet) {
+    this.sheet = sheet;
+    this.card = null;
+  }
+
+  /** Looks whether there is a card; waits a moment only: a button that came later would push others from under a finger. */
+  look() {
+    this.card = null;
+    return Promise.race([this.find(), new Promise((resolve) => setTimeout(resolve, WAIT_MS))]);
+  }
+
+  async find() {
+    const { shop } = this.sheet;
+    if (!shop) return;
+    try {
+      const [cards, asked] = await Promise.all([loadCards(), get(`/api/shops/${segment(shop)}/conditions`)]);
+      if (asked.shipping.length || asked.tax.length || asked.policy_version) return;
+      this.card = cards.find((one) => one.usable) ?? null;
+    } catch (error) {
+      if (!error.code) throw error; // without an answer there is still the long way
+    }
+  }
+
+  /** The button, null without a card; `buy` is called when it is pressed. */
+  button(buy) {
+    return this.card && el("button", { type: "button", class: "button primary wide", id: "buy-now", onclick: buy });
+  }
+
+  /** What the button says of what is chosen now. */
+  label(amount) {
+    return `Buy now for ${amount} · ${cardName(this.card)}`;
+  }
+
+  /** Buys; `again(problem)` draws the choice anew when there is no order. */
+  async buy({ product, title, pool, quantity, amount_minor, currency }, again) {
+    const { sheet } = this;
+    const { holds } = sheet;
+    const note = el("p", { class: "sheet-note", role: "status" });
+    const bank = el("div", { class: "methods" });
+    const amount = money(amount_minor, currency);
+    sheet.draw("buying", "Buying", sheet.summary(product, `${quantity} × ${title}`, el("span", { class: "offer-price numbers" }, amount)),
+      el("p", { class: "soft" }, `With ${cardName(this.card)}.`), note, bank);
+    const paying = () => sheet.tell(note, "Paying…", "busy");
+    paying();
+    const body = sheet.body;
+    const stillHere = () => sheet.isOpen && sheet.body === body;
+    // Agreed to the total: a price that has changed meanwhile is refused.
+    const asked = { pool, quantity, method: this.card.method, show: holds.show, admission: holds.lines?.admission(pool), agreed: { total_minor: amount_minor } };
+    try {
+      const order = await holds.insist("/api/buy-now", asked, {
+        pending: () => sheet.tell(note, "Payment pending: the provider has not answered yet. You will see the outcome here.", "busy"),
+        ask: async (question) => {
+          sheet.tell(note, "Your bank wants to know whether it is you. It stays held for you.", "busy");
+          await askBank(bank, question, amount);
+          paying();
+        },
+      });
+      holds.lines?.used(pool);
+      if (stillHere()) sheet.drawDone(order);
+      else toast(`It is yours: ${quantity} × ${title}, order ${order.id}.`, "good");
+    } catch (problem) {
+      if (stillHere()) again(problem);
+      else toast(`${title}: ${problem.message}`, "bad");
+      if (!problem.code) throw problem;
+    }
+  }
+}
