@@ -5,6 +5,7 @@ and from how many windows it is asked, and wherever an answer is lost, Stripe ma
 itself, once the payment that says so has gone through.
 """
 
+import asyncio
 from typing import Any, Final
 
 import asyncpg
@@ -12,7 +13,9 @@ import stripe
 
 from app import clock
 from app.checkout.provider import Answer, KeptCard, Payment
-from app.checkout.stripe_calls import ask, once
+from app.checkout.stripe_calls import KeyInUse, ask, once
+
+BUSY_PAUSE_S: Final = 0.1
 
 # DO UPDATE, so that whoever comes second sees what the first has noted.
 _NOTE_KEY: Final = """
@@ -63,12 +66,20 @@ class StripeCards:
         return True
 
     async def _customer_of(self, account: str) -> str:
-        row = await self._pg.fetchrow(_NOTE_KEY, account, clock.new_id())
-        if row["customer"] is not None:
-            return str(row["customer"])
-        made = await ask(self._customers.create_async({"metadata": {"account": account}}, options=once(row["key"])))
-        await self._pg.execute(_NOTE_CUSTOMER, account, row["key"], made.id)
-        return made.id
+        """Of two windows that ask at once one is told to wait; its caller's patience has an end."""
+        while True:
+            row = await self._pg.fetchrow(_NOTE_KEY, account, clock.new_id())
+            if row["customer"] is not None:
+                return str(row["customer"])
+            try:
+                made = await ask(
+                    self._customers.create_async({"metadata": {"account": account}}, options=once(row["key"]))
+                )
+            except KeyInUse:
+                await asyncio.sleep(BUSY_PAUSE_S)
+                continue
+            await self._pg.execute(_NOTE_CUSTOMER, account, row["key"], made.id)
+            return made.id
 
 
 def is_gone(error: stripe.InvalidRequestError) -> bool:

@@ -25,6 +25,11 @@ SECRET_KEY = "sk_test_hawker"
 UNKNOWN = ("allowed_payment_method_types", "setup_future_usage")
 START_GUARD_S = 30
 
+IN_USE = {
+    "type": "invalid_request_error",
+    "code": "idempotency_key_in_use",
+    "message": "Another request is on its way.",
+}
 DECLINED = {"type": "card_error", "code": "card_declined", "message": "Your card was declined."}
 
 # Stripe's own numbers for tests.
@@ -102,6 +107,7 @@ class FaultProxy:
     url: str = ""
     disputes: list[dict] = field(default_factory=list)  # localstripe knows none; the proxy answers for it
     _kept: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
+    _asked: set[tuple[str, str]] = field(default_factory=set)
     _hung: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def start(self) -> "FaultProxy":
@@ -161,6 +167,15 @@ class FaultProxy:
         key = (path, headers.get("idempotency-key", ""))
         if key[1] and key in self._kept:
             return self._kept[key]
+        if key[1] and key in self._asked:
+            return 409, json.dumps({"error": IN_USE}).encode()
+        self._asked.add(key)
+        try:
+            return await self._pass_on(method, path, headers, body, key)
+        finally:
+            self._asked.discard(key)
+
+    async def _pass_on(self, method: str, path: str, headers: dict, body: bytes, key: tuple) -> tuple[int, bytes]:
         refused = await self.keeps.before(method, path, body, headers["authorization"])
         if refused is not None:
             return refused
