@@ -347,11 +347,11 @@ async def finish(
         return PENDING  # the settler asks again
     if answer not in RESERVED:
         return await abandon(checkout, attempt)
-    if attempt.keep:
-        await note_keep(checkout.pg, attempt.id)
     holds = await _prepare(checkout, attempt, alive_until_s)
     if isinstance(holds, Refusal):
         return holds
+    if attempt.keep:
+        await note_keep(checkout.pg, attempt.id)
     outcome = await (checkout.coupon_commits if attempt.coupon else checkout.commits).submit(attempt.id)
     checkout.outbox.kick()
     if outcome.refusal is not None:

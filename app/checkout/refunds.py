@@ -48,7 +48,8 @@ class Asked(msgspec.Struct, frozen=True):
     @property
     def body_hash(self) -> bytes:
         """SHA-256 of what was asked."""
-        return hashlib.sha256(b"refund\0" + msgspec.json.encode([self.order, self.amount_minor, self.back])).digest()
+        asked = [self.order, self.amount_minor, self.currency, self.back]
+        return hashlib.sha256(b"refund\0" + msgspec.json.encode(asked)).digest()
 
 
 class RefundView(msgspec.Struct, frozen=True):

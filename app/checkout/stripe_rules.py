@@ -107,8 +107,19 @@ class IntentObject(msgspec.Struct, frozen=True):
     object: str = ""
     amount: int = 0
     currency: str = ""
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] | None = None
     payment_intent: str | None = None
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What we wrote beside it; Stripe says null of nothing."""
+        return self.metadata or {}
+
+
+class EventType(msgspec.Struct, frozen=True):
+    """Of an event, no more than what tells whether the rest is our business."""
+
+    type: str
 
 
 class EventData(msgspec.Struct, frozen=True):
@@ -158,7 +169,7 @@ def whose(event: StripeEvent, *, account: str, livemode: bool) -> str | None:
 def _intent_contradiction(intent: IntentObject, ours: OurPayment) -> str | None:
     if intent.id != ours.intent:
         return "payment"
-    if intent.metadata.get("account") != ours.buyer:
+    if intent.said.get("account") != ours.buyer:
         return "buyer"
     if intent.currency != ours.currency.lower():
         return "currency"
@@ -169,7 +180,7 @@ def _refund_contradiction(given: IntentObject, ours: OurPayment) -> str | None:
     """Of a charge, or of a refund, which is a part of it and does not say whose it is."""
     if given.payment_intent != ours.intent:
         return "payment"
-    if given.metadata.get("account", ours.buyer) != ours.buyer:
+    if given.said.get("account", ours.buyer) != ours.buyer:
         return "buyer"
     if given.currency != ours.currency.lower():
         return "currency"

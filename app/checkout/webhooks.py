@@ -15,6 +15,7 @@ from app.checkout.stripe_rules import (
     CARD_EVENTS,
     DISPUTE_EVENTS,
     REFUND_EVENTS,
+    EventType,
     OurPayment,
     StripeEvent,
     contradiction,
@@ -44,6 +45,7 @@ NOT_AN_EVENT: Final = Refusal("malformed", "This is no event of Stripe.")
 NO_STRIPE: Final = Refusal("not_found", "Payments here do not go through Stripe.")
 
 log = structlog.get_logger()
+_decode_type: Final = msgspec.json.Decoder(EventType).decode
 _decode: Final = msgspec.json.Decoder(StripeEvent).decode
 
 _OURS: Final = """
@@ -76,11 +78,11 @@ async def hear_stripe(checkout: Checkout, body: bytes, signature: str, now_ms: i
     if not signature_holds(signature, body, stripe.webhook_secrets, now_ms // 1000):
         return NOT_SIGNED
     try:
+        if _decode_type(body).type not in _TOPICS:
+            return None  # and whatever is in it may look like anything
         event = _decode(body)
     except msgspec.MsgspecError:
         return NOT_AN_EVENT
-    if event.type not in _TOPICS:
-        return None
     return await (_keep_of_card if event.type in CARD_EVENTS else _keep)(checkout, stripe, event)
 
 
@@ -98,7 +100,7 @@ async def _keep_of_card(checkout: Checkout, stripe: StripeSettings, event: Strip
 async def _keep(checkout: Checkout, stripe: StripeSettings, event: StripeEvent) -> Refusal | None:
     about = event.data.object
     if event.type in _TELLING:
-        row = await checkout.pg.fetchrow(_OURS, about.metadata.get("payment", ""))
+        row = await checkout.pg.fetchrow(_OURS, about.said.get("payment", ""))
     else:
         row = await checkout.pg.fetchrow(_OURS_BY_INTENT, about.payment_intent or "")
     if row is None:

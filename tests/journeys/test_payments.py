@@ -109,6 +109,11 @@ async def test_a_shop_refunds_a_part_and_a_buyer_takes_an_order_back(hawker, bro
     await viewer.page.locator("#cancel-order").click()
     await expect(viewer.sheet).to_have_attribute("data-step", "cancelled")
     await expect(host.page.locator(f'[data-order="{second}"] .badge')).to_have_text(re.compile("cancelled|refunded"))
+    # What does not stand any more can be read, and nothing else: it could not be opened once.
+    await host.page.locator(f'[data-order="{second}"] .manage').click()
+    await expect(host.page.locator("#closed-order")).to_contain_text("back on the shelf")
+    await expect(host.page.locator("#closed-order button")).to_have_count(0)
+    await host.page.keyboard.press("Escape")
     await host.page.set_viewport_size(NARROW)
     assert await sticks_out(host.page) == []  # orders with a badge and a button once did
     viewer.window.check(*PASSING)

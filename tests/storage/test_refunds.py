@@ -59,6 +59,7 @@ async def test_parts_of_a_payment_are_given_back_and_never_more_than_was_paid(pg
         again = await refund(world, order, 500, key="k")
         assert again.json()["id"] == first.json()["id"]
         assert problem(await refund(world, order, 501, key="k")) == (422, "idempotency_mismatch")
+        assert problem(await refund(world, order, 500, key="k", currency="USD")) == (422, "idempotency_mismatch")
         assert problem(await refund(world, order, 701)) == (422, "refund_too_large")
         await world.settle_all()
         seen = (await buyer.get(f"/api/orders/{order}")).json()

@@ -1,18 +1,49 @@
 // One order, opened by the shop: refund all or a part, put units back on the shelf, cancel, ship with a parcel's number.
-// Owns the dialog and its calls; what is allowed the server decides.
+// One that does not stand any more is there to be read. Owns the dialog and its calls; what is allowed the server decides.
 
 import { newKey, post, put, segment } from "./api.js";
 import { countryName } from "./countries.js";
 import { confirmDialog, openDialog } from "./dialog.js";
 import { busy, el, say, show } from "./dom.js";
 import { money, parseMinor, plainAmount } from "./money.js";
+import { stands, stateWord } from "./order-words.js";
 import { toast } from "./toast.js";
 import { totalRows } from "./totals.js";
 
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "long", timeStyle: "short" });
 const AT_BANK = new Set(["inquiry", "open", "lost"]);
+
+// Who bought for how much, and where it is sent.
+function headOf(order) {
+  const to = order.ship_to;
+  return [
+    el("p", { class: "row between" }, el("span", {}, order.buyer), el("strong", { class: "numbers" }, money(order.total_minor, order.currency))),
+    order.charges ? totalRows(order.charges, order.currency, order.charges.shipping) : null,
+    to ? el("address", { class: "soft" }, [to.name, to.street, to.extra, [to.postal_code, to.city].filter(Boolean).join(" "), countryName(to.country)]
+      .filter(Boolean).map((line) => el("div", {}, line))) : null,
+    order.refunded_minor ? el("p", { class: "soft" }, `${money(order.refunded_minor, order.currency)} given back.`) : null,
+    AT_BANK.has(order.dispute) ? el("p", { class: "error" }, "The buyer's bank has, or asks about, this money. Answer it at your provider's.") : null,
+  ];
+}
+
+// Of an order that was cancelled or given back whole.
+function openClosed(order) {
+  const { carrier, number } = order.shipment ?? {};
+  const sent = [carrier, number].filter(Boolean).join(" · ");
+  const line = (one) => el("li", { class: "row between" },
+    el("span", {}, `${one.quantity} × ${one.title}`, one.returned ? el("span", { class: "faint" }, ` · ${one.returned} back on the shelf`) : null),
+    el("span", { class: "numbers" }, money(one.unit_price_minor * one.quantity, order.currency)));
+  openDialog({ title: `Order ${order.id}`, className: "small", body: el("div", { class: "stack", id: "closed-order" },
+    el("p", { class: "row between" }, el("time", { class: "faint", datetime: order.created_at }, moment.format(new Date(order.created_at))), el("span", { class: "badge" }, stateWord(order))),
+    headOf(order), el("ul", { class: "stack" }, order.lines.map(line)), order.shipped ? el("p", { class: "soft" }, sent ? `Shipped: ${sent}` : "It was shipped.") : null) });
+}
 
 /** Opens the dialog of `order`; `changed(order)` gets the order as it is after each act. */
 export function openOrder(order, shop, changed) {
+  if (!stands(order)) {
+    openClosed(order);
+    return;
+  }
   const path = `/api/shops/${segment(shop)}/orders/${segment(order.id)}`;
   const rest = order.total_minor - (order.refunded_minor ?? 0);
   const error = el("p", { class: "error", role: "alert", hidden: true });
@@ -26,15 +57,9 @@ export function openOrder(order, shop, changed) {
     url: el("input", { class: "input", id: "tracking-url", type: "url", maxlength: 500, value: order.shipment?.url ?? "" }),
   };
   const labelled = (label, input) => el("label", { class: "field" }, el("span", {}, label), input);
-  const to = order.ship_to;
   const cancel = el("button", { type: "button", class: "button danger", id: "cancel-order" }, "Cancel order");
   const form = el("form", { class: "stack" },
-    el("p", { class: "row between" }, el("span", {}, order.buyer), el("strong", { class: "numbers" }, money(order.total_minor, order.currency))),
-    order.charges ? totalRows(order.charges, order.currency, order.charges.shipping) : null,
-    to ? el("address", { class: "soft" }, [to.name, to.street, to.extra, [to.postal_code, to.city].filter(Boolean).join(" "), countryName(to.country)]
-      .filter(Boolean).map((line) => el("div", {}, line))) : null,
-    order.refunded_minor ? el("p", { class: "soft" }, `${money(order.refunded_minor, order.currency)} given back.`) : null,
-    AT_BANK.has(order.dispute) ? el("p", { class: "error" }, "The buyer's bank has, or asks about, this money. Answer it at your provider's.") : null,
+    headOf(order),
     el("label", { class: "field" }, el("span", {}, `Give back (${order.currency})`), amount),
     order.lines.map((line, n) => el("label", { class: "field" }, el("span", {}, `Back on the shelf: ${line.title}, of ${line.quantity}`), back[n])),
     el("div", { class: "row end" }, refund),

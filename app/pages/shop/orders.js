@@ -78,13 +78,13 @@ export class OrdersPanel {
   }
 
   row(order) {
-    const open = el("button", { type: "button", class: "button small" }, "Manage");
+    const open = el("button", { type: "button", class: "button small" }, stands(order) ? "Manage" : "Open");
     open.addEventListener("click", () => openOrder(order, this.shop.id, (changed) => node.replaceWith(this.row({ ...order, ...changed }))));
     const node = el("li", { class: "shop-order", data: { order: order.id } },
       el("div", { class: "grow" }, el("h3", {}, order.lines.map((line) => `${line.quantity} × ${line.title}`).join(", ")),
         el("p", { class: "faint" }, [order.buyer, moment.format(new Date(order.created_at)), order.id].join(" · "))),
       el("span", { class: isTrouble(order) ? "badge bad" : "badge" }, stateWord(order)), el("strong", { class: "numbers" }, money(order.total_minor, order.currency)),
-      stands(order) ? open : null);
+      open);
     return node;
   }
 }

@@ -47,7 +47,7 @@ export class Orders {
         el("span", { class: "faint" }, [order.buyer, timeOfDay(Date.parse(order.created_at)), order.id].join(" · "))),
       this.badge(order),
       el("span", { class: "numbers" }, money(order.total_minor, order.currency)),
-      stands(order) ? el("button", { type: "button", class: "button ghost small manage", onclick: () => this.open(order) }, "Manage") : null);
+      el("button", { type: "button", class: "button ghost small manage", onclick: () => this.open(order) }, stands(order) ? "Manage" : "Open"));
   }
 
   badge(order) {
