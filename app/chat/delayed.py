@@ -18,6 +18,7 @@ from app.storage.loops import Loop
 
 RELEASE_PERIOD_S: Final = 0.25
 DELAY: Final = "delay"
+HIDDEN: Final = "hidden"
 
 
 async def release_due(chat: Chat) -> int:
@@ -40,13 +41,14 @@ async def release_due(chat: Chat) -> int:
 async def take_away(chat: Chat, show: str, actor: Person, message: str) -> bool:
     """Takes a message away that viewers have not seen; False when it is none of those."""
     async with chat.moderating, held_store.deciding(chat.pg, show, message) as found:
-        if found is None or found.held.why != DELAY or found.state != "waiting":
-            return found is not None and found.held.why == DELAY and found.state == "denied"
+        if found is None or found.held.why not in {DELAY, HIDDEN} or found.state != "waiting":
+            return found is not None and found.held.why in {DELAY, HIDDEN} and found.state == "denied"
         deed = Deed(show, who(actor), "message.delete", found.held.by, message)
         await held_store.set_decided(found, actor.id, approved=False)
         number = await write_act(found.connection, deed)
     await chat.rooms.append(staff_room(show), HeldDecided(message, approved=False, by=who(actor)))
-    await chat.rooms.tell(show, found.held.by.id, HeldDecided(message, approved=False))
+    if found.held.why == DELAY:  # whose messages are hidden learns nothing of it
+        await chat.rooms.tell(show, found.held.by.id, HeldDecided(message, approved=False))
     for listener in chat.words_listeners:
         await listener.gone(show, message=message, person=None)
     await tell_act(chat, deed, number, clock.now_ms())

@@ -7,12 +7,14 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from app.chat.events import Chat, Held, Who
+from app.chat.events import Author, Chat, Held, Who
 from app.chat.mode_rules import Hold
 from app.chat.store import at_time, unix_ms
+from app.person import Standing
 
 WAITING_MAX: Final = 500
 """So many are shown to the staff, the oldest first."""
+HIDDEN_MAX: Final = 50
 DUE_MAX: Final = 100
 """So many are let out together whose delay is over."""
 
@@ -22,7 +24,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING RETURNIN
 """
 _WAITING: Final = """
 SELECT id, account_id, name, body, why, found, sent_at FROM held_messages
-WHERE show_id = $1 AND state = 'waiting' ORDER BY why = 'delay', sent_at, id LIMIT $2
+WHERE show_id = $1 AND state = 'waiting' ORDER BY why IN ('delay', 'hidden'), sent_at, id LIMIT $2
 """
 _LOCK: Final = """
 SELECT id, account_id, name, body, reply_to, why, found, sent_at, state FROM held_messages
@@ -36,8 +38,14 @@ WHERE h.state = 'waiting' AND h.why = 'delay'
     AND h.kept_at <= now() - make_interval(secs => coalesce((r.modes ->> 'delay_s')::int, 0))
 ORDER BY h.kept_at, h.id LIMIT $1 FOR UPDATE OF h
 """
+_HIDDEN: Final = """
+SELECT id, account_id, name, body, reply_to, sent_at FROM held_messages
+WHERE show_id = $1 AND account_id = $2 AND state = 'waiting' AND why = 'hidden' ORDER BY sent_at DESC LIMIT $3
+"""
 _COMES: Final = """
-SELECT EXISTS (SELECT FROM held_messages WHERE id = $1 AND show_id = $2 AND state = 'waiting' AND why = 'delay')
+SELECT EXISTS (
+    SELECT FROM held_messages WHERE id = $1 AND show_id = $2 AND state = 'waiting' AND why IN ('delay', 'hidden')
+)
 """
 _APPROVE: Final = """
 UPDATE held_messages SET state = 'approved', decided_at = now(), decided_by = $2 WHERE id = $1
@@ -97,8 +105,19 @@ async def due(pg: asyncpg.Pool) -> AsyncIterator[list[tuple[str, Deciding]]]:
         yield [(row["show_id"], Deciding(connection, as_held(row), row["reply_to"], row["state"])) for row in rows]
 
 
+async def hidden_of(pg: asyncpg.Pool, show: str, account: str) -> list[Chat]:
+    """What the person believes to have said lately, the oldest first."""
+    rows = await pg.fetch(_HIDDEN, show, account, HIDDEN_MAX)
+    return [_believed(row) for row in reversed(rows)]
+
+
+def _believed(row: Any) -> Chat:
+    author = Author(row["account_id"], row["name"], Standing.VIEWER)
+    return Chat(row["id"], author, row["body"], unix_ms(row["sent_at"]), row["reply_to"])
+
+
 async def comes(pg: asyncpg.Pool, show: str, message: str) -> bool:
-    """Whether the message is one that viewers will see by itself."""
+    """Whether the message counts as said: viewers will see it by itself, or its author believes that they do."""
     return bool(await pg.fetchval(_COMES, message, show))
 
 

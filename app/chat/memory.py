@@ -6,13 +6,14 @@ from typing import Any, Final
 
 import msgspec
 
-from app.chat import poll_store, polls, question_store, sanctions, store
+from app.chat import held_store, poll_store, polls, question_store, sanctions, store
 from app.chat.events import Chat as Message
 from app.chat.parts import Chat
 from app.chat.question_store import Mine
 from app.chat.questions import keys_of_questions
 from app.chat.rulebooks import keys_of_room, read_room
 from app.chat.warnings import next_warning
+from app.chat.watch_rules import Level
 from app.person import Person
 from app.rooms.bus import HISTORY_MAX, Muted, Spoken, warned
 from app.rooms.sources import Words
@@ -76,7 +77,8 @@ class ChatMemory:
     async def me_of(self, show: str, person: Person) -> Mapping[str, Any]:
         """`timeout_ms`: the time left, null when the person may write; `banned` when there is no end to it; `warning`:
         what they are to acknowledge first, else null. `questions`: those they voted for, and answers to them alone.
-        `poll`: their answer to the one that the room shows.
+        `poll`: their answer to the one that the room shows. `own`: messages of theirs that
+        are in no history.
         """
         rooms = self._chat.rooms
         muted = await rooms.sanction_of(show, person.id)
@@ -86,8 +88,14 @@ class ChatMemory:
             "banned": bool(muted and muted.remaining_ms is None),
             "warning": await next_warning(self._chat.pg, show, person.id) if is_warned else None,
             "questions": await self._mine.submit((person.id, show)),
+            "own": await self._believed(show, person),
             "poll": await self._answered.submit((person.id, show)),
         }
+
+    async def _believed(self, show: str, person: Person) -> Sequence[Message]:
+        rules = await self._chat.rulebooks.of(show)
+        is_hidden = rules.watched.get(person.id) == Level.HIDDEN
+        return await held_store.hidden_of(self._chat.pg, show, person.id) if is_hidden else []
 
     async def is_banned(self, show: str, person: Person) -> bool:
         """Whether the person may not be in the show, by the room's copy."""

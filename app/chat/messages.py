@@ -9,7 +9,7 @@ from app import clock
 from app.accounts.follows import follows_for_s
 from app.chat import held_store, store
 from app.chat.acts import Deed, tell_act
-from app.chat.delayed import DELAY, take_away
+from app.chat.delayed import DELAY, HIDDEN, take_away
 from app.chat.events import Author, Chat, ChatDeleted, ChatGone, Who, who
 from app.chat.flood_rules import likeness
 from app.chat.fold_rules import fold
@@ -21,6 +21,7 @@ from app.chat.notices import unpin_gone
 from app.chat.parts import Chat as ChatParts
 from app.chat.targets import MessageId
 from app.chat.text_rules import clean_message
+from app.chat.watch_rules import Level, watched_message, watched_words
 from app.person import Person, Standing
 from app.refusal import Refusal
 from app.rooms.bus import Answer, Backlogged, Judged, Kept, Muted, Pace, Repeated, Spoken, Stale, Taken, TooFast, Warned
@@ -48,6 +49,10 @@ class Posted(msgspec.Struct, frozen=True):
     o: int | None
     wait_ms: int | None = None
     delay_ms: int | None = None
+
+
+class Unseen(Posted, frozen=True):
+    """To its author it looks like any other: a message that the staff and the author alone see."""
 
 
 class Delete(msgspec.Struct, frozen=True):
@@ -85,6 +90,7 @@ async def post(
         verdict = await judge(chat, show, event, folded, rules)
         if not isinstance(verdict, Refusal):
             verdict = stricter(verdict, await _judge_in_chat(chat, show, event, rules.modes))
+            verdict = watched_message(verdict, _level(event, rules))
         if isinstance(verdict, Refusal):
             # A retry of what was said is no new message, and the rules may have changed since this process read them.
             answer: Answer = await chat.rooms.look(show, (message, former))
@@ -92,13 +98,15 @@ async def post(
                 return verdict
         else:
             same = "" if standing is not Standing.VIEWER else likeness(folded)
-            judged = Judged(rules.version, same, "" if verdict is None else "wait", unique_ms(rules.modes))
+            judged = Judged(rules.version, same, "" if verdict is None else "wait", unique_ms(rules.modes, verdict))
             answer = await _speak(chat, show, event, former, modes=rules.modes, judged=judged)
             if isinstance(answer, Kept) and verdict is not None:
                 await keep(chat, show, msgspec.structs.replace(event, id=answer.id), verdict)
         if not isinstance(answer, Stale):
             delayed = isinstance(verdict, Hold) and verdict.why == DELAY
             told = _told(answer, pace_of(rules.modes, chat.pace, staff=standing is not Standing.VIEWER))
+            if isinstance(answer, Kept) and isinstance(verdict, Hold) and verdict.why == HIDDEN:
+                return await _show_author(chat, show, msgspec.structs.replace(event, id=answer.id), answer.top, told)
             return _later(told, rules.modes.delay_s * 1000) if delayed else told
         await chat.rulebooks.renew(show, answer.room)
     return Refusal("overloaded", "The rules are changing; try again.", BACKLOG_RETRY_MS)
@@ -109,7 +117,20 @@ async def judge(chat: ChatParts, show: str, event: Chat, folded: str, rules: Rul
     staff = event.by.standing is not Standing.VIEWER
     asked = rules.modes.newcomers or rules.modes.shield
     newcomer = asked and not staff and await held_store.is_newcomer(chat.pg, show, event.by.id)
-    return decide(event.text, folded, rules, staff=staff, newcomer=newcomer)
+    verdict = decide(event.text, folded, rules, staff=staff, newcomer=newcomer)
+    return watched_words(verdict, _level(event, rules))
+
+
+def _level(event: Chat, rules: Rulebook) -> Level:
+    """How closely the staff keep an eye on the author; never on one of them."""
+    return Level.NONE if event.by.standing is not Standing.VIEWER else Level(rules.watched.get(event.by.id, Level.NONE))
+
+
+async def _show_author(chat: ChatParts, show: str, event: Chat, top: int, told: Posted | Refusal) -> Posted | Refusal:
+    """Has the author alone see the message, as if it had been said."""
+    assert isinstance(told, Posted), told
+    await chat.rooms.tell(show, event.by.id, event)
+    return Unseen(told.message, top + 1, told.wait_ms)
 
 
 async def _judge_in_chat(chat: ChatParts, show: str, event: Chat, modes: Modes) -> Hold | Refusal | None:

@@ -5,6 +5,7 @@ the others as they were.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import msgspec
@@ -50,15 +51,20 @@ class Modes(msgspec.Struct, frozen=True):
 
 
 class Rulebook(msgspec.Struct, frozen=True):
-    """The modes and the matcher of one show, under the version that the room knows them by."""
+    """The modes, the matcher and the people who are watched of one show, under the version that the room
+    knows them by.
+    """
 
     version: int
     modes: Modes
     matcher: Matcher
+    watched: Mapping[str, str] = {}
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """The message waits: for a moderator (`why`: `term` with what was found, or `newcomer`), or `delay`."""
+    """The message waits: for a moderator (`why`: `term` with what was found, `newcomer`,
+    `restricted`), for a while (`delay`), or for good (`hidden`).
+    """
 
     why: str
     found: str = ""
@@ -119,9 +125,12 @@ def stricter(one: Hold | None, other: Hold | Refusal | None) -> Hold | Refusal |
     return other if isinstance(other, Refusal) else one or other
 
 
-def unique_ms(modes: Modes) -> int:
-    """For how long nobody may say the same again; 0: no such rule."""
-    return UNIQUE_MS if in_force(modes).unique else 0
+def unique_ms(modes: Modes, verdict: Hold | None = None) -> int:
+    """For how long nobody may say the same again; 0: no such rule. What others may never read takes no words from
+    them.
+    """
+    is_read = verdict is None or verdict.why == "delay"
+    return UNIQUE_MS if is_read and in_force(modes).unique else 0
 
 
 def _refuse(text: str, folded: str, modes: Modes) -> Refusal | None:

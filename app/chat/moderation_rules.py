@@ -37,6 +37,7 @@ UNDOABLE: Final = frozenset(
         "ticker.set",
         "replies.set",
         "answers.set",
+        "person.watch",
         "question.close",
         "poll.start",
         "poll.end",

@@ -8,9 +8,11 @@ from app.accounts.standing import standing as standing_of
 from app.chat.acts import acts_of
 from app.chat.events import Who
 from app.chat.parts import Chat
+from app.chat.rulebooks import read_watched
 from app.chat.sanctions import sanctions_of
 from app.chat.store import unix_ms
 from app.chat.views import ActView, act_view
+from app.chat.watch_rules import Level
 from app.person import Person, Standing
 from app.refusal import Refusal
 
@@ -52,6 +54,7 @@ class PersonCard(msgspec.Struct, frozen=True):
     messages: int
     banned_everywhere: bool
     silenced_until_ms: int | None
+    watched: Level
     last: list[Line]
     acts: list[ActView]
 
@@ -72,6 +75,7 @@ async def person_card(chat: Chat, show: str, account: str) -> PersonCard | Refus
         messages=row["messages"],
         banned_everywhere=row["banned_everywhere"],
         silenced_until_ms=(in_force[account] or 0) if account in in_force else None,
+        watched=(await read_watched(chat.pg, show)).get(account, Level.NONE),
         last=[_line(said) for said in await chat.pg.fetch(_LAST, account, show, MESSAGES_SHOWN)],
         acts=[act_view(act) for act in acts],
     )

@@ -14,6 +14,7 @@ import msgspec
 
 from app.chat.mode_rules import Modes, Rulebook, in_force
 from app.chat.term_rules import Matcher, Terms
+from app.chat.watch_rules import Level
 from app.rooms.bus import RULES, Rooms
 
 RULEBOOKS_MAX: Final = 1000
@@ -21,6 +22,7 @@ NOTICE: Final = "notice"
 TICKER: Final = "ticker"
 
 _READ: Final = "SELECT version, modes, blocked, permitted, notice, ticker FROM chat_rooms WHERE show_id = $1"
+_WATCHED: Final = "SELECT account_id, level FROM watched WHERE show_id = $1"
 _MAKE: Final = "INSERT INTO chat_rooms (show_id) VALUES ($1) ON CONFLICT DO NOTHING"
 _WRITE: Final = """
 UPDATE chat_rooms SET version = version + 1, modes = $2, blocked = $3, permitted = $4, notice = $5, ticker = $6
@@ -66,6 +68,11 @@ def _room(row: Any) -> ChatRoom:
 async def read_room(pg: asyncpg.Pool, show: str) -> ChatRoom:
     """The show's rules as Postgres has them."""
     return _room(await pg.fetchrow(_READ, show))
+
+
+async def read_watched(pg: Any, show: str) -> dict[str, Level]:
+    """On whom the staff keep an eye. `pg` is a pool or a connection."""
+    return {row["account_id"]: Level(row["level"]) for row in await pg.fetch(_WATCHED, show)}
 
 
 class Change:
@@ -122,7 +129,8 @@ class Rulebooks:
         room = await read_room(self._pg, show)
         while len(self._known) >= RULEBOOKS_MAX:
             del self._known[next(iter(self._known))]
-        self._known[show] = Rulebook(room.version, room.modes, Matcher(room.terms))
+        watched = await read_watched(self._pg, show)
+        self._known[show] = Rulebook(room.version, room.modes, Matcher(room.terms), watched)
         return self._known[show]
 
     @asynccontextmanager

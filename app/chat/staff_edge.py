@@ -16,7 +16,7 @@ from app.chat.people import PersonCard, person_card
 from app.chat.purges import ClearRoom, DeleteOf, delete_of, purge
 from app.chat.questions import as_held
 from app.chat.reports import CloseReports, close_reports, open_reports
-from app.chat.rulebooks import read_room
+from app.chat.rulebooks import read_room, read_watched
 from app.chat.talk_edge import signed_in
 from app.chat.ticker import SetTicker, set_ticker
 from app.chat.timeouts import EndTimeout, SetTimeout, TimedOut, end_timeout, set_timeout
@@ -24,6 +24,7 @@ from app.chat.unbans import open_requests
 from app.chat.undo import Undo, undo
 from app.chat.views import Acts, Desk, act_view
 from app.chat.warnings import GiveWarning, warn
+from app.chat.watching import Watch, watch
 from app.http.endpoint import Call, Endpoint, Reply
 from app.person import Right, Standing
 from app.refusal import Refusal
@@ -91,6 +92,9 @@ def _about_people(parts: Chat) -> list[Any]:
     async def undo_act(order: Order) -> Any:
         return await undo(parts, order.show, signed_in(order), order.standing, order.body.act)
 
+    async def person_watch(order: Order) -> Any:
+        return await watch(parts, order.show, signed_in(order), order.standing, order.body)
+
     async def warning_give(order: Order) -> Any:
         return await warn(parts, order.show, signed_in(order), order.standing, order.body)
 
@@ -100,6 +104,7 @@ def _about_people(parts: Chat) -> list[Any]:
         ("ban.set", SetBan, ban_set),
         ("ban.end", EndBan, ban_end),
         ("warning.give", GiveWarning, warning_give),
+        ("person.watch", Watch, person_watch),
         ("undo", Undo, undo_act),
     ]
 
@@ -160,7 +165,8 @@ def _readings(parts: Chat) -> list[Endpoint]:
         held, reports = await waiting_in(parts.pg, show), await open_reports(parts.pg, show)
         asked = [as_held(row) for row in await question_store.held(parts.pg, show)]
         unbans = await open_requests(parts.pg, show)
-        return Reply(Desk(room.modes, room.terms, room.notice, held, reports, asked, unbans))
+        watched = await read_watched(parts.pg, show)
+        return Reply(Desk(room.modes, room.terms, room.notice, held, reports, asked, unbans, watched))
 
     async def show_person(call: Call) -> Reply | Refusal:
         card = await person_card(parts, call.path["show"], call.path["account"])

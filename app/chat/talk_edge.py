@@ -4,7 +4,7 @@ from typing import Any
 
 from app.chat import held_store
 from app.chat.answers import answer
-from app.chat.messages import Post, Posted, find_said, post
+from app.chat.messages import Post, Posted, Unseen, find_said, post
 from app.chat.parts import Chat, Heard
 from app.chat.reactions import React
 from app.chat.reports import MakeReport, report
@@ -32,7 +32,7 @@ def commands(parts: Chat) -> list[Command]:
         )
         if isinstance(posted, Posted) and _is_heard(posted) and order.standing is Standing.VIEWER:
             await _tell_listeners(parts, order, posted.message)
-            if posted.o is not None:
+            if posted.o is not None and not isinstance(posted, Unseen):
                 await answer(parts, order.show, posted.message, order.body.text, order.now_ms)
         return posted
 

@@ -25,10 +25,12 @@ from app.chat.modes import SetModes, SetTerms, set_modes, set_terms
 from app.chat.notices import pinned, set_notice
 from app.chat.parts import Chat
 from app.chat.quick_replies import QuickReplies, read_replies, set_replies
-from app.chat.rulebooks import Notice, read_room
+from app.chat.rulebooks import Notice, read_room, read_watched
 from app.chat.ticker import SetTicker, set_ticker
 from app.chat.timeouts import SetTimeout, end_timeout, set_timeout
 from app.chat.warnings import withdraw_warning
+from app.chat.watch_rules import Level
+from app.chat.watching import Watch, watch
 from app.person import Person, Standing
 from app.refusal import Refusal
 
@@ -217,6 +219,14 @@ async def _question_again(taken: _Taken) -> Refusal | None:
     return None if waits else OVERTAKEN
 
 
+async def _watch_back(taken: _Taken) -> Refusal | None:
+    watched = await read_watched(taken.chat.pg, taken.show)
+    if watched.get(taken.target, Level.NONE) != taken.detail["after"]:
+        return OVERTAKEN
+    wanted = Watch(taken.target, Level(taken.detail["before"]))
+    return await watch(taken.chat, taken.show, taken.actor, taken.standing, wanted, undoes=taken.n)
+
+
 _Other: TypeAlias = Callable[[_Taken], Awaitable[Refusal | None]]
 _THE_OTHER_WAY: Final[Mapping[str, _Other]] = {
     "timeout.set": _let_write,
@@ -233,6 +243,7 @@ _THE_OTHER_WAY: Final[Mapping[str, _Other]] = {
     "ticker.set": _ticker_back,
     "replies.set": _replies_back,
     "answers.set": _answers_back,
+    "person.watch": _watch_back,
     "question.close": _question_again,
     "poll.start": _poll_away,
     "poll.end": _poll_again,

@@ -10,6 +10,7 @@ from app.chat.moderation_rules import UNDOABLE
 from app.chat.rulebooks import Notice
 from app.chat.store import unix_ms
 from app.chat.term_rules import Terms
+from app.chat.watch_rules import Level
 
 
 class ActView(msgspec.Struct, frozen=True):
@@ -41,6 +42,7 @@ class Desk(msgspec.Struct, frozen=True):
     reports: list[Report]
     questions: list[QuestionHeld]
     unbans: list[UnbanAsked]
+    watched: dict[str, Level]
 
 
 def act_view(row: Any) -> ActView:

@@ -76,9 +76,12 @@ class Stale(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """The words passed, and are to wait under `id` (of the first try when retried) instead of being said."""
+    """The words passed, and are to wait under `id` (of the first try when retried) instead of being said. `top`: the
+    room's last offset then.
+    """
 
     id: str
+    top: int = 0
 
 
 class Backlogged(msgspec.Struct, frozen=True):

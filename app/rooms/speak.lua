@@ -9,7 +9,7 @@
 --        15 so often the same   16 within so many ms   17 "wait" to keep the words unsaid, "release" when they waited
 --        18 for so many ms nobody says the same again ("": no such rule)
 -- Result {"said", epoch, offset, id} (of the first try when retried) | {"muted", ms left, -1 for good}
---        | {"kept", id} | {"warned"} | {"stale", the room's version} | {"same", ms to wait} | {"taken", ms to wait}
+--        | {"kept", id, top} | {"warned"} | {"stale", the room's version} | {"same", ms to wait} | {"taken", ms to wait}
 --        | {"fast", ms to wait} | {"backlog"} | {"unsure"} when the room was lost lately and has forgotten what was a
 --        retry | {} when the room is closed: without its sanctions nobody speaks
 -- Closes the race between a timeout and the words of the person on another worker: whichever script runs first
@@ -24,7 +24,7 @@ for which = 4, 5 do
   local first = redis.call('HMGET', KEYS[which], 'epoch', 'offset')
   if first[1] == 'kept' then
     if ARGV[17] ~= 'release' then
-      return {'kept', ARGV[which]}
+      return {'kept', ARGV[which], tonumber(redis.call('HGET', KEYS[1], 'top'))}
     end
   elseif first[1] then
     return {'said', first[1], tonumber(first[2]), ARGV[which]}
@@ -100,7 +100,7 @@ if is_unique then
 end
 if ARGV[17] == 'wait' then
   remember(KEYS[4], 'kept', 0, ARGV[7])
-  return {'kept', ARGV[4]}
+  return {'kept', ARGV[4], tonumber(redis.call('HGET', KEYS[1], 'top'))}
 end
 local offset = append(KEYS[1], KEYS[2], ARGV[3], ARGV[6])
 redis.call('HSET', KEYS[7], epoch .. ':' .. offset, ARGV[3])

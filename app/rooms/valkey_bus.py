@@ -341,7 +341,7 @@ class ValkeyRooms:
 
 ANSWERS: Final[Mapping[bytes, Callable[[Sequence[Any]], Answer]]] = {
     b"said": lambda answer: Spoken(answer[1].decode(), answer[2], answer[3].decode()),
-    b"kept": lambda answer: Kept(answer[1].decode()),
+    b"kept": lambda answer: Kept(answer[1].decode(), answer[2]),
     b"muted": lambda answer: Muted(None if answer[1] < 0 else answer[1]),
     b"warned": lambda _: Warned(),
     b"stale": lambda answer: Stale(answer[1]),

@@ -192,6 +192,7 @@ COMMANDS = {
     "question.close": "sign_in forbidden in in forbidden",
     "unban.accept": "sign_in forbidden in in forbidden",
     "unban.decline": "sign_in forbidden in in forbidden",
+    "person.watch": "sign_in forbidden in in forbidden",
     "poll.start": "sign_in forbidden in in forbidden",
     "poll.end": "sign_in forbidden in in forbidden",
     "poll.answer": "sign_in in in in in",

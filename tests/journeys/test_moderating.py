@@ -67,6 +67,7 @@ async def test_a_moderator_keeps_order_by_keyboard(people) -> None:
     await see_it_first(ana, ben, moderator)
     await raise_the_shield(ben, moderator)
     await mute_for_oneself(ana, ben)
+    await hide(ana, ben, moderator)
     await warn(ana, moderator)
     await ban(ana, ben, moderator)
 
@@ -195,6 +196,27 @@ async def open_card(moderator: KeyboardModerator, text: str) -> None:
     await moderator.choose(".chat-lines", text)
     await moderator.press("i")
     await expect(moderator.page.locator("#person-state")).to_be_visible()
+
+
+async def hide(ana: Viewer, ben: Viewer, moderator: KeyboardModerator) -> None:
+    await open_card(moderator, "chatter of mine")
+    await moderator.reach("#watch-hidden")
+    await moderator.press("Enter")
+    await expect(moderator.page.locator("#watch-hidden")).to_have_attribute("aria-pressed", "true")
+    await moderator.press("Escape")
+    await ana.say("does anybody read this?")
+    await ana.sees_line("does anybody read this?")
+    await expect(moderator.line("does anybody read this?")).to_contain_text("Seen by its author alone")
+    await ana.page.reload()
+    await ana.sees_line("does anybody read this?")
+    await ben.say("I see nothing")
+    await ana.sees_line("I see nothing")
+    await expect(ben.page.locator(".chat-line", has_text="does anybody")).to_have_count(0)
+    await open_card(moderator, "chatter of mine")
+    await moderator.reach("#watch-none")
+    await moderator.press("Enter")
+    await expect(moderator.page.locator("#watch-none")).to_have_attribute("aria-pressed", "true")
+    await moderator.press("Escape")
 
 
 async def warn(ana: Viewer, moderator: KeyboardModerator) -> None:

@@ -86,6 +86,11 @@ def test_the_shield_has_nothing_said_twice_and_leaves_the_modes_of_the_chat_alon
     assert (unique_ms(modes), unique_ms(Modes(unique=True)), unique_ms(Modes())) == (UNIQUE_MS, UNIQUE_MS, 0)
 
 
+def test_what_others_may_never_read_takes_no_words_from_them():
+    unique = Modes(unique=True)
+    assert [unique_ms(unique, Hold(why)) for why in ("delay", "term", "hidden")] == [UNIQUE_MS, 0, 0]
+
+
 FOLLOWING = [
     # least age in minutes, for how long followed, refused with this wait (ms)
     (None, None, "said"),

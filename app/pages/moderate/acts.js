@@ -18,6 +18,7 @@ const WORDS = {
   "ban.end": "let back in",
   "unban.accepted": "accepted the request of",
   "unban.declined": "declined the request of",
+  "person.watch": "changed the eye on",
   "warning.give": "warned",
   "question.answer": "answered a question of",
   "question.let": "let through a question of",
@@ -50,8 +51,8 @@ export const wordsOf = (act) => WORDS[act] ?? act;
 const keyOf = (act) => [act.at, act.act, act.actor.id, act.target?.id].join();
 
 function asLoaded({ at_ms: at, detail, ...act }) {
-  const { everywhere, lead, reason, undoes } = detail;
-  return { ...act, at, reason, undoes, how: [lead ? "as lead" : "", everywhere ? "for all shows" : ""].filter(Boolean).join(", "), detail };
+  const { everywhere, lead, reason, undoes, after } = detail;
+  return { ...act, at, reason, undoes, how: [lead ? "as lead" : "", everywhere ? "for all shows" : "", act.act === "person.watch" ? `(${after})` : ""].filter(Boolean).join(", "), detail };
 }
 
 export class Acts {

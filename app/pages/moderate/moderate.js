@@ -87,6 +87,7 @@ class ModerationPage {
     this.modes.draw(desk);
     this.queue.load(desk);
     this.chat.loadComing(desk.held);
+    this.chat.feed.watch(desk.watched);
     this.questions.load(desk.questions);
   }
 
@@ -105,7 +106,7 @@ class ModerationPage {
     const acts = events.filter((event) => event.t === "act");
     this.acts.hear(acts);
     // Somebody else may have moved a switch.
-    if (acts.some((act) => /^(modes|shield|terms)[.]/.test(act.act))) this.refresh();
+    if (acts.some((act) => /^(modes|shield|terms|person)[.]/.test(act.act))) this.refresh();
   }
 
   showPerson(account) {

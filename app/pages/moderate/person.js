@@ -8,6 +8,7 @@ import { wordsOf } from "./acts.js";
 import { askText } from "./terms.js";
 
 const TIMES = [[60, "1 min"], [600, "10 min"], [3600, "1 h"], [86400, "1 day"], [1209600, "14 days"]];
+const LEVELS = [["none", "No eye on them"], ["monitored", "Mark what they write"], ["restricted", "Hold what they write"], ["hidden", "Show it to themselves alone"]];
 const day = (ms) => new Date(ms).toLocaleDateString([], { dateStyle: "medium" });
 
 function standingNow({ silenced_until_ms: until, banned_everywhere: everywhere }) {
@@ -52,6 +53,13 @@ function draw(body, card, act) {
     card.standing === "host" || banned ? null : el("div", { class: "row", role: "group", "aria-label": "Time out" },
       TIMES.map(([seconds, word]) => button(word, `time-${seconds}`, () => act("timeout.set", { seconds }))),
       silenced ? button("End the timeout", "end-timeout", () => act("timeout.end", {})) : null),
+    card.standing === "host" ? null : el("div", { class: "row segments-row", role: "group", "aria-label": "Keep an eye on them" },
+      LEVELS.map(([level, word]) => {
+        const one = button(word, `watch-${level}`, () => act("person.watch", { level }));
+        one.setAttribute("aria-pressed", String(card.watched === level));
+        one.classList.add("toggle");
+        return one;
+      })),
     el("h3", {}, "What they said"),
     el("ol", { class: "person-lines" }, card.last.length ? card.last.map((line) => el("li", {}, el("time", { class: "faint numbers" }, timeOfDay(line.at_ms)), " ",
       line.text === null ? el("em", { class: "faint" }, "deleted") : line.text)) : el("li", { class: "faint" }, "Nothing yet.")),

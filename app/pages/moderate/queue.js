@@ -4,10 +4,10 @@ import { timeOfDay } from "../shared/clock.js";
 import { busy, el, fill } from "../shared/dom.js";
 import { askText } from "./terms.js";
 
-const WHY = { term: "a blocked term", newcomer: "a first message" };
+const WHY = { term: "a blocked term", newcomer: "a first message", restricted: "its author" };
 
-// What is only delayed stands in the chat itself.
-const forUs = (held) => held.why !== "delay";
+// What is only delayed, or hidden, stands in the chat itself.
+const forUs = (held) => held.why !== "delay" && held.why !== "hidden";
 
 export class Queue {
   /** `send(op, body)` sends a command; `wordsOf(id)` are a message's words when the chat shows it. */

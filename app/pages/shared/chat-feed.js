@@ -39,6 +39,7 @@ export class ChatFeed {
   constructor(host, { actionsOf = () => null, me = () => null, mentioned = () => {} } = {}) {
     this.mentioned = mentioned;
     this.names = new Set();
+    this.watched = {};
     this.actionsOf = actionsOf;
     this.me = me;
     this.sales = new Map(); // what was said of each sale last
@@ -90,6 +91,22 @@ export class ChatFeed {
   clear() {
     this.coming.clear();
     fill(this.list);
+  }
+
+  /** Marks the lines of those on whom the staff keep an eye: {account: level}. */
+  watch(levels) {
+    this.watched = levels;
+    for (const line of this.list.querySelectorAll(".chat-line[data-by]")) line.classList.toggle("watched", line.dataset.by in levels);
+  }
+
+  /** Messages of the reader that are in no history, each where it belongs by its time. */
+  addOwn(events) {
+    for (const event of events) {
+      if (this.lineOf(event.id)) continue;
+      const later = [...this.list.querySelectorAll("[data-at]")].find((line) => Number(line.dataset.at) > event.at);
+      this.list.insertBefore(this.messageLine(event), later ?? null);
+    }
+    if (this.follow) this.toEnd();
   }
 
   /** Draws events in the room's order. */
@@ -173,12 +190,13 @@ export class ChatFeed {
     const words = this.words(event);
     const badge = BADGES[event.by.standing];
     const mine = this.me()?.id === event.by.id;
-    const line = el("li", { class: `chat-line ${event.by.standing}${mine ? " mine" : ""}`, tabindex: "-1", data: { message: event.id, by: event.by.id } },
+    const line = el("li", { class: `chat-line ${event.by.standing}${mine ? " mine" : ""}`, tabindex: "-1", data: { message: event.id, by: event.by.id, at: event.at } },
       el("div", { class: "chat-text" }, event.re ? this.quote(event.re) : null,
         el("span", { class: `chat-name hue-${hueOf(event.by.id)}` }, event.by.name),
         badge ? el("span", { class: `badge standing ${event.by.standing}` }, badge) : null,
         el("time", { class: "chat-time", datetime: new Date(event.at).toISOString() }, timeOfDay(event.at)),
         el("span", { class: "chat-words" }, words.map((part) => (part.name === null ? part.text : el("span", { class: "mention" }, part.text))))));
+    line.classList.toggle("watched", event.by.id in this.watched);
     line.classList.toggle("to-reader", Boolean(this.isToReader(event, words)));
     const actions = this.actionsOf(event);
     show(line, !this.muted.has(event.by.id));
@@ -186,12 +204,12 @@ export class ChatFeed {
     return line;
   }
 
-  /** A message that viewers do not see yet, for the staff. */
-  addComing(event) {
+  /** A message that viewers do not see, for the staff; `word` says so. */
+  addComing(event, word) {
     if (this.lineOf(event.id)) return;
     const line = this.messageLine(event);
     line.classList.add("coming");
-    line.querySelector(".chat-name").after(el("span", { class: "badge" }, "Not yet seen"));
+    line.querySelector(".chat-name").after(el("span", { class: "badge" }, word));
     this.coming.set(event.id, line);
     this.append(line);
     if (this.follow) this.toEnd();

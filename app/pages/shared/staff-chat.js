@@ -13,6 +13,8 @@ import { toast } from "./toast.js";
 
 export const TIMEOUTS = [[10, "10 s"], [60, "1 min"], [600, "10 min"], [3600, "1 h"]];
 
+const COMING = { delay: "Not yet seen", hidden: "Seen by its author alone" };
+
 async function act(button, work) {
   await busy(button, async () => {
     try {
@@ -62,7 +64,9 @@ export class StaffChat {
 
   /** Messages that viewers do not see yet, from the desk and from the staff room. */
   loadComing(held) {
-    for (const one of held) if (one.why === "delay") this.feed.addComing({ ...one, by: { ...one.by, standing: "viewer" } });
+    for (const one of held) {
+      if (one.why in COMING) this.feed.addComing({ ...one, by: { ...one.by, standing: "viewer" } }, COMING[one.why]);
+    }
   }
 
   hearStaff(events) {

@@ -176,6 +176,7 @@ class WatchPage {
     this.composer.timeOut(me.timeout_ms);
     this.questions.hearMe(me);
     this.polls.hearMe(me);
+    setTimeout(() => this.feed.addOwn(me.own ?? [])); // once the history is drawn
     if (me.warning) this.talk.warn(me.warning);
   }
 
@@ -201,6 +202,7 @@ class WatchPage {
     }
     this.holds.hear(hint);
     this.questions.hearHint(hint);
+    if (hint.t === "chat") this.feed.addOwn([hint]);
     if (hint.t === "comment.hold") this.hearBought(hint.hold);
     if (hint.t === "comment.refused") this.feed.tell("bag", hint.text, "mod");
     if (hint.t === "standing" && hint.standing !== "viewer") toast(`You are a ${hint.standing === "lead" ? "lead moderator" : hint.standing} of this show now.`, "good");
