@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from app.http.arrivals import Arrivals
 from app.http.origin_rules import networks
+from app.http.quick import short_way_of
 from app.http.request_protocol import bounded_requests
 from app.rooms.pauses import short_pauses
 from app.rooms.uvicorn_protocol import SERVER_OPTIONS
@@ -70,7 +71,7 @@ def server_config(settings: Settings, app: ASGIApp) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         loop="none",
-        http=bounded_requests(Arrivals(networks(settings.trusted_proxies))),
+        http=bounded_requests(Arrivals(networks(settings.trusted_proxies)), short_way_of(app)),
         **SERVER_OPTIONS,
         lifespan="off",
         log_config=None,

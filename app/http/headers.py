@@ -5,14 +5,13 @@ of these headers itself keeps its own.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HSTS_S: Final = 365 * 24 * 3600
-HEAD_LINES: Final = "hawker.head_lines"
-"""In a scope: the lines that complete the head of its answer, for who sends it in one piece and past this shell."""
 _HOSTS_KEPT_MAX: Final = 256
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 _FIXED: Final = {
@@ -70,7 +69,7 @@ class SecurityHeaders:
     """
 
     def __init__(self, app: ASGIApp, *, tls: bool, guests: Guests | None = None) -> None:
-        self._app = app
+        self.app = app
         self._guests = guests
         self._fixed = {**_FIXED, "Strict-Transport-Security": f"max-age={HSTS_S}"} if tls else _FIXED
         self._names = {name.lower().encode() for name in (*self._fixed, "Content-Security-Policy")}
@@ -79,21 +78,27 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on and completes the headers of its answer."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         lines = self._lines_of(scope)
-        scope[HEAD_LINES] = lines.encoded
 
         async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":
-                given, ours = list(message.get("headers", ())), lines.headers
-                names = {name.lower() for name, _ in given}
-                if not names.isdisjoint(self._names):
-                    ours = [one for one in ours if one[0] not in names]
-                message["headers"] = given + ours
+                given = list(message.get("headers", ()))
+                message["headers"] = given + self._beside(given, lines).headers
             await send(message)
 
-        await self._app(scope, receive, complete)
+        await self.app(scope, receive, complete)
+
+    def lines_beside(self, given: Sequence[tuple[bytes, bytes]], scope: Scope) -> bytes:
+        """What completes a head that has the headers `given`, as it goes over the wire: for who answers past us."""
+        return self._beside(given, self._lines_of(scope)).encoded
+
+    def _beside(self, given: Sequence[tuple[bytes, bytes]], lines: _Lines) -> _Lines:
+        names = {name.lower() for name, _ in given}
+        if names.isdisjoint(self._names):
+            return lines
+        return _lines([one for one in lines.headers if one[0] not in names])
 
     def _lines_of(self, scope: Scope) -> _Lines:
         """What every answer to this host and address has: the same few for all requests."""

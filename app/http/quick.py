@@ -1,34 +1,35 @@
-"""The short way through a door, for who comes as a page of ours does: by session cookie, with a key and a JSON body.
+"""The short way to a door, for who comes as a page of ours does: by session cookie, with a key and a JSON body.
 
 Owns no check and no refusal of its own: whatever is unusual about a request sends it the long way (app/http/door.py),
-which asks everything in its order. The usual is read from the head as it came, in one pass, and a plain answer goes
-out in one piece; it is the same answer.
+which asks everything in its order. The usual comes whole from the protocol (app/http/whole_request.py), past ASGI and
+all that stands around the doors, and goes back in one piece; it is the same answer.
 """
 
 import hmac
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Scope
 
 from app import clock
-from app.http.body import decode_body, read_chunks
+from app.http.body import decode_body
 from app.http.credentials import SESSION_COOKIE, csrf_token
-from app.http.door import Door, failed, key_fits, respond, response_of
+from app.http.door import Door, failed, key_fits, response_of
 from app.http.endpoint import Call, Endpoint, Reply
-from app.http.headers import HEAD_LINES
-from app.http.request_protocol import WHOLE
+from app.http.headers import SecurityHeaders
+from app.http.problems import problem_response
+from app.http.whole_request import WholeAnswer, WholeRequest
 from app.person import Person, Right
 from app.refusal import Refusal
 
 _COOKIE: Final = re.compile(SESSION_COOKIE.encode() + rb"=([A-Za-z0-9_-]{43})")
-_UNUSUAL: Final = frozenset({b"authorization", b"transfer-encoding", b"expect"})
 _JSON: Final = b"application/json"
-_TYPE: Final = (b"content-type", _JSON)
-_TYPE_LINE: Final = b"%b: %b\r\n" % _TYPE
+_TYPE_LINE: Final = b"content-type: application/json\r\n"
+_LENGTH: Final = b"content-length"
 
 
 def goes_quick(endpoint: Endpoint) -> bool:
@@ -37,41 +38,25 @@ def goes_quick(endpoint: Endpoint) -> bool:
 
 
 class QuickDoor(Door):
-    """A door with a short way to the endpoint behind it."""
+    """A door whose usual request is answered without being asked as ASGI does. All its endpoints go quick."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request, whatever happens in it."""
-        endpoint = self.endpoints.get(scope["method"])
-        head: dict[bytes, bytes] = dict(scope["headers"])
-        if endpoint is None or not _is_usual(scope, head, endpoint):
-            await super().__call__(scope, receive, send)
-            return
-        request = Request(scope, receive)
-        outcome: Reply | Refusal | Response | None
-        try:
-            outcome = await self._answer_usual(request, head, endpoint)
-        except ClientDisconnect:
-            return
-        except Exception as failure:  # noqa: BLE001 the outermost boundary: the caller learns no internals
-            outcome = failed(request, failure)
-        if outcome is None:
-            await super().__call__(scope, receive, send)
-        elif isinstance(outcome, Reply) and _is_plain(outcome):
-            await _send(scope, send, outcome)
-        else:
-            await respond(response_of(outcome), scope, receive, send)
+    def takes(self, asked: WholeRequest) -> bool:
+        """Whether the request is usual."""
+        head = asked.head
+        return (
+            head.get(b"content-type") == _JSON
+            and b"authorization" not in head
+            and len(asked.body) <= self.endpoints["POST"].body_bytes_max
+        )
 
-    async def _answer_usual(
-        self, request: Request, head: dict[bytes, bytes], endpoint: Endpoint
-    ) -> Reply | Refusal | Response | None:
-        """The action's outcome; None for the long way, and then nothing was read of the body."""
-        person = await self._find(request, head)
-        key = head.get(b"idempotency-key", b"").decode("latin-1")
+    async def answer_usual(self, request: Request, asked: WholeRequest) -> Reply | Refusal | Response | None:
+        """The action's outcome; None for the long way, and then nothing has happened."""
+        endpoint = self.endpoints["POST"]
+        person = await self._find(request, asked.head)
+        key = asked.head.get(b"idempotency-key", b"").decode("latin-1")
         if person is None or not key_fits(key):
             return None
-        whole = _whole(request.scope)
-        raw = await read_chunks(request, endpoint.body_bytes_max) if whole is None else whole["body"]
-        body = raw if isinstance(raw, Refusal) else decode_body(self.decoders[endpoint.method], raw)
+        body = decode_body(self.decoders[endpoint.method], asked.body)
         if isinstance(body, Refusal):
             return body
         refused = await self.refuse_in_body(endpoint.right, person, body, {})
@@ -100,33 +85,50 @@ class QuickDoor(Door):
         return await self.gatekeeper.find(secret)
 
 
-def _is_usual(scope: Scope, head: dict[bytes, bytes], endpoint: Endpoint) -> bool:
-    length = head.get(b"content-length", b"")
-    return (
-        len(head) == len(scope["headers"])
-        and not scope["query_string"]
-        and _UNUSUAL.isdisjoint(head)
-        and head.get(b"content-type") == _JSON
-        and length.isdigit()
-        and int(length) <= endpoint.body_bytes_max
-    )
+class QuickWay:
+    """The short way (whole_request.ShortWay) to the quick doors of an application, by path, within its shell."""
+
+    def __init__(self, doors: Mapping[str, QuickDoor], shell: SecurityHeaders) -> None:
+        self._doors = doors
+        self._shell = shell
+
+    def takes(self, asked: WholeRequest) -> bool:
+        """As ShortWay's."""
+        door = self._doors.get(asked.path)
+        return door is not None and door.takes(asked)
+
+    async def answer(self, asked: WholeRequest, scope: dict[str, Any]) -> WholeAnswer | None:
+        """As ShortWay's."""
+        request = Request(scope, _nothing_more)
+        outcome: Reply | Refusal | Response | None
+        try:
+            outcome = await self._doors[asked.path].answer_usual(request, asked)
+        except Exception as failure:  # noqa: BLE001 the outermost boundary: the caller learns no internals
+            outcome = failed(request, failure)
+        if outcome is None:
+            return None
+        if isinstance(outcome, Reply) and _is_plain(outcome):
+            lines = _TYPE_LINE + self._shell.lines_beside((), scope)
+            return WholeAnswer(outcome.status, lines, msgspec.json.encode(outcome.body))
+        answer = response_of(outcome)
+        return self._said(problem_response(answer) if isinstance(answer, Refusal) else answer, scope)
+
+    def _said(self, response: Response, scope: Scope) -> WholeAnswer:
+        given = [one for one in response.raw_headers if one[0] != _LENGTH]
+        lines = b"".join(b"%b: %b\r\n" % one for one in given)
+        return WholeAnswer(response.status_code, lines + self._shell.lines_beside(given, scope), bytes(response.body))
+
+
+def short_way_of(app: ASGIApp) -> QuickWay | None:
+    """The short way through an application, if it has one: it is that of build_asgi in its shell."""
+    doors: Mapping[str, Any] = getattr(getattr(app, "app", None), "doors", {})
+    quick = {path: door for path, door in doors.items() if isinstance(door, QuickDoor)}
+    return QuickWay(quick, app) if isinstance(app, SecurityHeaders) and quick else None
+
+
+async def _nothing_more() -> Message:
+    return {"type": "http.disconnect"}
 
 
 def _is_plain(reply: Reply) -> bool:
     return reply.body is not None and not isinstance(reply.body, bytes) and not reply.headers
-
-
-def _whole(scope: Scope) -> Any | None:
-    """What the protocol offers for a request that is all there."""
-    return scope.get("extensions", {}).get(WHOLE)
-
-
-async def _send(scope: Scope, send: Send, reply: Reply) -> None:
-    """The answer, in one write where that can be done and nothing of its head is missing."""
-    body = msgspec.json.encode(reply.body)
-    lines, whole = scope.get(HEAD_LINES), _whole(scope)
-    if lines is not None and whole is not None and whole["answer"](reply.status, _TYPE_LINE + lines, body):
-        return
-    headers = [_TYPE, (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

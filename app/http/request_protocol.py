@@ -1,19 +1,20 @@
-"""uvicorn's HTTP protocol with bounds on what a peer may send before anybody reads it, and a short way for answers.
+"""uvicorn's HTTP protocol with bounds on what a peer may send before anybody reads it, and a short way past the parser.
 
 Owns the limits on a request's head (and trailers) and on the time that it takes; bodies are app/http/body.py's. Owns
-how an answer is written that is whole when it begins; it never knows what is in one (app/http/quick.py). uvicorn with
-httptools has no limit of its own: whoever only ever sends header lines fills the memory. It is built on private
-parts of uvicorn; tests/protocol/test_request_protocol.py names each of them. Give uvicorn.Config `bounded_requests()`.
+the order of a connection's requests where some go the short way (app/http/whole_request.py); it never knows what is
+asked there. uvicorn with httptools has no limit of its own: whoever only ever sends header lines fills the memory. It
+is built on private parts of uvicorn; tests/protocol/test_request_protocol.py names each of them. Give uvicorn.Config
+`bounded_requests()`.
 """
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.http.arrivals import Arrivals
+from app.http.whole_request import ShortWay, WholeAnswer, WholeRequest, read_whole
 
 HEAD_BYTES_MAX: Final = 32 * 1024
 """Of address, header and trailer lines of one request. Cookies and bearers of ours stay far below."""
@@ -21,14 +22,10 @@ SILENT_BYTES_MAX: Final = 64 * 1024
 """Of what the parser swallows without a word: one line that does not end."""
 HEAD_TIME_S: Final = 20
 """For a whole head, from the connection or the head's first byte. Idle connections have the keep-alive's time."""
+BEHIND_BYTES_MAX: Final = 64 * 1024
+"""Of what a connection sends behind a request that is being answered; then it is not listened to for a while."""
 WHOLE: Final = "hawker.whole"
-"""In the extensions of a scope, once the body is here to its end. "body" is what nobody has read of it yet; `receive`
-gives it too, and without waiting. "answer" is a WholeAnswer.
-"""
-WholeAnswer: TypeAlias = Callable[[int, bytes, bytes], bool]
-"""Sends an answer in one write: its status, more lines of its head as they go over the wire, its body. uvicorn looks at
-every header and writes twice. False: nothing was sent, it has to go by `send`.
-"""
+"""In the extensions of a scope, once the body is here to its end: `receive` gives it without waiting."""
 _LINE_OVERHEAD_BYTES: Final = 64  # what an empty line costs us all the same
 
 _TOO_LARGE: Final = (
@@ -50,10 +47,15 @@ class BoundedRequests(HttpToolsProtocol):
     _head_open = False
     _too_large = False
     _hurry: asyncio.TimerHandle | None = None
+    _between = True  # two messages of the parser
+    _on_short_way = False  # a request of this connection
+    _behind = b""  # what came meanwhile
+    _is_last = False
 
-    def __init__(self, *args: Any, arrivals: Arrivals, **options: Any) -> None:
+    def __init__(self, *args: Any, arrivals: Arrivals, short_way: ShortWay | None, **options: Any) -> None:
         super().__init__(*args, **options)
         self._arrivals = arrivals
+        self._short_way = short_way
 
     def connection_made(self, transport: Any) -> None:
         """A connection owes us a request."""
@@ -69,7 +71,20 @@ class BoundedRequests(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feeds the parser; gives up on a line without an end."""
+        """Takes the short way, or feeds the parser and gives up on a line without an end."""
+        if self._on_short_way:
+            self._behind += data
+            if len(self._behind) > BEHIND_BYTES_MAX:
+                self.flow.pause_reading()
+            return
+        if self._short_way is not None and self._between and (self.cycle is None or self.cycle.response_complete):
+            asked = read_whole(data)
+            if asked is not None and self._short_way.takes(asked):
+                self._go_short(self._short_way, asked, data)
+                return
+        self._feed(data)
+
+    def _feed(self, data: bytes) -> None:
         self._heard = False
         super().data_received(data)
         if self._head_open and self._hurry is None and not self.transport.is_closing():
@@ -92,6 +107,7 @@ class BoundedRequests(HttpToolsProtocol):
         self._heard = True
         self._head_bytes = 0
         self._head_open = True
+        self._between = False
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -126,22 +142,70 @@ class BoundedRequests(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """All of it is there: nobody has to wait for it with a clock."""
-        cycle = self.cycle
-        if cycle is not None:  # else it is to become a socket
-            whole: dict[object, object] = {"body": bytes(cycle.body), "answer": partial(self._answer_whole, cycle)}
-            self.scope["extensions"] = {WHOLE: whole}
+        self._between = True
+        if self.cycle is not None:  # else it is to become a socket
+            extensions: dict[str, dict[object, object]] = {WHOLE: {}}
+            self.scope["extensions"] = extensions
         super().on_message_complete()
 
-    def _answer_whole(self, cycle: RequestResponseCycle, status: int, lines: bytes, body: bytes) -> bool:
-        if cycle.response_started or cycle.disconnected or not cycle.keep_alive or self.flow.write_paused:
-            return False
-        usual = [b"%b: %b\r\n" % header for header in cycle.default_headers]
-        length = b"content-length: %d\r\n" % len(body)
-        self.transport.write(b"".join([STATUS_LINE[status], *usual, length, lines, b"\r\n", body]))
-        cycle.response_started = cycle.response_complete = True
-        cycle.message_event.set()
-        cycle.on_response()
-        return True
+    def shutdown(self) -> None:
+        """The server ends: nothing more is taken after what is being answered."""
+        if self._on_short_way:
+            self._is_last = True
+        else:
+            super().shutdown()
+
+    def _go_short(self, way: ShortWay, asked: WholeRequest, data: bytes) -> None:
+        if self._hurry is not None:
+            self._be_patient()
+        self._unset_keepalive_if_required()
+        self._silent_bytes = 0
+        self._on_short_way = True
+        task = self.loop.create_task(self._answer_short(way, asked, data))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _answer_short(self, way: ShortWay, asked: WholeRequest, data: bytes) -> None:
+        answer = await way.answer(asked, self._scope_of(asked))
+        if answer is not None and self.flow.write_paused:
+            await self.flow.drain()
+        self._on_short_way = False
+        behind, self._behind = self._behind, b""
+        if self.transport.is_closing():
+            return
+        if answer is None:
+            self._feed(data)  # whoever sends more before this is answered waits in uvicorn's own line
+        else:
+            self._write(answer)
+        if behind:
+            self.data_received(behind)
+
+    def _scope_of(self, asked: WholeRequest) -> dict[str, Any]:
+        return {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme,
+            "root_path": self.root_path,
+            "headers": list(asked.head.items()),
+            "state": self.app_state.copy(),
+            "method": "POST",
+            "path": asked.path,
+            "raw_path": asked.path.encode(),
+            "query_string": b"",
+            "path_params": {},
+        }
+
+    def _write(self, answer: WholeAnswer) -> None:
+        usual = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+        end = b"connection: close\r\ncontent-length: %d\r\n\r\n" if self._is_last else b"content-length: %d\r\n\r\n"
+        head = (STATUS_LINE[answer.status], *usual, answer.lines, end % len(answer.body))
+        self.transport.write(b"".join((*head, answer.body)))
+        if self._is_last:
+            self.transport.close()
+        self.on_response_complete()
 
     def handle_websocket_upgrade(self) -> None:
         """Hands the connection over to uvicorn's other protocol, and keeps nothing: parser and protocol hold each
@@ -164,6 +228,6 @@ class BoundedRequests(HttpToolsProtocol):
             self._hurry = None
 
 
-def bounded_requests(arrivals: Arrivals | None = None) -> Any:
+def bounded_requests(arrivals: Arrivals | None = None, short_way: ShortWay | None = None) -> Any:
     """What uvicorn.Config takes as `http`: the protocol with the counts that all connections of a server share."""
-    return partial(BoundedRequests, arrivals=arrivals or Arrivals())
+    return partial(BoundedRequests, arrivals=arrivals or Arrivals(), short_way=short_way)

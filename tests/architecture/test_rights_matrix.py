@@ -307,7 +307,7 @@ def settings(pg_url, valkey_url, tmp_path):
 async def test_every_route_opens_for_those_in_its_row_and_for_nobody_else(settings, pg):
     wrong = {}
     async with build_web(settings) as web:
-        app = web.app._app
+        app = web.app.app
         found = doors(app)
         assert sorted(found) == sorted(ROUTES)
         for route, row in ROUTES.items():
@@ -322,7 +322,7 @@ async def test_nothing_but_doors_sockets_and_pages_is_served(settings):
     async with build_web(settings) as web:
         plain = {
             route.path
-            for route in web.app._app.routes
+            for route in web.app.app.routes
             if not isinstance(route, WebSocketRoute) and not isinstance(getattr(route, "app", None), Door)
         }
     assert plain == PAGES
@@ -333,7 +333,7 @@ async def test_every_command_runs_for_those_in_its_row_and_for_nobody_else(setti
     standings = (None, Standing.VIEWER, Standing.MODERATOR, Standing.HOST, Standing.VIEWER)
     wrong = {}
     async with build_web(settings) as web:
-        table = commands(web.app._app)
+        table = commands(web.app.app)
         assert sorted(table) == sorted(COMMANDS)
         world = await World.make(pg)
         for op, row in COMMANDS.items():
@@ -353,7 +353,7 @@ async def test_every_command_runs_for_those_in_its_row_and_for_nobody_else(setti
 @pytest.mark.usefixtures("valkey")
 async def test_a_lead_moderator_runs_what_a_moderator_does_and_the_commands_of_leads(settings, pg):
     async with build_web(settings) as web:
-        table = commands(web.app._app)
+        table = commands(web.app.app)
         world = await World.make(pg)
         person = Person(world.people["moderator"], "moderator")
         wrong = {}

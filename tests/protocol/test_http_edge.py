@@ -287,7 +287,7 @@ async def test_a_host_header_cannot_write_into_the_policy(site):
 
 async def test_browsers_are_not_told_to_insist_on_https_where_there_is_none():
     site = Site()
-    app = SecurityHeaders(site.app._app, tls=False)
+    app = SecurityHeaders(site.app.app, tls=False)
     assert "strict-transport-security" not in (await Caller(app).get("/things")).headers
 
 

@@ -10,6 +10,7 @@ from app.http.credentials import SESSION_COOKIE, csrf_token
 from app.http.edge import build_asgi, build_routes
 from app.http.endpoint import Endpoint, Reply
 from app.http.headers import SecurityHeaders
+from app.http.quick import short_way_of
 from app.http.request_protocol import BoundedRequests
 from app.person import Person, Right
 from app.refusal import Refusal
@@ -26,7 +27,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
 
 class Gate:
     async def identify(self, request):
-        return await self.find(request.cookies.get(SESSION_COOKIE, ""))
+        secret = "" if "authorization" in request.headers else request.cookies.get(SESSION_COOKIE, "")
+        return await self.find(secret)
 
     async def find(self, secret):
         return Person("ann", "Ann") if secret == SECRET else None
@@ -45,13 +47,13 @@ async def count(call):
 @asynccontextmanager
 async def served(counted: list[bytes], monkeypatch):
     """A server with one endpoint that has a short way; `counted` gets the bodies of answers that went it."""
-    inner = BoundedRequests._answer_whole
+    inner = BoundedRequests._write
 
-    def whole(self, cycle, status, lines, body):
-        counted.append(body)
-        return inner(self, cycle, status, lines, body)
+    def write(self, answer):
+        counted.append(answer.body)
+        inner(self, answer)
 
-    monkeypatch.setattr(BoundedRequests, "_answer_whole", whole)
+    monkeypatch.setattr(BoundedRequests, "_write", write)
     one = Endpoint(
         method="POST",
         path="/count",
@@ -63,7 +65,7 @@ async def served(counted: list[bytes], monkeypatch):
         direct=True,
     )
     app = SecurityHeaders(build_asgi(build_routes([one], Gate(), Settings())), tls=True)
-    async with on_uvicorn(app=app) as port:
+    async with on_uvicorn(app=app, short_way=short_way_of(app)) as port:
         yield port
 
 
@@ -116,13 +118,44 @@ async def test_a_refusal_is_the_same_on_both_ways(body, status, monkeypatch):
         quick = await answered(port, request(body))
         assert await answered(port, request(body, "/count?by=the-long-way")) == quick
     assert quick[0][0].startswith(b"HTTP/1.1 " + status)
-    assert short == []
+    assert short == [quick[1]]
+
+
+OTHER = "t" * 43
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "status"),
+    [
+        (f"cookie: {SESSION_COOKIE}={SECRET}", "cookie: a=b", b"401"),
+        (f"cookie: {SESSION_COOKIE}={SECRET}", f"cookie: {SESSION_COOKIE}={OTHER}", b"401"),
+        (f"cookie: {SESSION_COOKIE}={SECRET}", "authorization: Bearer nobodys", b"401"),
+        (f"x-csrf-token: {csrf_token(SECRET)}", f"x-csrf-token: {csrf_token(OTHER)}", b"403"),
+        (f"x-csrf-token: {csrf_token(SECRET)}", "x-a: b", b"403"),
+        ("x-a: b", "origin: https://elsewhere.example", b"403"),
+        ("idempotency-key: one", "x-a: b", b"400"),
+        ("content-type: application/json", "content-type: text/plain", b"415"),
+    ],
+)
+async def test_whoever_the_door_turns_away_is_turned_away_on_the_short_way_too(line, instead, status, monkeypatch):
+    counted: list[bytes] = []
+    wrong = request(b'{"count":3}', "/count", "x-a: b").replace(line.encode(), instead.encode())
+    async with served(counted, monkeypatch) as port:
+        quick = await answered(port, wrong)
+        assert await answered(port, wrong.replace(b"/count", b"/count?by=the-long-way")) == quick
+    assert quick[0][0].startswith(b"HTTP/1.1 " + status)
+    assert counted == []
 
 
 async def test_a_body_that_comes_later_is_waited_for(monkeypatch):
     short: list[bytes] = []
     async with served(short, monkeypatch) as port:
         whole = request(b'{"count":3}')
-        _, body = await answered(port, whole[:-4], whole[-4:])
-    assert body == b'{"count":3,"key":"one"}'
-    assert short == [body]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(GUARD_S):
+            writer.write(b"GET /other HTTP/1.1\r\nhost: shop.example\r\n\r\n" + whole[:-4])
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 404 ")  # so that much is there
+            writer.write(whole[-4:])
+            await reader.readuntil(b'{"count":3,"key":"one"}')
+        writer.close()
+    assert short == []

@@ -1,0 +1,66 @@
+"""Requests that come whole, in one piece of what a connection sends, written as browsers and proxies write them.
+
+Owns the reading of such a piece, at once and by one pattern, and the words between who reads it (the protocol) and who
+answers it. It is strict: of whatever is unusual it knows nothing, and the parser is asked, which knows all of HTTP.
+"""
+
+import re
+from collections.abc import Awaitable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+WHOLE_BYTES_MAX: Final = 16 * 1024
+
+# Each line begins and ends with something that is seen. Nothing in it is ever tried twice.
+_HEAD: Final = re.compile(rb"POST (/[A-Za-z0-9/_-]*+) HTTP/1\.1\r\n((?>[A-Za-z0-9-]++: [!-~][ -~]*+(?<! )\r\n)++)\r\n")
+_LINE: Final = re.compile(rb"([A-Za-z0-9-]+): ([ -~]+)\r\n")
+_SPECIAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"te"})
+
+
+class WholeRequest(msgspec.Struct, frozen=True, gc=False):
+    """A POST without a query. Names in `head` are lower case and there once; its content-length is the body's."""
+
+    path: str
+    head: dict[bytes, bytes]
+    body: bytes
+
+
+class WholeAnswer(msgspec.Struct, frozen=True, gc=False):
+    """An answer as it goes over the wire: `lines` are those of its head but for status, date, length and connection."""
+
+    status: int
+    lines: bytes
+    body: bytes
+
+
+class ShortWay(Protocol):
+    """Answers whole requests, past ASGI."""
+
+    def takes(self, asked: WholeRequest) -> bool:
+        """Whether it is of the kind that goes this way."""
+        ...
+
+    def answer(self, asked: WholeRequest, scope: dict[str, Any]) -> Awaitable[WholeAnswer | None]:
+        """The answer; None when it has to go the long way after all, and nothing has happened. Raises nothing that is
+        the request's fault or ours. `scope` is ASGI's.
+        """
+        ...
+
+
+def read_whole(data: bytes) -> WholeRequest | None:
+    """The request that `data` is, when it is just one, and usual."""
+    if len(data) > WHOLE_BYTES_MAX:
+        return None
+    found = _HEAD.match(data)
+    if found is None:
+        return None
+    path, block = found.groups()
+    lines = _LINE.findall(block)
+    head = {name.lower(): value for name, value in lines}
+    body = data[found.end() :]
+    if len(head) < len(lines) or b"host" not in head or head.get(b"content-length") != b"%d" % len(body):
+        return None
+    if not _SPECIAL.isdisjoint(head) or head.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+        return None
+    return WholeRequest(path.decode("ascii"), head, body)

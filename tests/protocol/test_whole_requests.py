@@ -1,0 +1,234 @@
+"""Requests that come whole: read as the parser reads them or not at all, and answered in their turn."""
+
+import asyncio
+
+import httptools
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from app.http import request_protocol
+from app.http.whole_request import WHOLE_BYTES_MAX, WholeAnswer, read_whole
+from tests.protocol.test_request_protocol import served
+from tests.waiting import eventually_true
+
+GUARD_S = 20
+
+
+def post(body: bytes, *lines: bytes, path: bytes = b"/whole") -> bytes:
+    head = [b"POST %b HTTP/1.1" % path, b"host: x", b"content-length: %d" % len(body), *lines]
+    return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+VALUES = [b"keep-alive", b"close", b"a b", b"a=1; b", b"0"]
+BYTES = [b"", *(bytes([n]) for n in b"\r\n \t:\0aP0/?\xff")]
+NAMES = [b"cookie", b"Idempotency-Key", b"content-type", b"connection", b"expect", b"x-a", b"x-b", b"te", b"upgrade"]
+
+
+class Parsed:
+    """What the parser makes of it."""
+
+    def __init__(self, data: bytes) -> None:
+        self.url, self.head, self.body, self.ends = b"", [], b"", 0
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.head.append((name.lower(), value))
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+    def on_message_complete(self) -> None:
+        self.ends += 1
+
+
+def assert_read_alike(data: bytes) -> bool:
+    asked = read_whole(data)
+    if asked is None:
+        return False
+    parsed = Parsed(data)
+    assert (parsed.parser.get_method(), parsed.url.decode(), parsed.ends) == (b"POST", asked.path, 1)
+    assert parsed.head == list(asked.head.items())
+    assert parsed.body == asked.body
+    assert parsed.parser.get_http_version() == "1.1"
+    assert parsed.parser.should_keep_alive()
+    assert not parsed.parser.should_upgrade()
+    return True
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=5),
+    st.lists(st.tuples(st.integers(0, 200), st.sampled_from(BYTES)), max_size=2),
+)
+@settings(max_examples=300, deadline=None)
+def test_what_is_read_is_read_as_the_parser_reads_it(lines, changes):
+    data = post(b'{"a": 1}', *(b"%b: %b" % line for line in lines))
+    for at, byte in changes:
+        data = data[: at % len(data)] + byte + data[at % len(data) + 1 :]
+    assert_read_alike(data)
+
+
+@pytest.mark.parametrize("connection", [b"keep-alive", b"Keep-Alive"])
+def test_the_usual_is_read(connection):
+    lines = (b"Cookie: __Host-hawker=abc", b"connection: " + connection, b'sec-ch-ua: "A";v="1", "B"', b"x: !")
+    assert assert_read_alike(post(b'{"pool": "p"}', *lines))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        GET,
+        post(b"")[:-1],
+        post(b"abc")[:-1],
+        post(b"abc") + GET,
+        post(b"abc").replace(b"1.1", b"1.0"),
+        post(b"abc").replace(b"host: x\r\n", b""),
+        post(b"abc").replace(b"content-length: 3\r\n", b""),
+        post(b"abc").replace(b"h: 3", b"h: 03"),
+        post(b"abc").replace(b": x", b":x"),
+        post(b"abc", path=b"/whole?a=1"),
+        post(b"abc", path=b"/whole%41"),
+        post(b"abc", b"host: y"),
+        post(b"abc", b"connection: close"),
+        post(b"abc", b"connection: upgrade"),
+        post(b"abc", b"Transfer-Encoding: chunked"),
+        post(b"abc", b"expect: 100-continue"),
+        post(b"abc", b"x-a: \xff"),
+        post(b"abc", b"x-a: b "),
+        post(b"abc", b"x-a: "),
+        post(b"abc", b" folded"),
+        post(b"a" * WHOLE_BYTES_MAX),
+    ],
+)
+def test_the_unusual_is_left_to_the_parser(data):
+    assert read_whole(data) is None
+
+
+class Way:
+    """Answers with the body, when it is let."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self.go_on = asyncio.Event()
+
+    def takes(self, asked):
+        return asked.path == "/whole"
+
+    async def answer(self, asked, scope):
+        assert (scope["path"], scope["type"], scope["client"][0]) == ("/whole", "http", "127.0.0.1")
+        self.asked.append(asked.body)
+        await self.go_on.wait()
+        return None if asked.body == b"long" else WholeAnswer(201, b"x-way: short\r\n", asked.body)
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self.writer = reader, writer
+
+    async def next(self) -> tuple[bytes, bytes]:
+        """The head of the next answer and its body."""
+        async with asyncio.timeout(GUARD_S):
+            head = await self._reader.readuntil(b"\r\n\r\n")
+            length = next(line for line in head.split(b"\r\n") if line.startswith(b"content-length: "))
+            return head, await self._reader.readexactly(int(length.partition(b" ")[2]))
+
+    async def end(self) -> bytes:
+        """What comes until the server hangs up."""
+        async with asyncio.timeout(GUARD_S):
+            return await self._reader.read()
+
+
+async def connect(port: int) -> Client:
+    return Client(*await asyncio.open_connection("127.0.0.1", port))
+
+
+async def begun(way: Way, count: int) -> None:
+    await eventually_true(lambda: len(way.asked) == count, GUARD_S, "the request has begun")
+
+
+async def test_requests_of_a_connection_are_answered_in_their_order_whichever_way_each_goes():
+    way = Way()
+    async with served(short_way=way) as port:
+        client = await connect(port)
+        client.writer.write(post(b"one"))
+        await begun(way, 1)
+        client.writer.write(GET + post(b"by the parser") + post(b"also")[:20])
+        await client.writer.drain()
+        client.writer.write(post(b"also")[20:])
+        way.go_on.set()
+        head, body = await client.next()
+        assert (head.split()[1], body) == (b"201", b"one")
+        assert b"x-way: short\r\n" in head
+        assert b"date: " in head
+        assert [(await client.next())[1] for _ in range(3)] == [b"hi"] * 3
+        for body in (b"two", b"", b"three"):
+            client.writer.write(post(body))
+            assert (await client.next())[1] == body
+        client.writer.close()
+
+
+async def test_what_cannot_go_the_short_way_after_all_goes_the_long_one_in_its_turn():
+    way = Way()
+    async with served(short_way=way) as port:
+        client = await connect(port)
+        client.writer.write(post(b"long"))
+        await begun(way, 1)
+        client.writer.write(post(b"behind"))
+        way.go_on.set()
+        assert [(await client.next())[1] for _ in range(2)] == [b"hi", b"hi"]
+        client.writer.write(post(b"short"))
+        assert (await client.next())[1] == b"short"
+        client.writer.close()
+
+
+async def test_who_sends_on_and_on_behind_a_request_is_not_listened_to(monkeypatch):
+    monkeypatch.setattr(request_protocol, "BEHIND_BYTES_MAX", 1000)
+    paused = []
+    pause = FlowControl.pause_reading
+    monkeypatch.setattr(FlowControl, "pause_reading", lambda flow: (paused.append(1), pause(flow)))
+    way = Way()
+    async with served(short_way=way) as port:
+        client = await connect(port)
+        client.writer.write(post(b"one"))
+        await begun(way, 1)
+        client.writer.write(GET * 100)
+        await eventually_true(lambda: paused, GUARD_S, "the connection is left alone")
+        way.go_on.set()
+        assert [(await client.next())[1] for _ in range(101)] == [b"one"] + [b"hi"] * 100
+        client.writer.close()
+
+
+async def test_a_server_that_ends_answers_what_it_has_taken_and_hangs_up():
+    way = Way()
+    async with served(short_way=way) as port:
+        client = await connect(port)
+        client.writer.write(post(b"one"))
+        await begun(way, 1)
+        asyncio.get_running_loop().call_later(0, way.go_on.set)
+    answer = await client.end()
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert answer.endswith(b"\r\n\r\none")
+    client.writer.close()
+
+
+async def test_who_left_is_not_answered_and_disturbs_nobody():
+    way = Way()
+    async with served(short_way=way) as port:
+        gone, other = await connect(port), await connect(port)
+        gone.writer.write(post(b"gone"))
+        await begun(way, 1)
+        gone.writer.transport.abort()
+        other.writer.write(post(b"other"))
+        await begun(way, 2)
+        way.go_on.set()
+        assert (await other.next())[1] == b"other"
+        other.writer.close()
