@@ -45,10 +45,12 @@ WHERE m.account_id = $1 ORDER BY m.appointed_at, s.id LIMIT 100
 # The shows that an account moderates by appointment, to them or to their shop.
 _MODERATES: Final = """
 SELECT s.id AS show, s.title FROM (
-    SELECT show_id, appointed_at FROM show_moderators WHERE account_id = $1
-    UNION
-    SELECT w.id, m.appointed_at FROM shop_members m JOIN shows w ON w.shop_id = m.shop_id
-    WHERE m.account_id = $1 AND m.role <> 'host'
+    SELECT show_id, max(appointed_at) AS appointed_at FROM (
+        SELECT show_id, appointed_at FROM show_moderators WHERE account_id = $1
+        UNION ALL
+        SELECT w.id, m.appointed_at FROM shop_members m JOIN shows w ON w.shop_id = m.shop_id
+        WHERE m.account_id = $1 AND m.role <> 'host'
+    ) offices GROUP BY show_id
 ) m JOIN shows s ON s.id = m.show_id
 WHERE s.state <> 'ended' ORDER BY m.appointed_at DESC, s.id LIMIT 100
 """

@@ -54,6 +54,7 @@ SELECT $1, $2, $3, $4, 'ban', $5, $6 WHERE NOT EXISTS (
 _LIFT: Final = """
 UPDATE sanctions SET lifted_at = now(), lifted_by = $4
 WHERE account_id = $3 AND kind = 'ban' AND lifted_at IS NULL AND (show_id = $1 OR shop_id = $2)
+RETURNING shop_id IS NOT NULL AS everywhere
 """
 _ENFORCED: Final = "UPDATE sanctions SET enforced_at = now() WHERE id = $1"
 _UNENFORCED: Final = """
@@ -120,20 +121,25 @@ async def set_ban(
 async def end_ban(
     chat: Chat, show: str, actor: Person, standing: Standing, wanted: EndBan, *, undoes: int = 0
 ) -> Refusal | None:
-    """Lets a person back. Nothing happens when no ban of that reach stands."""
+    """Lets a person back. Nothing happens when no ban of that reach stands. Taking back one for all shows leaves
+    another that was for this show alone.
+    """
     meant = await _meant(chat, show, actor, standing, wanted)
     if isinstance(meant, Refusal):
         return meant
     target, shop = meant
-    deed = Deed(show, who(actor), "ban.end", target, detail={"everywhere": wanted.everywhere}, undoes=undoes)
+    deed = Deed(show, who(actor), "ban.end", target, undoes=undoes)
+    of_show = None if undoes and shop else show
     async with chat.moderating, sanctions.one_at_a_time(chat.pg, target.id) as connection:
         async with connection.transaction():
-            lifted = await connection.execute(_LIFT, show, shop, target.id, actor.id) != "UPDATE 0"
-            number = await write_act(connection, deed) if lifted else 0
+            lifted = await connection.fetch(_LIFT, of_show, shop, target.id, actor.id)
+            detail = {"everywhere": any(row["everywhere"] for row in lifted)}
+            number = await write_act(connection, msgspec.structs.replace(deed, detail=detail)) if lifted else 0
         for room in await _shows(chat, None if shop else show, shop):
             await _restate(chat, connection, room, target)
     if lifted:
-        await chat.rooms.tell(show, target.id, Banned(None))
+        if (await sanctions.sanctions_of(chat.pg, show)).get(target.id, 0) is not None:
+            await chat.rooms.tell(show, target.id, Banned(None))
         await tell_act(chat, deed, number, clock.now_ms())
     return None
 

@@ -18,8 +18,8 @@ def commands(parts: Chat) -> list[Command]:
         text, key, now_ms = order.body.text, order.id, order.now_ms
         return await questions.ask(parts, order.show, person, standing, text=text, key=key, now_ms=now_ms)
 
-    async def vote(order: Order) -> None:
-        await questions.vote(parts, order.show, signed_in(order), order.body)
+    async def vote(order: Order) -> Any:
+        return await questions.vote(parts, order.show, signed_in(order), order.body)
 
     async def take(order: Order) -> Any:
         return await questions.take(parts, order.show, order.body.question)
@@ -31,7 +31,7 @@ def commands(parts: Chat) -> list[Command]:
         return await questions.let_through(parts, order.show, signed_in(order), order.body.question)
 
     async def remove(order: Order) -> Any:
-        return await questions.remove(parts, order.show, signed_in(order), order.body.question)
+        return await questions.remove(parts, order.show, signed_in(order), order.standing, order.body.question)
 
     return [
         Command(op="question.ask", right=Right.SIGNED_IN, body=Ask, action=ask),

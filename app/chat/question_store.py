@@ -90,18 +90,27 @@ UPDATE questions q SET state = 'past', version = version + 1, changed_at = now()
 WHERE id IN (SELECT id FROM questions WHERE show_id = $1 AND state = 'answered' ORDER BY changed_at DESC OFFSET $2)
 RETURNING {_COLUMNS}
 """  # noqa: S608
+# All lose their words; what left the room long ago has nothing more to be said of it.
 _REMOVE_OF: Final = f"""
-UPDATE questions q SET state = 'removed', body = '', answer = '', version = version + 1, changed_at = now()
-WHERE show_id = $1 AND ($2::text IS NULL OR account_id = $2) AND state <> 'removed' RETURNING {_COLUMNS}
+WITH former AS (
+    SELECT id, state AS was FROM questions
+    WHERE show_id = $1 AND ($2::text IS NULL OR account_id = $2) AND state <> 'removed' FOR UPDATE
+)
+UPDATE questions q SET state = 'removed', body = '', answer = '', version = version + 1,
+       changed_at = CASE WHEN former.was = 'past' THEN q.changed_at ELSE now() END
+FROM former WHERE q.id = former.id RETURNING {_COLUMNS}, former.was
 """  # noqa: S608
+# Of those that stand in the room, the newest last.
 _VOTED: Final = """
 SELECT v.account_id, v.show_id, v.question_id FROM unnest($1::text[], $2::text[]) AS t (account_id, show_id)
 JOIN question_votes v ON v.account_id = t.account_id AND v.show_id = t.show_id
+JOIN questions q ON q.id = v.question_id
+WHERE q.state IN ('open', 'answering', 'answered') ORDER BY q.asked_at, q.id
 """
 _ANSWERED_ALONE: Final = """
 SELECT q.account_id, q.show_id, q.id, q.answer FROM unnest($1::text[], $2::text[]) AS t (account_id, show_id)
 JOIN questions q ON q.account_id = t.account_id AND q.show_id = t.show_id
-WHERE q.state IN ('answered', 'past') AND q.private
+WHERE q.state IN ('answered', 'past') AND q.private ORDER BY q.changed_at, q.id
 """
 
 
@@ -222,9 +231,11 @@ async def retire(connection: Any, show: str) -> list[Row]:
     return [_row(row) for row in await connection.fetch(_RETIRE, show, ANSWERED_MAX)]
 
 
-async def remove_of(pg: asyncpg.Pool, show: str, account: str | None) -> list[Row]:
-    """Removes all that a person (None: everybody) asked."""
-    return [_row(row) for row in await pg.fetch(_REMOVE_OF, show, account)]
+async def remove_of(pg: asyncpg.Pool, show: str, account: str | None) -> tuple[list[Row], list[str]]:
+    """Removes all that a person (None: everybody) asked: what of it stood in the room, and the ids of what was held."""
+    removed = await pg.fetch(_REMOVE_OF, show, account)
+    stood = [_row(row) for row in removed if row["was"] not in {"held", "past"}]
+    return stood, [row["id"] for row in removed if row["was"] == "held"]
 
 
 async def read_mine(pg: asyncpg.Pool, asked: list[tuple[str, str]]) -> list[Mine]:

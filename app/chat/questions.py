@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from app import clock
+from app.accounts.standing import standing as standing_of
 from app.chat import question_store
 from app.chat.acts import Deed, tell_act, write_act
 from app.chat.events import Author, Chat, QuestionAnswered, QuestionHeld, QuestionSeenTo, who
@@ -19,6 +20,7 @@ from app.chat.fold_rules import fold
 from app.chat.message_rules import message_ids
 from app.chat.messages import BACKLOG_RETRY_MS, RULES_TRIES_MAX, judge, refused
 from app.chat.mode_rules import Hold
+from app.chat.moderation_rules import may_delete
 from app.chat.parts import Chat as ChatParts
 from app.chat.question_store import Question, Row
 from app.chat.targets import MessageId
@@ -29,6 +31,8 @@ from app.rooms.bus import Judged, Kept, Pace, Stale, staff_room
 from app.storage.loops import Loop
 
 ASK_PACE: Final = Pace(30_000, 2, ":ask")
+VOTE_PACE: Final = Pace(2_000, 20, ":vote")
+"""Whoever comes late reads them all and votes for many; each vote is a row and an event for everybody."""
 WAITING_MAX: Final = 100
 """So many questions wait in a show, and so many of one person."""
 OWN_MAX: Final = 3
@@ -142,9 +146,13 @@ async def _pass(chat: ChatParts, show: str, event: Chat, former: str) -> Hold | 
     return Refusal("overloaded", "The rules are changing; try again.", BACKLOG_RETRY_MS)
 
 
-async def vote(chat: ChatParts, show: str, person: Person, wanted: Vote) -> None:
+async def vote(chat: ChatParts, show: str, person: Person, wanted: Vote) -> Refusal | None:
     """Counts the person for a question, once however often; nobody for their own."""
+    too_fast = await chat.rooms.pace(show, person.id, VOTE_PACE)
+    if too_fast is not None:
+        return Refusal("too_fast", "You are voting too fast.", too_fast.retry_after_ms)
     await question_store.vote(chat.pg, show, wanted.question, person.id, on=wanted.on)
+    return None
 
 
 async def take(chat: ChatParts, show: str, question: str) -> Refusal | None:
@@ -192,8 +200,14 @@ async def let_through(chat: ChatParts, show: str, actor: Person, question: str) 
     return await _decide(chat, show, actor, question, "open")
 
 
-async def remove(chat: ChatParts, show: str, actor: Person, question: str) -> Refusal | None:
-    """Takes a question away, its words for good."""
+async def remove(chat: ChatParts, show: str, actor: Person, standing: Standing, question: str) -> Refusal | None:
+    """Takes a question away, its words for good; not that of who stands higher."""
+    asked = await question_store.read_question(chat.pg, show, question)
+    if asked is None:
+        return NO_QUESTION
+    author = await standing_of(chat.pg, show, Person(asked.question.by.id, asked.question.by.name))
+    if not may_delete(standing, author or Standing.VIEWER):
+        return Refusal("forbidden", "A moderator cannot remove the host's questions.")
     return await _decide(chat, show, actor, question, "removed")
 
 
@@ -214,10 +228,10 @@ async def _decide(chat: ChatParts, show: str, actor: Person, question: str, stat
 
 async def remove_of(chat: ChatParts, show: str, account: str | None) -> None:
     """Takes away all that a person (None: everybody) asked, with the rest of their words."""
-    removed = await question_store.remove_of(chat.pg, show, account)
-    await _say(chat, removed)
-    for row in removed:
-        await chat.rooms.append(staff_room(show), QuestionSeenTo(row.question.id))
+    stood, held = await question_store.remove_of(chat.pg, show, account)
+    await _say(chat, stood)
+    for question in held:
+        await chat.rooms.append(staff_room(show), QuestionSeenTo(question))
 
 
 def keys_of_questions(rows: Iterable[Row]) -> Sequence[tuple[str, int, Question | None]]:

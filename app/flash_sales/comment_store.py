@@ -43,6 +43,10 @@ _HOLDS: Final = """
     SELECT hold_id, account_id FROM comment_holds
      WHERE show_id = $1 AND ($2::text IS NULL OR message_id = $2) AND ($3::text IS NULL OR account_id = $3)
        AND made_at > now() - interval '1 day'"""
+# Of messages that were deleted in the last so many seconds; no hold is older than a day.
+_HOLDS_OF_GONE: Final = """
+    SELECT h.hold_id, h.account_id FROM comment_holds h JOIN messages m ON m.id = h.message_id
+     WHERE h.made_at > now() - interval '1 day' AND m.deleted_at > now() - make_interval(secs => $1)"""
 _FORGET: Final = "DELETE FROM comment_holds WHERE made_at < now() - make_interval(hours => $1)"
 
 
@@ -91,6 +95,11 @@ async def note_hold(pg: asyncpg.Pool, hold: str, show: str, message: str, person
 async def holds_of_words(pg: asyncpg.Pool, show: str, message: str | None, person: str | None) -> list[tuple[str, str]]:
     """Holds and their owners that one message took, or all messages of a person, or (both None) all of the show."""
     return [(row["hold_id"], row["account_id"]) for row in await pg.fetch(_HOLDS, show, message, person)]
+
+
+async def holds_of_gone(pg: asyncpg.Pool, seconds: float) -> list[tuple[str, str]]:
+    """Holds and their owners that messages took which were deleted in the last so many seconds."""
+    return [(row["hold_id"], row["account_id"]) for row in await pg.fetch(_HOLDS_OF_GONE, seconds)]
 
 
 async def forget_holds(pg: asyncpg.Pool) -> None:

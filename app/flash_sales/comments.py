@@ -24,6 +24,8 @@ from app.storage.away import unless_away
 BUYING: Final = "buying"
 KNOWN_S: Final = 1.0
 SHOWS_KNOWN_MAX: Final = 1000
+GONE_LATELY_S: Final = 180.0
+"""For so long it is looked whether a deleted message still holds something: longer than a hold lasts by itself."""
 
 NOTHING_SHOWN: Final = Refusal("nothing_shown", "Nothing is shown just now; write the keyword of what you want.")
 
@@ -65,9 +67,7 @@ class CommentToBuy:
 
     async def gone(self, show: str, *, message: str | None, person: str | None) -> None:
         """Releases what these words had taken; a hold that is being paid for stays its payment's."""
-        taken = await comment_store.holds_of_words(self._sales.pg, show, message, person)
-        releases = (release_hold(self._sales, person=owner, hold=hold) for hold, owner in taken)
-        await asyncio.gather(*(unless_away("hold of a comment", one) for one in releases))
+        await _release(self._sales, await comment_store.holds_of_words(self._sales.pg, show, message, person))
 
     async def _take(self, heard: Heard, buying: Buying, wish: Wish) -> None:
         taken = await self._taken(heard, buying, wish)
@@ -129,6 +129,16 @@ class CommentToBuy:
             self._known.clear()
         self._known[show] = (clock.monotonic_s(), buying)
         return buying
+
+
+async def release_gone(sales: FlashSales) -> None:
+    """Releases what messages had taken that are gone since: whoever deleted them may have died before it could."""
+    await _release(sales, await comment_store.holds_of_gone(sales.pg, GONE_LATELY_S))
+
+
+async def _release(sales: FlashSales, taken: list[tuple[str, str]]) -> None:
+    releases = (release_hold(sales, person=owner, hold=hold) for hold, owner in taken)
+    await asyncio.gather(*(unless_away("hold of a comment", one) for one in releases))
 
 
 async def set_buying(sales: FlashSales, show: str, wanted: Buying) -> Buying | Refusal:

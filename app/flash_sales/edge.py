@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from app.flash_sales import comment_edge, comment_store, line_edge, price_rounds, rounds, sale_edge
+from app.flash_sales.comments import release_gone
 from app.flash_sales.holds import Hold, Name, Quantity, holds_of, release_hold, take_hold
 from app.flash_sales.line_rounds import serve_lines
 from app.flash_sales.parts import FlashSales
@@ -23,6 +24,7 @@ FOLLOW_PERIOD_S: Final = 2.0
 PRICES_PERIOD_S: Final = 0.25
 RETIRE_PERIOD_S: Final = 5.0
 FORGET_PERIOD_S: Final = 300.0
+GONE_PERIOD_S: Final = 5.0
 RECONCILE_PERIOD_S: Final = 3.0
 
 
@@ -114,6 +116,7 @@ def loops(parts: FlashSales) -> list[Loop]:
         Loop("flash_sales.follow_postgres", FOLLOW_PERIOD_S, partial(rounds.follow_postgres, parts)),
         Loop("flash_sales.move_prices", PRICES_PERIOD_S, partial(price_rounds.move_prices, parts)),
         Loop("flash_sales.reconcile", RECONCILE_PERIOD_S, reconciler.run),
+        Loop("flash_sales.release_gone_comments", GONE_PERIOD_S, partial(release_gone, parts)),
         Loop("flash_sales.forget_comments", FORGET_PERIOD_S, partial(comment_store.forget_holds, parts.pg)),
         Loop("flash_sales.retire_sales", RETIRE_PERIOD_S, partial(rounds.retire_sales, parts)),
     ]

@@ -4,11 +4,14 @@
 --        with %s for the id   5 event (JSON)   6 how many events the history keeps
 -- Result {epoch, offset} of the telling event; {} when the room is closed
 -- Closes the race between the deletion and words that are spoken meanwhile: what was said before the telling event's
--- offset is gone with it, from the history, from the copies and, as one message carries all, from every worker.
+-- offset is gone with it, from the history, from the copies and, as one message carries all, from every worker. And the
+-- one with a worker that gives lost words back, which asked Postgres before the deletion: it finds another number of
+-- burials than it had read, and asks again.
 local epoch = epoch_of(KEYS[1])
 if not epoch then
   return {}
 end
+redis.call('HINCRBY', KEYS[1], 'buried', 1)
 local copies = redis.call('HGETALL', KEYS[3])
 for i = 1, #copies, 2 do
   local _, speaker = string.match(copies[i + 1], ARGV[3])

@@ -173,6 +173,9 @@ class Rooms(Protocol):
         copied to Postgres.
         """
 
+    async def pace(self, room: str, person: str, pace: Pace) -> TooFast | None:
+        """Counts one more thing that `person` does under an allowance of its own name, or says how long they wait."""
+
     async def look(self, room: str, ids: Sequence[str]) -> Spoken | Kept | Stale:
         """What `speak` would know before it judged words with one of these ids: the first try's answer, or the version
         that the room has of RULES, 0 when none. Says nothing.

@@ -20,6 +20,9 @@ from app.storage.valkey import Argument
 ROOM_KEPT_MS: Final = 6 * 60 * 60 * 1000
 """How long a room that no worker has open is kept; afterwards it is rebuilt like a lost one."""
 
+BURIED_SINCE: Final = -2
+"""What give_back.lua answers when words were deleted after Postgres was asked."""
+
 _open_room = room_script("open.lua")
 _give_back = room_script("give_back.lua")
 _encode: Final = msgspec.json.Encoder().encode
@@ -95,14 +98,17 @@ async def give_back(valkey: Redis, sources: Sources, room: str, epoch: str, memo
     if is_staff(room) or not memory:
         return 0
     keys, at = keys_of(room), {one.event: one for one in memory}
-    history: Any = await valkey.lrange(keys.log, 0, -1)
-    names = [keys.head, keys.log, keys.mutes, keys.copies]
-    args: list[Argument] = [channel_of(room), epoch, HISTORY_MAX, ONCE_TTL_MS]
-    for story in sources.stories:
-        for words in await story.missing(show_of(room), list(at), history):
-            names.append(keys.once(words.id))
-            args += [words.person, words.event, at[words.event].epoch, at[words.event].offset]
-    if len(names) == 4:
-        return 0
-    answer: Any = await _give_back(valkey, names, args)
-    return int(answer)
+    answer = BURIED_SINCE
+    while answer == BURIED_SINCE:
+        buried: Any = await valkey.hget(keys.head, "buried")
+        history: Any = await valkey.lrange(keys.log, 0, -1)
+        names = [keys.head, keys.log, keys.mutes, keys.copies]
+        args: list[Argument] = [channel_of(room), epoch, buried or b"", HISTORY_MAX, ONCE_TTL_MS]
+        for story in sources.stories:
+            for words in await story.missing(show_of(room), list(at), history):
+                names.append(keys.once(words.id))
+                args += [words.person, words.event, at[words.event].epoch, at[words.event].offset]
+        if len(names) == 4:
+            return 0
+        answer = int(await _give_back(valkey, names, args))
+    return answer

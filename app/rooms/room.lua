@@ -43,6 +43,18 @@ local function clock_ms()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- How long a person waits until their allowance has room for one more (GCRA): 0 and less when it has. Then the time at
+-- which it would be full again.
+local function wait_of(pace, every, burst, now)
+  local full = math.max(tonumber(redis.call('GET', pace) or 0), now)
+  return full + every - now - every * burst, full
+end
+
+-- Takes one out of the allowance that wait_of() spoke of.
+local function spend(pace, every, full, now)
+  redis.call('SET', pace, string.format('%.0f', full + every), 'PX', string.format('%.0f', full + every - now))
+end
+
 -- Remembers where words were said, for a retry.
 local function remember(once, epoch, offset, ttl_ms)
   redis.call('HSET', once, 'epoch', epoch, 'offset', offset)

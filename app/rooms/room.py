@@ -32,6 +32,10 @@ that everybody else has a turn too.
 """
 
 
+NOTHING: Final = b"null"
+"""The value of a key that is gone. It is kept for its version, so that no late older value comes back."""
+
+
 class LocalRoom:
     """The room `name` as this worker knows it. `flushed` is the last offset that the live viewers were given."""
 
@@ -200,7 +204,8 @@ class LocalRoom:
             self.ring.epoch,
             first,
             events,
-            self.state,
+            # What is gone is left out: who joins forgets what is not named.
+            {key: known for key, known in self.state.items() if known[1] != NOTHING},
             recovered=share.recovered,
             server_now_ms=clock.now_ms(),
             me=me,

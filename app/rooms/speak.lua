@@ -60,10 +60,8 @@ if now < unsure_until and ARGV[11] ~= 'sure' then
   return {'unsure'}
 end
 
--- Pace by the time at which the person's allowance would be full again (GCRA).
-local every, burst = tonumber(ARGV[8]), tonumber(ARGV[9])
-local full = math.max(tonumber(redis.call('GET', KEYS[6]) or 0), now)
-local wait = full + every - now - every * burst
+local every = tonumber(ARGV[8])
+local wait, full = wait_of(KEYS[6], every, tonumber(ARGV[9]), now)
 if wait > 0 then
   return {'fast', wait}
 end
@@ -91,7 +89,7 @@ if redis.call('HLEN', KEYS[7]) >= tonumber(ARGV[10]) then
   return {'backlog'}
 end
 
-redis.call('SET', KEYS[6], string.format('%.0f', full + every), 'PX', string.format('%.0f', full + every - now))
+spend(KEYS[6], every, full, now)
 if ARGV[14] ~= '' then
   redis.call('SET', KEYS[9], ARGV[14] .. ' ' .. string.format('%.0f', count), 'PX', ARGV[16])
 end

@@ -57,6 +57,7 @@ SPOKEN_KEPT: Final = 1000
 
 _append = room_script("append.lua")
 _speak = room_script("speak.lua")
+_pace = room_script("pace.lua")
 _sanction = room_script("sanction.lua")
 _replace = room_script("replace.lua")
 _bury = room_script("bury.lua")
@@ -136,6 +137,11 @@ class ValkeyRooms:
         if isinstance(told, Spoken):
             self._spoken.append((room, Remembered(told.e, told.o, words)))
         return told
+
+    async def pace(self, room: str, person: str, pace: Pace) -> TooFast | None:
+        """Counts one more of a kind."""
+        wait_ms = await _pace(self.valkey, (keys_of(room).pace(person, pace.name),), (pace.every_ms, pace.burst))
+        return TooFast(wait_ms) if wait_ms else None
 
     async def look(self, room: str, ids: Sequence[str]) -> Spoken | Kept | Stale:
         """The first try's answer, or the version of the rules."""

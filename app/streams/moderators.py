@@ -27,9 +27,14 @@ SELECT a.id, a.name, m.lead, m.everywhere FROM (
 """
 _BY_NAME: Final = "SELECT id, name FROM accounts WHERE name_folded = $1"
 _BY_EMAIL: Final = "SELECT id, name FROM accounts WHERE email_folded = $1"
-# The show's row, locked: two appointments cannot both be the last that fits.
-_LOCK: Final = "SELECT id FROM shows WHERE id = $1 FOR UPDATE"
-_COUNT: Final = "SELECT count(*) FROM show_moderators WHERE show_id = $1"
+# The shop's row, locked: two appointments cannot both be the last that fits.
+_LOCK: Final = "SELECT id FROM shops WHERE id = (SELECT shop_id FROM shows WHERE id = $1) FOR NO KEY UPDATE"
+# The others of the same office: who has it already may still be made a lead, or no longer one.
+_OTHERS: Final = "SELECT count(*) FROM show_moderators WHERE show_id = $1 AND account_id <> $2"
+_OTHERS_EVERYWHERE: Final = """
+SELECT count(*) FROM shop_members m JOIN shows s ON s.shop_id = m.shop_id
+WHERE s.id = $1 AND m.account_id <> $2 AND m.role <> 'host'
+"""
 _APPOINT: Final = """
 INSERT INTO show_moderators AS m (show_id, account_id, appointed_by, lead) VALUES ($1, $2, $3, $4)
 ON CONFLICT (show_id, account_id) DO UPDATE SET lead = excluded.lead, appointed_by = excluded.appointed_by
@@ -90,8 +95,10 @@ async def appoint_moderator(streams: Streams, call: Call) -> Reply | Refusal:
         return Refusal("is_host", "A host of the shop moderates the show anyway.")
     async with streams.pg.acquire() as connection, connection.transaction():
         await connection.execute(_LOCK, show)
-        if await connection.fetchval(_COUNT, show) >= MODERATORS_MAX:
-            return Refusal("too_many", f"A show has {MODERATORS_MAX} moderators at most.")
+        others = _OTHERS_EVERYWHERE if call.body.everywhere else _OTHERS
+        if await connection.fetchval(others, show, person.id) >= MODERATORS_MAX:
+            what = "shop" if call.body.everywhere else "show"
+            return Refusal("too_many", f"A {what} has {MODERATORS_MAX} moderators at most.")
         how = {"lead": call.body.lead, "everywhere": call.body.everywhere}
         if call.body.everywhere:
             appointed = await connection.fetchval(_APPOINT_EVERYWHERE, show, person.id, call.body.lead)

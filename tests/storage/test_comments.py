@@ -1,5 +1,7 @@
 """Comment to buy: what a message takes, what it obeys, who is told, and what becomes of it when the message goes."""
 
+import dataclasses
+
 import msgspec
 import pytest
 
@@ -10,7 +12,7 @@ from app.chat.messages import delete
 from app.chat.parts import Heard, build_chat
 from app.chat.purges import delete_of, purge
 from app.flash_sales.banned import BannedHolds
-from app.flash_sales.comments import CommentToBuy
+from app.flash_sales.comments import CommentToBuy, release_gone
 from app.flash_sales.sources import SaleSource
 from app.person import Person, Standing
 from app.rooms.copies import Copies
@@ -168,6 +170,21 @@ async def test_whoever_deletes_the_message_releases_its_hold_and_no_other(shop):
     assert [hold["quantity"] for hold in await shop.holds(other)] == [3]
     await purge(shop.chat, world.show, shop.host, None)
     assert await shop.holds(other) == []
+
+
+async def test_what_a_deleted_message_holds_is_released_though_who_deleted_it_died_before(shop):
+    world, buyer = shop.world, await shop.world.buyer()
+    _, pool = await world.variant(5)
+    await shop.pin(pool)
+    await shop.turn()
+    first, _ = await shop.write(buyer, "buy 2"), await shop.write(buyer, "buy 1")
+    chat = dataclasses.replace(shop.chat, words_listeners=())  # nobody is told any more
+    await delete(chat, world.show, shop.host, Standing.HOST, first)
+    assert [hold["quantity"] for hold in await shop.holds(buyer)] == [2, 1]
+    await release_gone(world.sales)
+    assert [hold["quantity"] for hold in await shop.holds(buyer)] == [1]
+    await release_gone(world.sales)
+    assert (await world.gate(pool)).left == 4
 
 
 async def test_a_message_that_is_deleted_while_its_hold_is_taken_keeps_nothing(shop):

@@ -21,6 +21,7 @@ from app.chat.rulebooks import read_room
 from app.person import Person, Standing
 from app.rooms.dispatch import Asker, merge, run
 from app.rooms.hub import Hub
+from app.rooms.opening import Memory
 from app.rooms.valkey_bus import ValkeyRooms, keys_of
 from app.settings import Settings
 from tests.chat_place import chat_place
@@ -232,6 +233,27 @@ async def test_all_that_a_person_said_goes_everywhere_and_others_words_stay(plac
     assert [row["body"] for row in await place.rows() if row["body"]] == ["kept 0", "kept 1", "kept 2"]
     assert b"secret" not in await everything_in_valkey(place)
     assert isinstance(await place.say("and I go on"), Posted)
+
+
+async def test_what_is_cleared_while_a_worker_gives_it_back_stays_gone(place, monkeypatch):
+    """The worker had asked Postgres which words are missing before they were deleted, and appended them after it."""
+    await place.say("rude")
+    lost = await place.rooms.story(place.show)
+    remembered = Memory(lost.e, lost.top, [said.event for said in lost.said])
+    await place.valkey.flushall()
+    epoch = (await place.rooms.story(place.show)).e
+    memory = place.rooms.sources.stories[0]
+    missing = memory.missing
+
+    async def asked_just_before(*asked):
+        found = await missing(*asked)
+        monkeypatch.setattr(memory, "missing", missing)
+        await purge(place.chat, place.show, place.host, None)
+        return found
+
+    monkeypatch.setattr(memory, "missing", asked_just_before)
+    assert await place.rooms.give_back(place.show, epoch, remembered) == 0
+    assert [event["t"] for event in await place.story()] == ["chat.purged"]
 
 
 async def test_clearing_the_room_leaves_nothing_and_what_is_said_afterwards_stays(place):

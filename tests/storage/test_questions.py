@@ -10,10 +10,11 @@ from app.chat import question_store
 from app.chat.bans import SetBan, set_ban
 from app.chat.memory import ChatMemory
 from app.chat.modes import SetModes, SetTerms, set_modes, set_terms
-from app.chat.purges import delete_of
+from app.chat.purges import delete_of, purge
 from app.chat.question_store import ANSWERED_MAX
 from app.chat.questions import (
     OWN_MAX,
+    VOTE_PACE,
     WAITING_MAX,
     Answer,
     Asked,
@@ -175,10 +176,68 @@ async def test_a_question_whose_author_is_silenced_between_the_gate_and_the_row_
 
 async def test_removed_words_are_gone_and_all_of_a_person_go_with_their_messages(place):
     first, second = (await asked(place, "one")).question, (await asked(place, "two")).question
-    await remove(place.chat, place.show, place.moderator, first)
+    await remove(place.chat, place.show, place.moderator, Standing.MODERATOR, first)
     assert list(await in_room(place)) == [second]
     await delete_of(place.chat, place.show, place.moderator, Standing.MODERATOR, place.viewer.id)
     assert await in_room(place) == {}
     texts = await place.pg.fetch("SELECT body FROM questions WHERE show_id = $1", place.show)
     assert [row["body"] for row in texts] == ["", ""]
-    assert (await remove(place.chat, place.show, place.moderator, first)).code == "not_found"
+    again = await remove(place.chat, place.show, place.moderator, Standing.MODERATOR, first)
+    assert again.code == "not_found"
+
+
+async def test_a_moderator_does_not_remove_what_the_host_asked(place):
+    question = (await asked(place, by=place.host, standing=Standing.HOST)).question
+    refusal = await remove(place.chat, place.show, place.moderator, Standing.MODERATOR, question)
+    assert refusal.code == "forbidden"
+    assert list(await in_room(place)) == [question]
+    assert await remove(place.chat, place.show, place.host, Standing.HOST, question) is None
+
+
+async def test_who_votes_to_and_fro_is_told_to_wait_and_counts_as_the_last_vote_that_was_taken(place):
+    question, otto = (await asked(place)).question, await somebody(place)
+    answers = [await vote(place.chat, place.show, otto, Vote(question, on=not n % 2)) for n in range(VOTE_PACE.burst)]
+    assert set(answers) == {None}
+    too_fast = await vote(place.chat, place.show, otto, Vote(question))
+    assert (too_fast.code, 0 < too_fast.retry_after_ms <= VOTE_PACE.every_ms) == ("too_fast", True)
+    assert (await question_store.read_question(place.pg, place.show, question)).question.votes == 0
+    assert await vote(place.chat, place.show, await somebody(place), Vote(question)) is None
+
+
+async def test_a_cleared_chat_says_only_what_stood_there(place):
+    await place.pg.execute(
+        "INSERT INTO questions (id, show_id, account_id, name, body, state)"
+        " SELECT $1 || state, $1, $2, 'Vera', 'x', state FROM unnest('{held,open,answered,past}'::text[]) state",
+        place.show,
+        place.viewer.id,
+    )
+    await purge(place.chat, place.show, place.host, None)
+    said = await place.valkey.hkeys(f"room:{{{place.show}}}:state")
+    assert sorted(key.decode() for key in said if key.startswith(b"q:")) == [
+        f"q:{place.show}{state}" for state in ("answered", "open")
+    ]
+    seen_to = [event["id"] for event in await place.staff_story() if event["t"] == "question.seen_to"]
+    assert seen_to == [place.show + "held"]
+    left = await place.pg.fetch("SELECT DISTINCT state, body FROM questions WHERE show_id = $1", place.show)
+    assert [tuple(row) for row in left] == [("removed", "")]
+    assert await place.pg.fetchval("SELECT count(*) FROM questions WHERE show_id = $1", place.show) == 4
+
+
+async def test_what_is_ones_own_comes_in_the_order_in_which_it_was_asked_and_only_while_it_stands(place):
+    otto = await somebody(place)
+    ids = [place.show + letter for letter in "cab"]
+    for n, one in enumerate(ids):
+        await place.pg.execute(
+            "INSERT INTO questions (id, show_id, account_id, name, body, state, answer, private, asked_at, changed_at)"
+            " VALUES ($1, $2, $3, 'Vera', 'x', 'answered', 'yes', true, now() + $4 * interval '1 s',"
+            " now() + $4 * interval '1 s')",
+            one,
+            place.show,
+            place.viewer.id,
+            n,
+        )
+        await place.pg.execute("INSERT INTO question_votes VALUES ($1, $2, $3)", one, otto.id, place.show)
+    await place.pg.execute("UPDATE questions SET state = 'past' WHERE id = $1", ids[1])
+    memory = ChatMemory(place.chat)
+    assert (await memory.me_of(place.show, otto))["questions"].voted == [ids[0], ids[2]]
+    assert list((await memory.me_of(place.show, place.viewer))["questions"].answers) == ids

@@ -10,7 +10,8 @@ from app.rooms.hub import Hub
 from app.rooms.keys import channel_of, keys_of
 from app.rooms.news import Hinted, Opened, Set, StandingChanged, Told, read_news
 from app.rooms.presence import open_rooms, report, sum_up
-from app.rooms.room import LocalRoom
+from app.rooms.room import NOTHING, LocalRoom
+from app.rooms.session import share_since
 from app.rooms.sources import Sources
 from app.rooms.valkey_bus import ValkeyRooms
 
@@ -176,6 +177,20 @@ async def test_viewers_are_summed_over_workers_and_published_only_on_change(room
     await report(hubs[0])
     await sum_up(valkey)
     assert (await rooms.read("s")).state["viewers"][1] == b'{"n":4}'
+
+
+async def test_who_joins_is_told_of_no_key_that_is_gone_and_an_older_value_does_not_bring_it_back(rooms):
+    for version, value in ((1, Said(1)), (2, None)):
+        await rooms.set_state("s", "q:1", version, value)
+    await rooms.set_state("s", "q:2", 1, Said(2))
+    room = LocalRoom("s")
+    room.adopt(await rooms.read("s"))
+    for me in ({}, None):
+        body, _ = room.share_body(share_since(room.window(), None, None), me)
+        assert list(msgspec.json.decode(body)["joined"]["k"]) == ["q:2"]
+    assert not await rooms.set_state("s", "q:1", 1, Said(1))
+    room.take_state({"q:1": (1, b"{}")})
+    assert room.state["q:1"] == (2, NOTHING)
 
 
 async def test_a_local_room_takes_the_bus_in_order_and_says_where_it_has_a_hole(rooms):

@@ -7,7 +7,7 @@ import pytest
 
 from app import clock
 from app.chat.audit import verify
-from app.chat.bans import SetBan, set_ban
+from app.chat.bans import EndBan, SetBan, end_ban, set_ban
 from app.chat.memory import ChatMemory
 from app.chat.messages import Posted, delete, find_said
 from app.chat.modes import SetModes, SetTerms, set_modes, set_terms
@@ -82,6 +82,29 @@ async def test_a_ban_is_taken_back_and_taking_that_back_bans_again(place, everyw
     assert isinstance(await place.say("hello"), Posted)
     assert await take_back(place) is None
     await place.valkey.flushall()
+    assert (await place.say("hello")).code == "banned"
+
+
+async def test_what_is_taken_back_of_a_ban_reaches_no_further_than_what_was_done(place):
+    """Ending all bans of somebody who was banned here alone was taken back with a ban in all shows of the shop."""
+
+    async def bans():
+        rows = await place.pg.fetch(
+            "SELECT shop_id IS NOT NULL AS everywhere FROM sanctions WHERE account_id = $1 AND lifted_at IS NULL",
+            place.viewer.id,
+        )
+        return sorted(row["everywhere"] for row in rows)
+
+    def moderating(action, wanted):
+        return action(place.chat, place.show, place.moderator, Standing.MODERATOR, wanted)
+
+    await moderating(set_ban, SetBan(place.viewer.id))
+    await moderating(end_ban, EndBan(place.viewer.id, everywhere=True))
+    assert await take_back(place) is None
+    assert await bans() == [False]
+    await moderating(set_ban, SetBan(place.viewer.id, everywhere=True))
+    assert await take_back(place) is None
+    assert await bans() == [False]  # the one of this show was not what was taken back
     assert (await place.say("hello")).code == "banned"
 
 

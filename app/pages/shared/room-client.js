@@ -260,8 +260,8 @@ export class RoomClient {
   #receiveJoined(joined) {
     const socket = this.#socket;
     this.#clockSkewMs = joined.server_now_ms - Date.now();
+    this.#forgetStates(joined.k, joined.e === this.#epoch);
     if (!joined.recovered) {
-      if (joined.e !== this.#epoch) this.#forgetStates(joined.k);
       this.#epoch = joined.e;
       this.#offset = joined.first - 1;
       this.#emit("reset");
@@ -318,9 +318,11 @@ export class RoomClient {
     }
   }
 
-  #forgetStates(next) {
+  // A join names all keys that there are. Under the same epoch the versions of those that stay are still good.
+  #forgetStates(next, same) {
     const gone = [...this.#states.keys()].filter((key) => !(key in next));
-    this.#states.clear();
-    for (const key of gone) this.#emit("state", key, null);
+    const told = gone.filter((key) => this.#states.get(key).value !== null);
+    for (const key of same ? gone : [...this.#states.keys()]) this.#states.delete(key);
+    for (const key of told) this.#emit("state", key, null);
   }
 }
