@@ -43,10 +43,11 @@ _HOLDS: Final = """
     SELECT hold_id, account_id FROM comment_holds
      WHERE show_id = $1 AND ($2::text IS NULL OR message_id = $2) AND ($3::text IS NULL OR account_id = $3)
        AND made_at > now() - interval '1 day'"""
-# Of messages that were deleted in the last so many seconds; no hold is older than a day.
+# Of messages that were deleted, or denied within the chat's delay. Holds that were taken earlier are over.
 _HOLDS_OF_GONE: Final = """
-    SELECT h.hold_id, h.account_id FROM comment_holds h JOIN messages m ON m.id = h.message_id
-     WHERE h.made_at > now() - interval '1 day' AND m.deleted_at > now() - make_interval(secs => $1)"""
+    SELECT h.hold_id, h.account_id FROM comment_holds h WHERE h.made_at > now() - make_interval(secs => $1) AND (
+        EXISTS (SELECT FROM messages m WHERE m.id = h.message_id AND m.deleted_at IS NOT NULL)
+        OR EXISTS (SELECT FROM held_messages m WHERE m.id = h.message_id AND m.state = 'denied'))"""
 _FORGET: Final = "DELETE FROM comment_holds WHERE made_at < now() - make_interval(hours => $1)"
 
 
@@ -98,7 +99,7 @@ async def holds_of_words(pg: asyncpg.Pool, show: str, message: str | None, perso
 
 
 async def holds_of_gone(pg: asyncpg.Pool, seconds: float) -> list[tuple[str, str]]:
-    """Holds and their owners that messages took which were deleted in the last so many seconds."""
+    """Holds of the last so many seconds, with their owners, whose messages were deleted."""
     return [(row["hold_id"], row["account_id"]) for row in await pg.fetch(_HOLDS_OF_GONE, seconds)]
 
 

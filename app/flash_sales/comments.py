@@ -24,8 +24,8 @@ from app.storage.away import unless_away
 BUYING: Final = "buying"
 KNOWN_S: Final = 1.0
 SHOWS_KNOWN_MAX: Final = 1000
-GONE_LATELY_S: Final = 180.0
-"""For so long it is looked whether a deleted message still holds something: longer than a hold lasts by itself."""
+GONE_LATELY_S: Final = 600.0
+"""For so long it is looked whether the message behind a hold is gone: longer than a hold lasts, with its payment."""
 
 NOTHING_SHOWN: Final = Refusal("nothing_shown", "Nothing is shown just now; write the keyword of what you want.")
 

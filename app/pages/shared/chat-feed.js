@@ -7,6 +7,7 @@ import { icon } from "./icons.js";
 import { partsOf } from "./mentions.js";
 
 const LINES_MAX = 300;
+const LINES_OVER = 100; // so many are dropped together: each time all that is left moves and is painted anew
 const NEAR_END_PX = 60;
 const NAMES_MAX = 500; // who was read last, and may be spoken to
 const FRESH_MS = 10_000; // what is older was said before this reader came
@@ -57,6 +58,7 @@ export class ChatFeed {
     }).observe(this.list);
     this.top = 0;
     this.height = 0;
+    this.ending = null;
   }
 
   // Only the reader's own scrolling upwards stops the following, not a list that grew or shrank around its end.
@@ -79,6 +81,14 @@ export class ChatFeed {
     this.list.scrollTop = this.list.scrollHeight;
     this.follow = true;
     show(this.more, false);
+  }
+
+  // Where the end is, is asked once a paint: a busy room has several frames between two, and each asking lays all out.
+  followEnd() {
+    this.ending ??= requestAnimationFrame(() => {
+      this.ending = null;
+      if (this.follow) this.toEnd();
+    });
   }
 
   /** Hides what these people say, for this reader alone. */
@@ -113,8 +123,9 @@ export class ChatFeed {
   addAll(events) {
     const follow = this.follow;
     for (const event of events) this.add(event);
-    while (this.list.children.length > LINES_MAX) this.list.firstChild.remove();
-    if (follow) this.toEnd();
+    const over = this.list.children.length - LINES_MAX;
+    if (over > LINES_OVER) for (let n = 0; n < over; n += 1) this.list.firstChild.remove();
+    if (follow) this.followEnd();
     else show(this.more, true);
   }
 
@@ -273,7 +284,7 @@ export class ChatFeed {
   tell(symbol, text, kind, press = null) {
     this.append(el("li", { class: `chat-note ${kind}` }, icon(symbol), el("span", {}, text, el("span", { class: "faint" }, " Only you see this.")),
       press ? el("button", { type: "button", class: "button small", onclick: press.run }, press.word) : null));
-    if (this.follow) this.toEnd();
+    if (this.follow) this.followEnd();
     else show(this.more, true);
   }
 

@@ -48,9 +48,12 @@ export function duration(ms) {
   return minutes ? `${Math.floor(total / 3600)} h ${minutes} min` : `${Math.floor(total / 3600)} h`;
 }
 
+let daytime = null; // made once: a formatter costs more than a hundred times that it is used
+
 /** The time of day of a Unix millisecond, as this reader writes it. */
 export function timeOfDay(ms) {
-  return new Date(ms).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  daytime ??= new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+  return daytime.format(ms);
 }
 
 /** When a sale starts, for a sentence: `in 0:45` while it counts down, before that `at 20:30`. */

@@ -36,8 +36,15 @@ const PATHS = {
   user: ["M12 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8z", "M4 21c0-4 3.5-6.5 8-6.5s8 2.5 8 6.5"],
 };
 
+const drawn = new Map(); // each as it was built first: a copy costs a fraction of that
+
 /** An icon of that name, hidden from assistive technology: the control around it carries the label. */
 export function icon(name) {
+  if (!drawn.has(name)) drawn.set(name, build(name));
+  return drawn.get(name).cloneNode(true);
+}
+
+function build(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");
   svg.setAttribute("class", "icon");
