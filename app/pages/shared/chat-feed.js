@@ -124,7 +124,10 @@ export class ChatFeed {
     const follow = this.follow;
     for (const event of events) this.add(event);
     const over = this.list.children.length - LINES_MAX;
-    if (over > LINES_OVER) for (let n = 0; n < over; n += 1) this.list.firstChild.remove();
+    if (over > LINES_OVER) {
+      for (let n = 0; n < over; n += 1) this.list.firstChild.remove();
+      this.top = 0; // the list moves up by itself then: nobody's scrolling
+    }
     if (follow) this.followEnd();
     else show(this.more, true);
   }
