@@ -7,92 +7,15 @@ import msgspec
 import pytest
 
 from app import clock
-from app.accounts.gatekeeper import AccountsGatekeeper
 from app.accounts.register import create_shop
-from app.accounts.sign_in import view_session
-from app.catalog import edge as catalog_edge
-from app.catalog.parts import Catalog
 from app.flash_sales import sale_store
 from app.flash_sales.parts import open_flash_sales
 from app.flash_sales.sale_store import Sale
 from app.flash_sales.sales import CreateSale, create_sale
 from app.flash_sales.sources import SaleSource
-from app.http.edge import build_asgi, build_routes
-from app.rooms.bus import staff_room
-from app.rooms.sources import Sources
-from app.rooms.valkey_bus import ValkeyRooms
-from app.streams import edge, moderators
-from app.streams.announce import PinnedProducts, SayAgain, ShowKeys
-from app.streams.parts import Streams
-from tests.protocol.callers import Caller, accounts_over, problem, somebody
-
-
-class Ends:
-    """Sales and media that remember which shows ended for them."""
-
-    def __init__(self):
-        self.sales: list[str] = []
-        self.media: list[str] = []
-        self.off_air: list[tuple[str, str]] = []
-        self.joined: list[tuple[str, list[str]]] = []
-
-    async def show_ended(self, show):
-        self.sales.append(show)
-
-    async def products_joined(self, show, products):
-        self.joined.append((show, list(products)))
-
-    async def end_sessions(self, show, person=None, owner=None):
-        assert person is None
-        if owner is None:
-            self.media.append(show)
-        else:
-            self.off_air.append((show, owner))
-
-
-class Stage:
-    """A shop with its host and products, and everything that shows need, over real stores."""
-
-    def __init__(self, pg, valkey):
-        self.pg = pg
-        self.ends = Ends()
-        self.rooms = ValkeyRooms(valkey)
-        self.accounts = accounts_over(pg, valkey)
-        self.streams = Streams(
-            pg=pg, valkey=valkey, rooms=self.rooms, settings=self.accounts.settings, sales=self.ends, media=self.ends
-        )
-        self.rooms.sources = Sources(states=(ShowKeys(self.streams),))
-        self.catalog = Catalog(pg=pg, product_listeners=(PinnedProducts(self.streams),))
-        endpoints = [*catalog_edge.endpoints(self.catalog), *edge.endpoints(self.streams)]
-        self.app = build_asgi(build_routes(endpoints, AccountsGatekeeper(self.accounts), self.accounts.settings))
-
-    async def open(self):
-        self.host = await somebody(self.app, self.accounts, clock.new_id())
-        self.shop = await create_shop(self.pg, name="Shop", currency="EUR", host=self.host.account)
-        self.tea = await self.product("Tea pot")
-        self.cup = await self.product("Cup")
-        return self
-
-    def close(self):
-        self.catalog.darkroom.close()
-        self.accounts.passwords.close()
-
-    async def product(self, title, host=None, shop=None):
-        body = {"shop": shop or self.shop, "title": title, "variants": [{"price_minor": 500, "stock": 3}]}
-        return (await (host or self.host).post("/api/products", body)).json()
-
-    async def show(self, *acts, **body):
-        made = await self.host.post("/api/shows", {"shop": self.shop, "title": "Tea at five", **body})
-        assert made.status_code == 201, made.text
-        for act in acts:
-            assert (await self.host.post(f"/api/shows/{made.json()['id']}/{act}")).status_code == 200
-        return made.json()["id"]
-
-    async def told(self, room):
-        """The room's events, and its state as {key: (version, value)}."""
-        view = await self.rooms.read(room)
-        state = {key: (version, msgspec.json.decode(value)) for key, (version, value) in view.state.items()}
-        return [msgspec.json.decode(event) for event in view.events], state
+from app.streams.announce import SayAgain
+from tests.protocol.callers import Caller, problem, somebody
+from tests.protocol.show_stage import Stage
 
 
 @pytest.fixture
@@ -330,81 +253,6 @@ async def test_who_publishes_with_a_key_goes_off_air_when_it_is_replaced(stage):
     assert (await stage.host.post(f"/api/shows/{show}/stream-key")).status_code == 201
     assert stage.ends.off_air == [(show, "key")]
     assert stage.ends.media == []
-
-
-async def test_a_moderator_is_appointed_by_name_and_dismissed_and_the_staff_hear_it(stage, pg):
-    show = await stage.show("start")
-    name = f"Kim {clock.new_id()}"
-    kim = await somebody(stage.app, stage.accounts, name)
-    path = f"/api/shows/{show}/moderators"
-    for _ in range(2):
-        answer = await stage.host.ask("PUT", path, {"name": name.upper()})
-        plain = {"id": kim.account, "name": name, "lead": False, "everywhere": False}
-        assert answer.json() == {"moderators": [plain]}
-    assert (await kim.get(f"/api/shows/{show}")).json()["standing"] == "moderator"
-    assert (await stage.host.ask("DELETE", f"{path}/{kim.account}")).status_code == 204
-    assert (await stage.host.ask("DELETE", f"{path}/{kim.account}")).status_code == 204
-    assert (await stage.host.get(path)).json() == {"moderators": []}
-    assert (await kim.get(f"/api/shows/{show}")).json()["standing"] == "viewer"
-    events, _ = await stage.told(staff_room(show))
-    assert [(event["t"], event["act"], event["target"]["id"]) for event in events] == [
-        ("act", "appoint", kim.account),
-        ("act", "dismiss", kim.account),
-    ]
-    acts = await pg.fetch("SELECT act FROM moderation_acts WHERE show_id = $1 ORDER BY n", show)
-    assert [row["act"] for row in acts] == ["appoint", "dismiss"]
-
-
-async def test_a_lead_is_made_of_a_moderator_and_one_of_the_shop_serves_in_all_its_shows(stage):
-    show, other = await stage.show("start"), await stage.show("start")
-    name = f"Kim {clock.new_id()}"
-    kim = await somebody(stage.app, stage.accounts, name)
-
-    async def appoint(**how) -> None:
-        assert (await stage.host.ask("PUT", f"/api/shows/{show}/moderators", {"name": name} | how)).is_success
-
-    async def standings() -> list[str]:
-        return [(await kim.get(f"/api/shows/{one}")).json()["standing"] for one in (show, other)]
-
-    await appoint()
-    await appoint(lead=True)
-    assert await standings() == ["lead", "viewer"]
-    await appoint(everywhere=True)
-    assert await standings() == ["lead", "moderator"]
-    await appoint(everywhere=True, lead=True)
-    assert await standings() == ["lead", "lead"]
-    listed = (await stage.host.get(f"/api/shows/{show}/moderators")).json()["moderators"]
-    assert [(one["lead"], one["everywhere"]) for one in listed] == [(True, False), (True, True)]
-    session = await view_session(stage.accounts, kim.account, None)
-    served = [one.show for one in session.moderates]
-    assert (served.count(show), served.count(other)) == (1, 1)
-    await stage.host.ask("DELETE", f"/api/shows/{other}/moderators/{kim.account}?everywhere=1")
-    assert await standings() == ["lead", "viewer"]
-    await stage.host.ask("DELETE", f"/api/shows/{show}/moderators/{stage.host.account}?everywhere=1")
-    assert (await stage.host.get(f"/api/shows/{show}")).json()["standing"] == "host"
-
-
-async def test_a_full_show_takes_no_more_moderators_and_still_makes_leads_of_those_it_has(stage, monkeypatch):
-    show = await stage.show()
-    path, names = f"/api/shows/{show}/moderators", [f"Kim {clock.new_id()}" for _ in range(2)]
-    for name in names:
-        await somebody(stage.app, stage.accounts, name)
-    monkeypatch.setattr(moderators, "MODERATORS_MAX", 1)
-    for everywhere in (False, True):
-        how = {"everywhere": everywhere}
-        assert (await stage.host.ask("PUT", path, {"name": names[0]} | how)).is_success
-        assert problem(await stage.host.ask("PUT", path, {"name": names[1]} | how)) == (409, "too_many")
-        assert (await stage.host.ask("PUT", path, {"name": names[0], "lead": True} | how)).is_success
-
-
-async def test_nobody_unknown_and_no_host_becomes_a_moderator(stage):
-    show = await stage.show()
-    path = f"/api/shows/{show}/moderators"
-    assert problem(await stage.host.ask("PUT", path, {"name": "Nobody at all"})) == (404, "unknown_person")
-    assert problem(await stage.host.ask("PUT", path, {"email": "no address"})) == (404, "unknown_person")
-    assert problem(await stage.host.ask("PUT", path, {})) == (400, "malformed")
-    me = await stage.pg.fetchval("SELECT name FROM accounts WHERE id = $1", stage.host.account)
-    assert problem(await stage.host.ask("PUT", path, {"name": me})) == (409, "is_host")
 
 
 async def test_unknown_shows_are_404_everywhere(stage):
