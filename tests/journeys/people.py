@@ -74,14 +74,20 @@ class Viewer(SomebodyInAShow):
         """Presses one of the simulated methods: works, declines, late."""
         await self.sheet.locator(f'[data-method="{method}"]').click()
 
-    async def keeps(self, cards: int) -> None:
-        """Waits until this person keeps so many cards to pay with: it is noted after the order."""
-        url = self.page.url.split("/watch")[0] + "/api/saved-cards"
+    async def buy_now(self, card: str) -> None:
+        """Buys what is pinned in one step with a card that was kept; it is noted, and offered, after its order."""
 
-        async def kept() -> bool:
-            return len((await (await self.page.request.get(url)).json())["cards"]) == cards
+        async def offered() -> bool:
+            await self.pinned.locator(".buy").click()
+            await expect(self.sheet.locator("#hold")).to_be_visible()
+            if await self.sheet.locator("#buy-now", has_text=card).count():
+                return True
+            await self.page.keyboard.press("Escape")
+            await expect(self.sheet).to_have_count(0)
+            return False
 
-        await eventually(kept, WAIT_S, f"{cards} cards kept")
+        await eventually(offered, WAIT_S, f"{card} is offered")
+        await self.sheet.locator("#buy-now").click()
 
     async def order_number(self) -> str:
         """Waits for the end of a payment that goes through; closes the sheet."""

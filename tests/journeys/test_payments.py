@@ -50,9 +50,7 @@ async def test_a_viewer_pays_by_each_simulated_method(hawker, browser: Browser) 
         if method == "late":
             await expect(note).to_contain_text(re.compile("slow|pending"))
         orders.append(await viewer.order_number())
-    await viewer.keeps(1)
-    await viewer.pinned.locator(".buy").click()
-    await viewer.sheet.locator("#buy-now").click()
+    await viewer.buy_now("Simulated card •••• 3155")
     await bank.locator('[data-approve="true"]').click()
     orders.append(await viewer.order_number())
     assert len(set(orders)) == 5
@@ -163,9 +161,7 @@ async def test_a_viewer_pays_by_card_in_stripes_frame_and_is_asked_by_the_bank(o
         await expect(viewer.sheet).to_have_attribute("data-step", "declined")
         await viewer.sheet.locator("#pay").click()
         orders.append(await viewer.order_number())
-        await viewer.keeps(1)
-        await viewer.pinned.locator(".buy").click()
-        await viewer.sheet.locator("#buy-now", has_text="Visa •••• 4242").click()
+        await viewer.buy_now("Visa •••• 4242")
         orders.append(await viewer.order_number())
         pg = await asyncpg.connect(running.postgres_url)
 

@@ -31,7 +31,7 @@ function openClosed(order) {
   const { carrier, number } = order.shipment ?? {};
   const sent = [carrier, number].filter(Boolean).join(" · ");
   const line = (one) => el("li", { class: "row between" },
-    el("span", {}, `${one.quantity} × ${one.title}`, one.returned ? el("span", { class: "faint" }, ` · ${one.returned} back on the shelf`) : null),
+    el("span", { class: "grow" }, `${one.quantity} × ${one.title}`, one.returned ? el("span", { class: "faint" }, ` · ${one.returned} back on the shelf`) : null),
     el("span", { class: "numbers" }, money(one.unit_price_minor * one.quantity, order.currency)));
   openDialog({ title: `Order ${order.id}`, className: "small", body: el("div", { class: "stack", id: "closed-order" },
     el("p", { class: "row between" }, el("time", { class: "faint", datetime: order.created_at }, moment.format(new Date(order.created_at))), el("span", { class: "badge" }, stateWord(order))),

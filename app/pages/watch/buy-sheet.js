@@ -40,7 +40,7 @@ export class BuySheet {
     this.open("Buy");
     if (!this.signedIn) return this.drawSignIn(product);
     const { body } = this;
-    await this.quick.look();
+    await this.quick.ready();
     if (!this.isOpen || this.body !== body) return undefined;
     return this.drawChoice(product, product.variants.find((one) => one.id === variantId) ?? product.variants[0], ordinary);
   }

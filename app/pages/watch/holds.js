@@ -18,6 +18,7 @@ export class Holds {
     this.live = new Map();
     this.lastKey = null;
     this.lines = null;
+    this.cardKept = () => {}; // called when an order was made whose card is kept
     // This person's other windows in this browser; those elsewhere learn it with their next join.
     this.windows = new BroadcastChannel(`hawker-holds-${show}-${me?.id}`);
     this.windows.onmessage = ({ data }) => {
@@ -103,7 +104,9 @@ export class Holds {
     const until = performance.now() + PENDING_MAX_MS;
     for (;;) {
       try {
-        return await post(path, body, key);
+        const order = await post(path, body, key);
+        if (body.keep) this.cardKept();
+        return order;
       } catch (error) {
         if (error.code === "payment_challenge" && performance.now() < until) {
           await ask(error.more.details);

@@ -15,12 +15,25 @@ export class QuickBuy {
   constructor(sheet) {
     this.sheet = sheet;
     this.card = null;
+    this.expected = false; // of a card that was just asked to be kept
+    sheet.holds.cardKept = () => {
+      this.expected = true;
+    };
   }
 
-  /** Looks whether there is a card; waits a moment only: a button that came later would push others from under a finger. */
-  look() {
+  /**
+   * Looks whether there is a card, with the page and not with the sheet: whoever keeps none waits for nothing. Where one
+   * is expected a moment is waited, and no more: a button that came later would push others from under a finger.
+   */
+  async ready() {
+    if (!this.expected) return;
+    await Promise.race([this.look(), new Promise((resolve) => setTimeout(resolve, WAIT_MS))]);
+    this.expected = this.card === null;
+  }
+
+  async look() {
     this.card = null;
-    return Promise.race([this.find(), new Promise((resolve) => setTimeout(resolve, WAIT_MS))]);
+    await this.find();
   }
 
   async find() {
@@ -73,6 +86,7 @@ export class QuickBuy {
       if (stillHere()) sheet.drawDone(order);
       else toast(`It is yours: ${quantity} × ${title}, order ${order.id}.`, "good");
     } catch (problem) {
+      if (problem.code) await this.look(); // perhaps the card is kept no more
       if (stillHere()) again(problem);
       else toast(`${title}: ${problem.message}`, "bad");
       if (!problem.code) throw problem;

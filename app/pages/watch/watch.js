@@ -97,6 +97,7 @@ class WatchPage {
     if (this.me) this.follow.load(found.shop).catch(toastProblem);
     this.lineUp.show(found.lineup);
     this.sheet.shop = this.cart.shop = found.shop.id;
+    if (this.me) this.sheet.quick.look();
     if (this.me) this.cart.load().then(() => this.drawHolds()).catch(toastProblem);
     if (!this.room.state.has("show")) this.stage.setShow(found.state);
     this.tick(serverNow());
