@@ -87,6 +87,69 @@ async def test_a_camera_reaches_two_viewers_whose_picture_moves(site: MediaSite,
         assert await decoded(page) >= 20
 
 
+# A camera that is a drawing of ours, so that it can be turned; and a screen, which no headless browser has.
+DRAWN = """
+  const canvas = document.createElement("canvas");
+  globalThis.turn = (width, height) => [canvas.width, canvas.height] = [width, height];
+  turn(640, 360);
+  setInterval(() => {
+    const context = canvas.getContext("2d");
+    context.fillStyle = `hsl(${performance.now() / 5 % 360} 80% 50%)`;
+    context.fillRect(0, 0, canvas.width, canvas.height);
+  }, 33);
+  const sound = (await navigator.mediaDevices.getUserMedia({ audio: true })).getAudioTracks();
+  navigator.mediaDevices.getUserMedia = async () =>
+    new MediaStream([...canvas.captureStream(30).getVideoTracks(), ...sound.map((one) => one.clone())]);
+  const screen = document.createElement("canvas");
+  [screen.width, screen.height] = [1000, 700];
+  navigator.mediaDevices.getDisplayMedia = async () => {
+    setInterval(() => screen.getContext("2d").fillRect(Math.random() * 1000, Math.random() * 700, 9, 9), 33);
+    return screen.captureStream(30);
+  };
+"""
+
+
+async def is_as_large_as(page: Page, width: int, height: int) -> None:
+    """Waits until the picture on the screen has this shape (its encoder may make it smaller), and moves."""
+    await page.wait_for_function(
+        f"Math.abs(video.videoWidth / video.videoHeight - {width / height}) < 0.02 && video.videoWidth <= {width}"
+    )
+    seen = await page.evaluate("frames.length")
+    await page.wait_for_function(f"frames.length > {seen + 3}")
+
+
+async def test_a_camera_that_is_turned_off_and_on_or_is_a_screen_is_what_viewers_see(site: MediaSite, browser: Browser):
+    show, key = await site.show()
+    host, viewer = await open_page(browser, site), await open_page(browser, site)
+    await host.evaluate(f"async () => {{ {DRAWN} }}")
+    await publish(host, show, key)
+    await watch(viewer, show)
+    sessions = (await site.control.stats()).sessions
+    await is_as_large_as(viewer, 640, 360)
+    await host.evaluate("turn(360, 640)")
+    await is_as_large_as(viewer, 360, 640)
+
+    await host.evaluate("publisher.camera = false; publisher.microphone = false")
+    await viewer.wait_for_function("player.state === 'listening'")
+    late = await open_page(browser, site)
+    await late.evaluate(
+        "(show) => { globalThis.player = new Player(video, { endpoint: `/whep/${show}` }); player.start(); }", show
+    )
+    await late.wait_for_function("player.state === 'listening'")
+    assert await late.evaluate("frames.length") == 0, "no old picture"
+    assert (await site.control.show(show)).fps == 0
+    await host.evaluate("publisher.camera = true")
+    for page in (viewer, late):
+        await page.wait_for_function("player.state === 'playing'")
+
+    await host.evaluate("publisher.open('screen')")
+    await is_as_large_as(viewer, 1000, 700)
+    await host.evaluate("turn(640, 360); publisher.open('camera')")
+    await is_as_large_as(late, 640, 360)
+    assert await host.evaluate("[publisher.camera, publisher.microphone]") == [True, False], "still silent"
+    assert (await site.control.stats()).sessions == sessions + 1, "all in the same sessions"
+
+
 async def test_viewers_stay_while_the_host_stops_and_comes_back(site: MediaSite, browser: Browser):
     show, key = await site.show()
     host, viewer = await open_page(browser, site), await open_page(browser, site)

@@ -174,8 +174,22 @@ def test_an_old_group_is_replayed_after_all_when_the_publisher_heeds_no_asking(s
     stage.now_s += GROUP_AGE_MAX_S + 1
     ear = stage.viewer("a")
     stage.admit("a")
+    stage.send(DELTA)
     stage.turn(KEY_FRAME_WAIT_S + 0.1)
-    assert ear.sequences(96) == [101]
+    assert ear.sequences(96) == [101, 102]
+
+
+def test_who_joins_while_the_camera_is_off_is_shown_no_old_picture_and_the_next_one_at_once(stage: Stage):
+    stage.viewer("early")
+    stage.send(KEY)
+    stage.now_s += GROUP_AGE_MAX_S + 1
+    ear = stage.viewer("a")
+    stage.admit("a")
+    for _ in range(5):
+        stage.turn(KEY_FRAME_WAIT_S + 0.1)
+    assert ear.rtp == [], "a picture that stands still"
+    stage.send(KEY)
+    assert ear.sequences(96) == [102]
 
 
 def test_when_the_last_viewer_has_left_the_group_is_forgotten(stage: Stage):

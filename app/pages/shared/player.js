@@ -15,6 +15,7 @@
  * state: "connecting"   the session is being set up
  *        "playing"      the first frame is on the screen, or the stream came back after "stalled"
  *        "stalled"      connected, but no new frame for STALLED_MS (the host paused or lost its network)
+ *        "listening"    connected, and sound arrives without a picture: the host has switched it off, or has none
  *        "waiting"      there is nothing to see now (409, network gone); tried again by itself in detail.retry_ms
  *        "blocked"      the browser wants a click before it plays: call player.play() from one
  *        "refused"      the server will not have us (401, 403, 404): stays so until start() is called again
@@ -47,6 +48,7 @@ export class Player extends EventTarget {
   #timers = new Set();
   #iceServers = []; // what the last answer named: for the next try, as its own gathering was over by then
   #lastBytes = null;
+  #soundPackets = null; // how many had come when #hears() was asked last
   #onOnline = () => { if (this.#state === "waiting") this.#begin(); };
 
   constructor(video, { endpoint, headers = {} }) {
@@ -221,24 +223,37 @@ export class Player extends EventTarget {
     else this.#video.addEventListener("playing", () => { if (run === this.#run) this.#say("playing", "event"); }, { once: true });
     let lastSeen = performance.now();
     let patience_ms = STALLED_MS;
-    const look = () => {
+    const look = async () => {
       if (run !== this.#run) return;
       const now = performance.now();
       // A page in the background paints nothing, and that is not the stream's fault.
-      const hidden = document.visibilityState === "hidden" || this.#video.paused;
-      if (frames !== seen || hidden || !frames) {
+      if (frames !== seen || document.visibilityState === "hidden" || this.#video.paused) {
         lastSeen = now;
         patience_ms = STALLED_MS;
       }
       seen = frames;
-      if (now - lastSeen > patience_ms) {
-        patience_ms *= 1.5; // asked ever more seldom: a host's long pause is not a thousand viewers' busy loop
-        if (this.#state === "playing") this.#say("stalled", "no frame");
-        this.#againIfEnded(run);
+      const sound = now - lastSeen > STALLED_MS / 2 && (await this.#hears());
+      if (run !== this.#run) return;
+      if (now - lastSeen > STALLED_MS && frames === seen) {
+        if (sound) this.#sayOnce("listening", "no picture");
+        else if (now - lastSeen > patience_ms && (frames || this.#state === "listening")) {
+          patience_ms *= 1.5; // asked ever more seldom: a host's long pause is not a thousand viewers' busy loop
+          if (this.#state === "playing" || this.#state === "listening") this.#say("stalled", "no frame");
+          this.#againIfEnded(run);
+        }
       }
-      this.#after(LOOK_EVERY_MS, look);
+      if (run === this.#run) this.#after(LOOK_EVERY_MS, look);
     };
     this.#after(LOOK_EVERY_MS, look);
+  }
+
+  /** Whether sound has come since this was asked last. */
+  async #hears() {
+    const reports = (await this.#peer?.getStats()) ?? new Map();
+    const packets = [...reports.values()].find(({ type, kind }) => type === "inbound-rtp" && kind === "audio")?.packetsReceived ?? 0;
+    const before = this.#soundPackets;
+    this.#soundPackets = packets;
+    return before !== null && packets > before;
   }
 
   /** A server that was started again, or that ended us, knows the session no more: no use in waiting for ICE to see. */
@@ -263,7 +278,7 @@ export class Player extends EventTarget {
   async #leave() {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
-    this.#lastBytes = null;
+    this.#lastBytes = this.#soundPackets = null;
     const [peer, session] = [this.#peer, this.#session];
     this.#peer = null;
     this.#session = null;
@@ -279,6 +294,10 @@ export class Player extends EventTarget {
     } catch {
       // The server ends it by itself once it hears nothing more from us.
     }
+  }
+
+  #sayOnce(state, reason) {
+    if (this.#state !== state) this.#say(state, reason);
   }
 
   #say(state, reason, more = {}) {

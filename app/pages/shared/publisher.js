@@ -9,7 +9,7 @@
  *   const stream = await publisher.open("camera");   // or "screen"; throws what getUserMedia throws. Preview it:
  *   video.srcObject = stream;                        //   publisher.stream is the same object
  *   await publisher.start({ takeover: true });       // goes on air; resolves when the first answer is there
- *   publisher.camera = false; publisher.microphone = false;   // black picture, silence; still on air
+ *   publisher.camera = false; publisher.microphone = false;   // no picture, silence; still on air
  *   await publisher.stats();                         // null, or {bitrate_kbps, width, height, fps, frames_encoded,
  *                                                    //           limited_by, round_trip_ms, packets_lost}
  *   await publisher.stop();                          // off air (DELETE); the preview stays
@@ -64,7 +64,9 @@ export class Publisher extends EventTarget {
   get microphone() { return this.#enabled("audio"); }
   set microphone(on) { this.#enable("audio", on); }
 
-  /** Asks for the device. While on air, the new picture replaces the old one in the same session. */
+  /** Asks for the device. While on air, the new picture replaces the old one in the same session. Who was silent stays
+   *  so: another camera must not open the microphone.
+   */
   async open(source = "camera") {
     const stream = source === "screen"
       ? await navigator.mediaDevices.getDisplayMedia({ video: { frameRate: { max: 30 } }, audio: true })
@@ -74,15 +76,14 @@ export class Publisher extends EventTarget {
       // A shared screen is mostly silent: the host keeps talking.
       for (const track of old?.getAudioTracks() ?? []) { old.removeTrack(track); stream.addTrack(track); }
     }
+    const silent = old?.getAudioTracks().length && !this.microphone;
     this.#stream = stream;
+    if (silent) this.microphone = false;
     for (const track of stream.getTracks()) {
       track.onended = () => { if (this.#stream === stream) this.#say("ended", track.kind); };
       if (track.kind === "video") track.contentHint = source === "screen" ? "detail" : "motion";
     }
-    for (const sender of this.#peer?.getSenders() ?? []) {
-      const track = stream.getTracks().find(({ kind }) => kind === sender.track?.kind);
-      if (track) await sender.replaceTrack(track);
-    }
+    for (const track of stream.getTracks()) await this.#sender(track.kind)?.replaceTrack(track);
     for (const track of old?.getTracks() ?? []) track.stop();
     return stream;
   }
@@ -136,7 +137,8 @@ export class Publisher extends EventTarget {
     for (const track of this.#stream.getTracks()) {
       const init = { direction: "sendonly", streams: [this.#stream] };
       if (track.kind === "video") init.sendEncodings = [{ maxBitrate: BITRATE_MAX }];
-      peer.addTransceiver(track, init);
+      const dark = track.kind === "video" && !track.enabled;
+      peer.addTransceiver(dark ? "video" : track, init);
     }
     peer.onconnectionstatechange = () => this.#connectionChanged(run, peer);
     const trickled = new Trickle(peer);
@@ -261,7 +263,16 @@ export class Publisher extends EventTarget {
   }
 
   #enable(kind, on) {
-    for (const track of this.#stream?.getTracks() ?? []) if (track.kind === kind) track.enabled = on;
+    for (const track of this.#stream?.getTracks() ?? []) {
+      if (track.kind !== kind) continue;
+      track.enabled = on;
+      // Nothing instead of black: who watches can tell that there is no picture, and nobody pays for it.
+      if (kind === "video") this.#sender(kind)?.replaceTrack(on ? track : null).catch(() => {}); // the connection is gone
+    }
+  }
+
+  #sender(kind) {
+    return this.#peer?.getTransceivers().find(({ receiver }) => receiver.track.kind === kind)?.sender;
   }
 
   #say(state, reason, more = {}) {

@@ -13,6 +13,7 @@ const WORDS = {
   ended: "The show has ended. Thank you for watching",
   connecting: "Connecting to the stream…",
   stalled: "Waiting for the picture…",
+  listening: "No picture just now. You can hear the host",
   waiting: "Waiting for the host's picture…",
   blocked: "Press the sound button to play",
   refused: "The stream cannot be played here",
@@ -41,6 +42,8 @@ export class Stage {
     this.player = new Player(this.video, { endpoint: `/whep/${encodeURIComponent(showId)}` });
     this.player.addEventListener("state", () => this.redraw());
     this.video.addEventListener("volumechange", () => this.redraw());
+    // A phone that is turned, or a window that is shared: the picture's own shape decides.
+    this.video.addEventListener("resize", () => { this.node.dataset.shape = this.video.videoHeight > this.video.videoWidth ? "tall" : "wide"; });
     this.redraw();
   }
 

@@ -27,6 +27,7 @@ export class Broadcast {
     this.publisher.addEventListener("state", (event) => this.hearPublisher(event.detail));
     this.preview = el("video", { id: "preview", muted: true, autoplay: true, playsinline: true, hidden: true, "aria-label": "Your preview" });
     this.preview.muted = true;
+    this.dark = el("p", { class: "preview-dark", id: "preview-dark", hidden: true }, "Your picture is off: viewers hear you and see none");
     this.monitor = el("div", { class: "monitor" });
     this.word = el("span", { class: "badge", id: "broadcast-state", role: "status" });
     this.figures = el("span", { class: "faint numbers", id: "stream-figures" });
@@ -42,7 +43,7 @@ export class Broadcast {
     this.stage = new Stage(this.monitor, { showId: loaded.id, compact: true });
     this.key = el("div", { class: "stream-key" });
     fill(host, el("header", { class: "panel-head" }, el("h2", {}, "On air"), this.word),
-      el("div", { class: "preview-host" }, this.preview, this.monitor), this.figures,
+      el("div", { class: "preview-host" }, this.preview, this.dark, this.monitor), this.figures,
       secureEnough() ? null : el("p", { class: "error" }, "Browsers give the camera only to https pages: run make run-lan."),
       this.tools = el("div", { class: "row" }, this.camera, this.screen, this.voice, this.picture, this.go, this.stop),
       this.encoder = el("details", { class: "encoder" }, el("summary", {}, "Stream with OBS or another encoder"), this.key));
@@ -56,12 +57,12 @@ export class Broadcast {
     return button;
   }
 
-  /** Switches a track off and on: viewers get silence or black, and stay. */
+  /** Switches a track off and on: viewers get silence or no picture, and stay. */
   toggle(track, word) {
     const toggle = el("button", { type: "button", class: "button", id: `toggle-${track}`, "aria-pressed": "true", hidden: true }, `${word} on`);
     toggle.addEventListener("click", () => {
       this.publisher[track] = !this.publisher[track];
-      this.drawToggle(toggle, track, word);
+      this.drawToggles();
     });
     return toggle;
   }
@@ -77,6 +78,7 @@ export class Broadcast {
       this.drawToggle(toggle, track, word);
       show(toggle, this.publisher.stream !== null);
     }
+    show(this.dark, this.publisher.stream !== null && !this.publisher.camera);
   }
 
   async load() {
@@ -196,13 +198,14 @@ export class Broadcast {
 }
 
 function inWords({ width, height, fps, bitrate_kbps, loss_percent, key_frame_interval_ms, codec, viewers_loss_percent }) {
+  const picture = codec && fps;
   return [
-    codec,
-    width ? `${width} × ${height}` : "",
-    codec ? `${fps} fps` : "sound alone",
+    picture ? codec : "sound alone",
+    picture && width ? `${width} × ${height}` : "",
+    picture ? `${fps} fps` : "",
     `${bitrate_kbps} kbit/s`,
     `${loss_percent} % lost`,
-    key_frame_interval_ms ? `a key frame every ${(key_frame_interval_ms / 1000).toFixed(1)} s` : "",
+    picture && key_frame_interval_ms ? `a key frame every ${(key_frame_interval_ms / 1000).toFixed(1)} s` : "",
     viewers_loss_percent ? `viewers lose ${viewers_loss_percent} %` : "",
   ].filter(Boolean).join(" · ");
 }

@@ -50,6 +50,7 @@ RESENDS_PER_REPORT_MAX: Final = 64  # packets that one viewer's one NACK may ask
 GROUP_AGE_MAX_S: Final = 5.0  # an older group of pictures is not replayed: a key frame is asked for instead
 GROUP_OLD_S: Final = GROUP_AGE_MAX_S - 1.0  # at the door: it would be too old once the joiner is in
 KEY_FRAME_WAIT_S: Final = 1.0  # then the old group is replayed after all: not every publisher heeds a PLI
+PICTURE_GONE_S: Final = 2.0  # without a packet of video: nobody is shown an old picture any more
 KEY_FRAME_ASK_INTERVAL_S: Final = 0.5
 PACE_INTERVAL_S: Final = 0.005
 PACE_PACKETS: Final = 32  # to one joiner in one interval

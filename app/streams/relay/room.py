@@ -20,6 +20,7 @@ from app.streams.relay.limits import (
     GROUP_OLD_S,
     KEY_FRAME_ASK_INTERVAL_S,
     KEY_FRAME_WAIT_S,
+    PICTURE_GONE_S,
     RESENDS_PER_REPORT_MAX,
     VIDEO_HISTORY,
 )
@@ -60,7 +61,7 @@ class Room:
         self._key_frame_asked_s = float("-inf")
         self._key_frame_wanted = False
         self._reported_s = float("-inf")
-        self.last_rtp_s = float("-inf")
+        self.last_rtp_s = self._last_picture_s = float("-inf")
 
     # Publisher.
 
@@ -110,6 +111,8 @@ class Room:
         if key:
             self._key_frame_wanted = False
             self.size = picture_size(track.codec.name, received.packet.payload) or self.size
+        if kind == "video":
+            self._last_picture_s = now_s
         if kind == "video" or "nack" in track.codec.feedback:
             track.gaps.arrived(place, now_s)
             if track.gaps:
@@ -168,7 +171,8 @@ class Room:
         for kind in self._sender_reports:
             viewer.peer.send_rtcp(self._sender_report(kind))
         history = self.history["video"]
-        if history.group is not None and history.group_kept() and now_s - history.group_s <= GROUP_AGE_MAX_S:
+        fresh = history.group_kept() and now_s - history.group_s <= GROUP_AGE_MAX_S
+        if history.group is not None and fresh and not self._picture_gone(now_s):
             self.audience.begin_at(session, history.group)
         else:
             self._key_frame_wanted = True
@@ -233,11 +237,17 @@ class Room:
                     self.publisher.send_rtcp(self.ingest.tell_bitrate())
         history = self.history["video"]
         self._key_frame_wanted |= bool(self.audience.waiting)
+        if self._picture_gone(now_s):
+            return
         for session in list(self.audience.waiting):
             waits_since_s = self.viewers[session].ready_s
             assert waits_since_s is not None
             if now_s - waits_since_s > KEY_FRAME_WAIT_S and history.group is not None and history.group_kept():
                 self.audience.begin_at(session, history.group)
+
+    def _picture_gone(self, now_s: float) -> bool:
+        """Whether the camera is off: better no picture then than one that stands still."""
+        return now_s - self._last_picture_s > PICTURE_GONE_S
 
     def flush_key_frame(self, now_s: float) -> None:
         """Asks for a key frame at once when one is wanted and the last asking is long enough ago."""
