@@ -205,7 +205,7 @@ function inWords({ width, height, fps, bitrate_kbps, loss_percent, key_frame_int
     picture ? `${fps} fps` : "",
     `${bitrate_kbps} kbit/s`,
     `${loss_percent} % lost`,
-    picture && key_frame_interval_ms ? `a key frame every ${(key_frame_interval_ms / 1000).toFixed(1)} s` : "",
+    picture && key_frame_interval_ms >= 1000 ? `a key frame every ${(key_frame_interval_ms / 1000).toFixed(1)} s` : "",
     viewers_loss_percent ? `viewers lose ${viewers_loss_percent} %` : "",
   ].filter(Boolean).join(" · ");
 }
