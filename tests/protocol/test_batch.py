@@ -10,7 +10,7 @@ import pytest
 
 from app.streams.relay import batch
 from app.streams.relay.batch import BATCH, Batch, BatchFan, Line
-from app.streams.relay.fan import PlainFan
+from app.streams.relay.fan import PlainFan, Portion
 from app.streams.relay.relay import Relay
 from app.streams.relay.udp import UdpPort
 from tests.waiting import eventually_true
@@ -126,6 +126,35 @@ async def test_a_burst_comes_in_order_whatever_the_sizes(port: UdpPort):
     Batch(port).burst(viewer.line, packets)
     Batch(port).burst(viewer.line, packets[:1][:0])
     assert viewer.heard() == packets
+
+
+async def test_a_portion_that_many_are_sent_comes_to_each_in_order_under_their_own_keys(port: UdpPort):
+    batch_of_all, viewers = Batch(port), [Far(port, CM if number % 2 else GCM) for number in range(5)]
+    sizes = [700] * 11 + [300, 900, 1_200, 1_200, 80, 90] + [640] * 3
+    portion = Portion(packet(number, size) for number, size in enumerate(sizes, 1))
+    for viewer in viewers:
+        batch_of_all.burst(viewer.line, portion)
+    batch_of_all.burst(viewers[0].line, Portion([packet(50)]))
+    batch_of_all.burst(viewers[0].line, Portion([]))
+    viewers[1]._out.protect(packet(20_000))
+    batch_of_all.burst(viewers[1].line, portion)  # too old by now: left out
+    heard = [viewer.heard() for viewer in viewers]
+    assert heard == [[*portion, packet(50)], *[portion] * 4]
+    assert port.sent == 5 * len(sizes) + 1
+    assert port.unprotected == len(sizes)
+
+
+@pytest.mark.parametrize(("error", "segments"), [(errno.EAGAIN, True), (errno.EIO, False)])
+async def test_what_of_a_portion_the_kernel_does_not_take_is_sent_behind_it(port, monkeypatch, error: int, segments):
+    batch_of_all, viewer = Batch(port), Far(port)
+    portion = Portion(packet(number, 500 + number // 3) for number in range(1, 25))
+    monkeypatch.setattr(batch, "_sendmmsg", Refusing(error, 2))
+    batch_of_all.burst(viewer.line, portion)
+    monkeypatch.undo()
+    assert batch_of_all.segments is segments
+    again = Portion(packet(number) for number in range(30, 40))
+    batch_of_all.burst(viewer.line, again)
+    assert viewer.heard() == [*portion, *again]
 
 
 class Refusing:

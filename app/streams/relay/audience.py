@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from app.streams.relay.answer import codec_for
-from app.streams.relay.fan import Fan, NewFan, Peer
+from app.streams.relay.fan import Fan, NewFan, Peer, Portion
 from app.streams.relay.history import History
 from app.streams.relay.ingest import Track
-from app.streams.relay.limits import OUTBOX_MAX, PACE_PACKETS, RUN_MAX
+from app.streams.relay.limits import OUTBOX_MAX, PACE_PACKETS, PORTIONS_MAX, RUN_MAX
 from app.streams.relay.offer import Codec
 from app.streams.relay.red import under
 from app.streams.relay.rewrite import Placed
@@ -50,6 +50,8 @@ class Audience:
         self._fans: dict[tuple[str, int, int | None], tuple[Codec, Fan]] = {}
         self._outbox: dict[str, deque[Placed]] = {"audio": deque(), "video": deque()}  # in order of urgency
         self._job: Iterator[int] | None = None  # a run that some of its viewers have been sent already
+        self._portions: dict[tuple[int, int, int], Portion] = {}  # as the last group's joiners were sent them
+        self._portions_of = -1
         self._fanned = -1  # the highest place of video that all fans were given
         self.dropped = 0
 
@@ -189,6 +191,9 @@ class Audience:
             return
         self.waiting.discard(session)
         viewer = self.viewers[session]
+        if group != self._portions_of:
+            self._portions_of = group
+            self._portions.clear()
         viewer.cursor = viewer.first = group
         self._catching_up[session] = None
         self._pace_one(session)
@@ -210,14 +215,28 @@ class Audience:
         # Every look counts, not every packet: a joiner behind a long hole must not hold up the loop.
         end = min(viewer.cursor + PACE_PACKETS, self._fanned + 1)
         if codec is not None:
-            places = (self._video.get(place) for place in range(viewer.cursor, end))
-            viewer.peer.send_burst([placed.under(codec.payload_type) for placed in places if placed is not None])
+            viewer.peer.send_burst(self._portion(viewer.cursor, end, codec.payload_type))
         looked, viewer.cursor = end - viewer.cursor, end
         if end > self._fanned and self._job is None:
             viewer.cursor = None
             del self._catching_up[session]
             self._enter(viewer, "video")
         return max(1, looked)
+
+    def _portion(self, start: int, end: int, payload_type: int) -> Portion:
+        """Packets of the history by place. The next joiner is sent the same portions: they are kept while they are
+        whole, which what a hole may still be filled in is not.
+        """
+        key = start, end, payload_type
+        portion = self._portions.get(key)
+        if portion is None:
+            places = [self._video.get(place) for place in range(start, end)]
+            portion = Portion(placed.under(payload_type) for placed in places if placed is not None)
+            if len(portion) == PACE_PACKETS:
+                if len(self._portions) >= PORTIONS_MAX:
+                    del self._portions[next(iter(self._portions))]
+                self._portions[key] = portion
+        return portion
 
     @property
     def catching_up(self) -> bool:

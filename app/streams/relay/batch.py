@@ -21,7 +21,7 @@ from cffi import FFI
 from pylibsrtp._binding import ffi as srtp_ffi
 from pylibsrtp._binding import lib as srtp
 
-from app.streams.relay.fan import Peer
+from app.streams.relay.fan import Peer, Portion
 from app.streams.relay.limits import RUN_MAX
 from app.streams.relay.udp import Address, UdpPort
 
@@ -159,9 +159,10 @@ class Chunk:
 class _Layout:
     """Where runs lie in the slab, of packets of `size` bytes, the last one of `last`, that all grow by `overhead`."""
 
-    __slots__ = ("lengths", "parts", "places", "slots", "stride")
+    __slots__ = ("ends", "lengths", "longest", "parts", "places", "slots", "stride")
 
     def __init__(self, slab: Any, size: int, last: int, run: int, overhead: int) -> None:
+        self.longest, self.ends = run, range(run, BATCH + 1, run)  # packets up to and with each message
         self.stride = size + overhead
         assert self.stride <= _SLOT_BYTES - 64
         apart = _SLOT_BYTES if run == 1 else -(-run * self.stride // 64) * 64  # bytes from one line's run to the next's
@@ -171,6 +172,60 @@ class _Layout:
         self.lengths = struct.pack(f"{at_once * run}i", *([size] * (run - 1) + [last]) * at_once)
         base, whole = int(_FFI.cast("uintptr_t", slab)), (run - 1) * self.stride + last + overhead
         self.parts = struct.pack(f"{2 * at_once}Q", *(one for n in range(at_once) for one in (base + n * apart, whole)))
+
+
+class _Portion:
+    """Packets of any length as several runs to one line, and the messages that send them: the next joiner is sent the
+    same ones.
+    """
+
+    __slots__ = ("_kept", "blob", "ends", "lengths", "longest", "messages", "name_size", "slots")
+
+    def __init__(self, slab: Any, name: Any, packets: Sequence[bytes], overhead: int) -> None:
+        base, at, start = int(_FFI.cast("uintptr_t", slab)), 0, 0
+        self.slots: list[Any] = []
+        self.ends: list[int] = []
+        pieces, parts, controls = [], [], []
+        while start < len(packets):
+            end, stride = _end_of_run(packets, start), len(packets[start]) + overhead
+            self.slots += [slab + at + number * stride for number in range(end - start)]
+            run = b"".join([packet.ljust(stride, b"\0") for packet in packets[start:end]])
+            pieces.append(run.ljust(-(-len(run) // 64) * 64, b"\0"))
+            parts += [base + at, (end - start - 1) * stride + len(packets[end - 1]) + overhead]
+            controls.append(_CONTROL.pack(18, _SOL_UDP, _UDP_SEGMENT, stride).ljust(_CONTROL_BYTES, b"\0"))
+            at += len(pieces[-1])
+            self.ends.append(end)
+            start = end
+        self.blob = b"".join(pieces)
+        self.lengths = struct.pack(f"{len(packets)}i", *map(len, packets))
+        self.messages = _FFI.new("struct mmsghdr[]", len(self.ends))
+        iovecs = _FFI.new("struct iovec[]", len(self.ends))
+        _FFI.memmove(iovecs, struct.pack(f"{len(parts)}Q", *parts), len(parts) * 8)
+        control = _FFI.new("char[]", b"".join(controls))
+        self._kept = iovecs, control, name  # the messages point at them
+        self.longest, self.name_size = 1, 0
+        for number, end in enumerate(self.ends):
+            size = end - (self.ends[number - 1] if number else 0)
+            header = self.messages[number].header
+            header.name, header.parts, header.parts_count = name, iovecs + number, 1
+            if size > 1:
+                header.control, header.control_size = control + number * _CONTROL_BYTES, _CONTROL_BYTES
+            self.longest = max(self.longest, size)
+
+    def address(self, name_size: int) -> None:
+        """Makes the messages' names as long as that."""
+        if self.name_size != name_size:
+            self.name_size = name_size
+            for number in range(len(self.ends)):
+                self.messages[number].header.name_size = name_size
+
+
+def _end_of_run(packets: Sequence[bytes], start: int) -> int:
+    """Where the run ends that begins at `start`: all as long as its first, the last perhaps shorter."""
+    end, size = start + 1, len(packets[start])
+    while end < len(packets) and end - start < RUN_MAX and len(packets[end - 1]) == size >= len(packets[end]):
+        end += 1
+    return end
 
 
 class Batch:
@@ -188,6 +243,7 @@ class Batch:
         self._length_at = [srtp_ffi.cast("int *", first + place * _INT_BYTES) for place in range(BATCH)]
         self._layouts: dict[tuple[int, int, int, int], _Layout] = {}
         self._burst = Chunk(self)
+        self._name = _FFI.new("char[]", _NAME_BYTES)  # of the line that a portion goes to
 
     def fan(self, packets: Sequence[bytes], chunk: Chunk) -> None:
         """A run of packets to all lines of a chunk. All are as long as the first, but for the last, which may be
@@ -213,15 +269,27 @@ class Batch:
             self._send(plan.messages + start, chunk.lines[start : start + count], layout, statuses)
 
     def burst(self, line: Line, packets: Sequence[bytes]) -> None:
-        """Many packets of any length to one line, in order and in runs."""
+        """Many packets of any length to one line, in order and in runs. What was made of a Portion is kept with it."""
+        if isinstance(packets, Portion) and self.segments and 0 < len(packets) <= BATCH:
+            self._send_portion(line, packets)
+            return
         self._burst.put(0, line)
         start = 0
         while start < len(packets):
-            end, size = start + 1, len(packets[start])
-            while end < len(packets) and end - start < RUN_MAX and len(packets[end - 1]) == size >= len(packets[end]):
-                end += 1
+            end = _end_of_run(packets, start)
             self.fan(packets[start:end], self._burst)
             start = end
+
+    def _send_portion(self, line: Line, packets: Portion) -> None:
+        made = packets.made.get((self, line.overhead))
+        if made is None:
+            made = packets.made[self, line.overhead] = _Portion(self._slab, self._name, packets, line.overhead)
+        made.address(line.name_size)
+        _FFI.memmove(self._name, line.name, line.name_size)
+        _copy(self._slab, made.blob, len(made.blob))
+        _FFI.memmove(self._lengths, made.lengths, len(made.lengths))
+        statuses = list(map(_protect, repeat(line.key), made.slots, self._length_at))
+        self._send(made.messages, [line] * len(made.ends), made, statuses)
 
     def _layout(self, size: int, last: int, run: int, overhead: int) -> _Layout:
         key = size, last, run, overhead
@@ -232,39 +300,43 @@ class Batch:
             layout = self._layouts[key] = _Layout(self._slab, *key)
         return layout
 
-    def _send(self, messages: Any, lines: list[Line], layout: _Layout, statuses: list[int]) -> None:
-        """Sends what was protected; the port's queue takes what the socket has no room for."""
-        count, done, run = len(lines), 0, len(statuses) // len(lines)
+    def _send(self, messages: Any, lines: list[Line], laid: _Layout | _Portion, statuses: list[int]) -> None:
+        """Sends what was protected, a message to each line; the port's queue takes what the socket has no room for."""
+        count, done, ends = len(lines), 0, laid.ends
         if any(statuses) or self._port.waits:
-            self._send_singly(lines, layout, statuses, 0)
+            self._send_singly(lines, laid, statuses, 0)
             return
         assert _sendmmsg is not None
         while done < count:
             sent = _sendmmsg(self._port.descriptor, messages + done, count - done, 0)
             if sent > 0:
+                self._port.sent += ends[done + sent - 1] - (ends[done - 1] if done else 0)
                 done += sent
-                self._port.sent += sent * run
-                self._segmented |= run > 1
+                self._segmented |= laid.longest > 1
                 continue
             error = _FFI.errno
             # A kernel that does not know of it says EINVAL, and so does one whose way to one viewer is too narrow.
-            if run > 1 and (error in _CANNOT_SEGMENT or (error == errno.EINVAL and not self._segmented)):
+            if laid.longest > 1 and (error in _CANNOT_SEGMENT or (error == errno.EINVAL and not self._segmented)):
                 self.segments = False
-            if error in _FULL or run > 1:
-                self._send_singly(lines, layout, statuses, done * run)
+            if error in _FULL or laid.longest > 1:
+                self._send_singly(lines, laid, statuses, done)
                 return
             done += 1  # its network is away; consent will tell when it is for good
             self._port.dropped += 1
 
-    def _send_singly(self, lines: list[Line], layout: _Layout, statuses: list[int], done: int) -> None:
-        """The slow way: what libsrtp refused (too old for its window) is left out, what the kernel refused waits."""
-        run = len(statuses) // len(lines)
-        for place in range(done, len(statuses)):
-            if statuses[place]:
-                self._port.unprotected += 1
-                continue
-            packet = bytes(_FFI.buffer(layout.slots[place], self._lengths[place]))
-            self._port.send(packet, lines[place // run].address)
+    def _send_singly(self, lines: list[Line], laid: _Layout | _Portion, statuses: list[int], done: int) -> None:
+        """The slow way, but for the first `done` messages: what libsrtp refused (too old for its window) is left out,
+        what the kernel refused waits.
+        """
+        first = laid.ends[done - 1] if done else 0
+        for line, end in zip(lines[done:], laid.ends[done:], strict=False):
+            for place in range(first, end):
+                if statuses[place]:
+                    self._port.unprotected += 1
+                    continue
+                packet = bytes(_FFI.buffer(laid.slots[place], self._lengths[place]))
+                self._port.send(packet, line.address)
+            first = end
 
 
 class BatchFan:

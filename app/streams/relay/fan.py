@@ -4,8 +4,18 @@ Owns who is in a fan, nothing of what is sent. The plain one here works on any m
 many packets with one system call.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
+
+
+class Portion(list[bytes]):
+    """RTP packets that several peers are sent one after the other, and which never change: whoever sends them may keep
+    in `made` what it made of them, under a key of its own.
+    """
+
+    def __init__(self, packets: Iterable[bytes]) -> None:
+        super().__init__(packets)
+        self.made: dict[Any, Any] = {}
 
 
 class Peer(Protocol):

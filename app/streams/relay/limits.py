@@ -54,6 +54,7 @@ PICTURE_GONE_S: Final = 2.0  # without a packet of video: nobody is shown an old
 KEY_FRAME_ASK_INTERVAL_S: Final = 0.5
 PACE_INTERVAL_S: Final = 0.005
 PACE_PACKETS: Final = 32  # to one joiner in one interval
+PORTIONS_MAX: Final = 32  # of PACE_PACKETS each, that a room keeps for the next joiner: 5 s of video
 PACE_SENDS: Final = 512  # to all joiners of a room in one interval
 TURN_SENDS: Final = 512  # to all viewers before other work gets its turn: about 2 ms
 FRAME_REST_S: Final = 0.001  # that nothing is read once a frame has begun to come: its other packets are near
