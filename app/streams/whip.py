@@ -43,7 +43,12 @@ async def publish(media: Media, call: Call) -> Reply | Refusal:
         return _NOT_FOUND
     if state == "ended":
         return Refusal("show_ended", "This show has ended.")
-    return await _open(media, call, "publish", owner)
+    opened = await _open(media, call, "publish", owner)
+    if isinstance(opened, Reply) and await _publisher(media, call, show) != owner:
+        # The key was made anew meanwhile: whoever ended the sessions of the old one did not see this one yet.
+        await media.control.end(opened.headers["Location"].rpartition("/")[2])
+        return _BEARER
+    return opened
 
 
 async def watch(media: Media, call: Call) -> Reply | Refusal:

@@ -2,13 +2,14 @@
 
 import asyncio
 import socket
+import struct
 
 import httpx
 import pytest
 
 from app.streams.relay.dtls import Certificate
 from bench.relay.peer import Peer, open_socket
-from tests.protocol.media_peers import SDP, Publisher, Viewer
+from tests.protocol.media_peers import SDP, Publisher, Viewer, bearer
 from tests.protocol.media_site import media_site, publishing
 
 
@@ -92,3 +93,28 @@ async def test_a_viewer_whose_address_changes_gets_the_next_packets_there_in_the
         before.close()
         peer.close()
         await publisher.peer.close()
+
+
+async def test_a_check_from_a_forged_address_takes_nothing_from_whose_address_it_is(pg, valkey):
+    """Whoever may watch could else have the host's packets taken for their own."""
+    async with media_site(pg, valkey) as site:
+        show, key = await site.show()
+        host, viewer = (Peer(Certificate.generateCertificate(), "127.0.0.1") for _ in range(2))
+        offer = host.describe("sendonly", "actpass")
+        answer = await site.http.post(f"/whip/{show}", content=offer, headers={**SDP, **bearer(key)})
+        await host.connect(answer.text)
+        await publishing(site, show)
+        answer = await site.http.post(f"/whep/{show}", content=viewer.describe("recvonly", "actpass"), headers=SDP)
+        await viewer.connect(answer.text)
+        assert host.handshake is not None
+        assert host.handshake.sending is not None
+        own, viewer.socket = viewer.socket, host.socket
+        viewer.check(nominate=True)
+        viewer.socket = own
+        for sequence in range(5):
+            packet = struct.pack("!BBHII", 0x80, 111, sequence + 1, sequence * 960, 7) + bytes(20)
+            host.send(host.handshake.sending.protect(packet))
+        await heard(own, 5)
+        assert (await site.control.stats()).dropped == 1
+        for peer in (host, viewer):
+            peer.close()

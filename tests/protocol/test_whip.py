@@ -157,6 +157,22 @@ async def test_publishing_needs_a_bearer_and_the_right_one(site: MediaSite):
     await publisher.peer.close()
 
 
+async def test_a_key_that_is_made_anew_while_its_offer_is_on_the_way_opens_nothing(site: MediaSite, monkeypatch):
+    show, key = await site.show()
+    create = site.control.create
+
+    async def made_anew_first(wanted):
+        await site.pg.execute("UPDATE stream_keys SET key_hash = sha256('another') WHERE show_id = $1", show)
+        assert await site.control.end_sessions(show, owner="key") == 0
+        return await create(wanted)
+
+    monkeypatch.setattr(site.control, "create", made_anew_first)
+    publisher = Publisher(site.http)
+    assert problem(await publisher.publish(show, key)) == (401, "sign_in")
+    assert (await site.control.stats()).sessions == 0
+    await publisher.peer.close()
+
+
 async def test_a_host_publishes_by_cookie_with_the_csrf_token_from_an_own_page(site: MediaSite):
     show, _ = await site.show()
     other, _ = await site.show()

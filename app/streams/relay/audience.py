@@ -9,10 +9,18 @@ from collections.abc import Iterator
 from typing import Final
 
 from app.streams.relay.answer import codec_for
+from app.streams.relay.callers import Allowance
 from app.streams.relay.fan import Fan, NewFan, Peer, Portion
 from app.streams.relay.history import History
 from app.streams.relay.ingest import Track
-from app.streams.relay.limits import OUTBOX_MAX, PACE_PACKETS, PORTIONS_MAX, RUN_MAX
+from app.streams.relay.limits import (
+    OUTBOX_MAX,
+    PACE_PACKETS,
+    PORTIONS_MAX,
+    RESENDS_BURST_MAX,
+    RESENDS_PER_S_MAX,
+    RUN_MAX,
+)
 from app.streams.relay.offer import Codec
 from app.streams.relay.red import under
 from app.streams.relay.rewrite import Placed
@@ -36,6 +44,7 @@ class Viewer:
         self.lost_fraction = 0  # of 256, since it told last
         self.round_trip_s: float | None = None
         self.resent = 0
+        self.resends = Allowance(RESENDS_PER_S_MAX, RESENDS_BURST_MAX)
 
 
 class Audience:

@@ -1,4 +1,5 @@
-"""How many sessions each caller has, so that one cannot take the seats of all the others. Pure counting.
+"""How many sessions each caller has and how much each may ask, so that one cannot take what is there for all the
+others. Pure counting.
 
 A caller is an address as the web role tells it; of IPv6 its /64, which is what one line is given.
 """
@@ -19,6 +20,25 @@ def caller_of(address: str) -> str:
     if isinstance(known, IPv6Address):
         return known.exploded[:19] if known.ipv4_mapped is None else str(known.ipv4_mapped)
     return str(known)
+
+
+class Allowance:
+    """So much a second, and so much at once. `now_s` is any clock that never jumps."""
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self._per_s = per_s
+        self._burst = self._left = burst
+        self._at_s: float | None = None
+
+    def take(self, now_s: float) -> bool:
+        """Takes one; False when there is none left just now."""
+        if self._at_s is not None:
+            self._left = min(self._burst, self._left + (now_s - self._at_s) * self._per_s)
+        self._at_s = now_s
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
 
 
 class Callers:

@@ -327,10 +327,12 @@ class Relay:
     def _check(self, data: bytes, address: Address) -> None:
         request = stun.read_request(data)
         seat = None if request is None else self._by_ufrag.get(request.ufrag)
-        if request is None or seat is None:
+        self._now_s = clock.monotonic_s()
+        other = self._by_address.get(address)
+        taken = other is not None and other is not seat and other.keeps_address(self._now_s)
+        if request is None or seat is None or taken:
             self.udp.dropped += 1
             return
-        self._now_s = clock.monotonic_s()
         before = seat.session.credentials
         answer, given_up = seat.session.check(request, address, self._now_s)
         if seat.session.credentials is not before:
@@ -350,7 +352,7 @@ class Relay:
         publishes = room.publisher is seat.session
         if 192 <= data[1] < 224:  # RFC 5761: RTCP's packet types
             opened = seat.session.open_rtcp(data, self._now_s)
-            if opened is not None:
+            if opened is not None and seat.reports.take(self._now_s):
                 room.receive_reports(seat.session, seat.session.id, opened, self._now_s)
         elif publishes:
             opened = seat.session.open_rtp(data, self._now_s)

@@ -194,7 +194,7 @@ class Room:
         if lost is not None:
             kind = "audio" if getattr(packet, "media_ssrc", 0) == self.sources.audio else "video"
             for sequence in lost[:RESENDS_PER_REPORT_MAX]:
-                self._resend(viewer, kind, sequence)
+                self._resend(viewer, kind, sequence, now_s)
         told = [rtcp.Arrival(one.ssrc, one.fraction_lost, one.lsr, one.dlsr) for one in getattr(packet, "reports", ())]
         self._note_arrivals(session, told, now_s)
 
@@ -211,10 +211,10 @@ class Room:
             if one.report == middle and middle and viewer.ready_s is not None and viewer.ready_s <= sent_s:
                 viewer.round_trip_s = max(0.0, now_s - sent_s - one.since / 65_536)
 
-    def _resend(self, viewer: Viewer, kind: str, sequence: int) -> None:
+    def _resend(self, viewer: Viewer, kind: str, sequence: int, now_s: float) -> None:
         codec = viewer.codecs[kind]
         placed = self.history[kind].get(self.numbering[kind].unwrap(sequence))
-        if codec is None or placed is None:
+        if codec is None or placed is None or not viewer.resends.take(now_s):
             return
         viewer.resent += 1
         if codec.rtx is None:

@@ -4,12 +4,12 @@ import asyncio
 import secrets
 
 from app.streams.relay.answer import RoomSources
-from app.streams.relay.callers import caller_of
+from app.streams.relay.callers import Allowance, caller_of
 from app.streams.relay.fan import NewFan
 from app.streams.relay.ingest import Ingest
-from app.streams.relay.limits import SYNTHETIC_WAITS_S
+from app.streams.relay.limits import ADDRESS_KEPT_S, REPORTS_BURST_MAX, REPORTS_PER_S_MAX, SYNTHETIC_WAITS_S
 from app.streams.relay.room import Room
-from app.streams.relay.session import Credentials, Session
+from app.streams.relay.session import Credentials, Session, State
 from app.streams.relay.wire import NewSession, ShowFigures
 
 
@@ -26,6 +26,13 @@ class Seat:
         self.ingest: Ingest | None = None
         self.task: asyncio.Task[None] | None = None
         self.checked = asyncio.Event()
+        self.reports = Allowance(REPORTS_PER_S_MAX, REPORTS_BURST_MAX)
+
+    def keeps_address(self, now_s: float) -> bool:
+        """Whether its addresses stay its own when another session's check comes from one: a check says where it comes
+        from, not that it does, and whoever forged that would have this session's packets taken for their own.
+        """
+        return self.session.state is State.CONNECTED and now_s - self.session.heard_s < ADDRESS_KEPT_S
 
 
 class Stage:
