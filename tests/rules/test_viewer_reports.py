@@ -1,12 +1,13 @@
 """What viewers report of the way to them: read quickly or wholly, and what the room makes of it."""
 
 import pytest
-from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtcpSenderInfo, RtcpSrPacket
+from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtcpRtpfbPacket, RtcpSenderInfo, RtcpSrPacket
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.streams.relay import rtcp
-from tests.rules.test_media_room import KEY, Stage
+from app.streams.relay.limits import RESENDS_BURST_MAX, RESENDS_PER_S_MAX
+from tests.rules.test_media_room import DELTA, KEY, Stage
 
 
 @pytest.fixture
@@ -58,3 +59,24 @@ def test_what_a_viewer_reports_is_noted_with_the_round_trip_whichever_way_it_is_
     stage.admit("ben")
     stage.room.receive_reports(late, "ben", bytes(report), stage.now_s)
     assert stage.room.viewers["ben"].round_trip_s is None, "it was told an older report, at a time that nobody noted"
+
+
+def test_a_viewer_who_asks_for_everything_over_and_over_is_sent_so_much_a_second_and_no_more(stage: Stage):
+    """A datagram of a kilobyte can hold some dozens of askings, for thousands of packets."""
+    ear = stage.viewer("a")
+    stage.admit("a")
+    stage.send(KEY)
+    for _ in range(40):
+        stage.send(DELTA)
+    greedy = RtcpRtpfbPacket(1, 1, stage.room.sources.video, lost=list(range(101, 142)))
+
+    def asked(times: int) -> int:
+        before = len(ear.sequences(97))
+        for _ in range(times):
+            stage.room.receive_viewer_report("a", greedy, stage.now_s)
+        return len(ear.sequences(97)) - before
+
+    assert asked(5) == 5 * 41, "what a bad network takes"
+    assert asked(100) == RESENDS_BURST_MAX - 5 * 41
+    stage.now_s += 0.1
+    assert asked(100) == pytest.approx(RESENDS_PER_S_MAX / 10, abs=1)

@@ -257,12 +257,12 @@ class Batch:
         at_once = BATCH // run
         layout = self._layout(len(packets[0]), len(packets[-1]), run, chunk.lines[0].overhead)
         if run > 1:
-            _FFI.memmove(self.control, _CONTROL.pack(18, _SOL_UDP, _UDP_SEGMENT, layout.stride), 18)
+            _copy(self.control, _CONTROL.pack(18, _SOL_UDP, _UDP_SEGMENT, layout.stride), 18)
         joined = b"".join([packet.ljust(layout.stride, b"\0") for packet in packets])
         for start in range(0, len(chunk.lines), at_once):
             count = min(at_once, len(chunk.lines) - start)
-            _FFI.memmove(self.parts, layout.parts, count * _IOVEC_BYTES)
-            _FFI.memmove(self._lengths, layout.lengths, count * run * _INT_BYTES)
+            _copy(self.parts, layout.parts, count * _IOVEC_BYTES)
+            _copy(self._lengths, layout.lengths, count * run * _INT_BYTES)
             deque(map(_copy, layout.places[:count], repeat(joined), repeat(len(joined))), maxlen=0)
             keys = plan.keys[start * run : (start + count) * run]
             statuses = list(map(_protect, keys, layout.slots, self._length_at))
@@ -285,9 +285,9 @@ class Batch:
         if made is None:
             made = packets.made[self, line.overhead] = _Portion(self._slab, self._name, packets, line.overhead)
         made.address(line.name_size)
-        _FFI.memmove(self._name, line.name, line.name_size)
+        _copy(self._name, line.name, line.name_size)
         _copy(self._slab, made.blob, len(made.blob))
-        _FFI.memmove(self._lengths, made.lengths, len(made.lengths))
+        _copy(self._lengths, made.lengths, len(made.lengths))
         statuses = list(map(_protect, repeat(line.key), made.slots, self._length_at))
         self._send(made.messages, [line] * len(made.ends), made, statuses)
 
