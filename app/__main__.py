@@ -38,7 +38,7 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
     from app.embedded.binaries import BinaryMissingError
     from app.embedded.folder import FolderBusyError, FolderUnusableError
     from app.embedded.postgres import ServerFailedError
-    from app.shell import CommandRefusedError
+    from app.refusal import CommandRefusedError  # not from app.shell, which brings half of Hawker
     from app.storage.migrations import MigrationError
     from app.supervisor import StartError
 

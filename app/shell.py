@@ -25,7 +25,7 @@ from app.embedded.child import end
 from app.embedded.folder import DataFolder, FolderBusyError, sockets_folder
 from app.embedded.postgres import EmbeddedPostgres
 from app.flash_sales.draws import check_draw
-from app.refusal import Refusal
+from app.refusal import CommandRefusedError, Refusal
 from app.settings import Settings
 from app.storage.migrations import migrate
 from app.storage.postgres import open_pool
@@ -33,10 +33,6 @@ from app.storage.postgres import open_pool
 END_PATIENCE_S: Final = 20
 READY_POLL_S: Final = 0.01
 DRAW_TIMEOUT_S: Final = 10
-
-
-class CommandRefusedError(RuntimeError):
-    """The command cannot be done; the message says why."""
 
 
 async def migrate_database(settings: Settings) -> list[str]:
