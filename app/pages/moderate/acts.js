@@ -18,7 +18,7 @@ const WORDS = {
   "ban.end": "let back in",
   "unban.accepted": "accepted the request of",
   "unban.declined": "declined the request of",
-  "person.watch": "changed the eye on",
+  "person.watch": "chose how closely to watch",
   "warning.give": "warned",
   "question.answer": "answered a question of",
   "question.let": "let through a question of",
