@@ -112,7 +112,7 @@ async def test_a_wipe_loses_neither_poll_nor_answers(place):
 
 async def test_a_poll_ends_by_itself_when_its_time_or_its_show_is_over(place):
     loop = polls_loop(place.chat)
-    poll = (await started(place, for_s=10)).poll
+    poll = (await started(place, for_s=600)).poll
     await loop.run()
     assert (await in_room(place))["state"] == "open"
     await place.pg.execute("UPDATE polls SET ends_at = now() - interval '1 ms' WHERE id = $1", poll)
