@@ -197,6 +197,7 @@ export class ChatFeed {
     this.names.delete(event.by.name);
     this.names.add(event.by.name);
     if (this.names.size > NAMES_MAX) this.names.delete(this.names.values().next().value);
+    if (!event.text.includes("@")) return [{ text: event.text, name: null }];
     return partsOf(event.text, me ? [...this.names, me.name] : this.names);
   }
 
