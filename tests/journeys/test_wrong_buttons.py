@@ -1,6 +1,8 @@
 """People press what they should not, come where they may not, and lose their connection: the pages stay kind."""
 
+import os
 import re
+import signal
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -221,9 +223,11 @@ async def test_a_page_that_loses_the_server_says_so_and_comes_back_with_every_wo
     await ben.enter("demo")
     await ana.say("before the break")
     await ben.sees_line("before the break")
+    os.kill(running.supervisor_pid, signal.SIGSTOP)  # else the web role may be back before anybody looks
     running.kill("web")
     await expect(ana.page.locator("#connection")).to_contain_text("onnecting")
     await ana.say("after the break")
+    os.kill(running.supervisor_pid, signal.SIGCONT)
     await ben.sees_line("after the break")
     await expect(ana.line("after the break")).to_have_count(1)
     await expect(ben.line("before the break")).to_have_count(1)
