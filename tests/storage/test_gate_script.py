@@ -254,21 +254,20 @@ def units_of(client: redis.Redis, name: str, person: str) -> list[bytes]:
 def compare(client: redis.Redis, name: str, model: ModelPool) -> None:
     """Everything that the script keeps against everything that the model knows."""
     keys = gate_keys(name)
-    shards = range(len(keys.holds))
+    asked = client.pipeline(transaction=False)  # one trip for all of it: this runs ten thousand times
+    for shard in range(len(SHARDS)):
+        asked.hgetall(keys.holds[shard]).zrange(keys.live[shard], 0, -1, withscores=True).hgetall(keys.buyers[shard])
+    *told, due = asked.hget(keys.config, "due").execute()
     kept = {
         (shard, place.decode()): msgspec.structs.astuple(msgspec.msgpack.decode(packed, type=HoldRecord))
-        for shard in shards
-        for place, packed in client.hgetall(keys.holds[shard]).items()
+        for shard, holds in enumerate(told[0::3])
+        for place, packed in holds.items()
     }
     assert kept == {at(key): one.record() for key, one in model.holds.items()}
-    live = {
-        (shard, place.decode()): int(score)
-        for shard in shards
-        for place, score in client.zrange(keys.live[shard], 0, -1, withscores=True)
-    }
+    live = {(shard, place.decode()): int(score) for shard, some in enumerate(told[1::3]) for place, score in some}
     assert live == {at(key): one.expires for key, one in model.holds.items() if one.state == "held"}
-    assert int(client.hget(keys.config, "due") or 0) <= min(live.values(), default=NEVER_MS)
-    counts = [(who.decode(), int(units)) for key in keys.buyers for who, units in client.hgetall(key).items()]
+    assert int(due or 0) <= min(live.values(), default=NEVER_MS)
+    counts = [(who.decode(), int(units)) for buyers in told[2::3] for who, units in buyers.items()]
     assert sorted(counts) == [(who, model.of(who)) for who in PERSONS if model.of(who)]
     assert set(model.keys.values()) == set(model.holds)
     assert model.left >= 0 or any(one.state == "confirmed" for one in model.holds.values())
