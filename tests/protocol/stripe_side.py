@@ -97,7 +97,7 @@ def refunds(stripe: str) -> list[dict]:
 class FaultProxy:
     """`await start()`; `url` takes calls. `plan` holds what befalls the next calls whose path ends with a word:
     "cut before" and "cut after" the call took effect, "hang" after it did, "double" for a network that repeats it,
-    "declined" for a bank that says no.
+    "declined" for a bank that says no, "meet" for one that is still at work when the same is asked once more.
     """
 
     upstream: str
@@ -108,6 +108,7 @@ class FaultProxy:
     disputes: list[dict] = field(default_factory=list)  # localstripe knows none; the proxy answers for it
     _kept: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
     _asked: set[tuple[str, str]] = field(default_factory=set)
+    _met: asyncio.Event = field(default_factory=asyncio.Event)
     _hung: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def start(self) -> "FaultProxy":
@@ -141,7 +142,7 @@ class FaultProxy:
             if fault == "declined":
                 status, answer = 402, json.dumps({"error": DECLINED}).encode()
             else:
-                status, answer = await self._forward(method, path, headers, body)
+                status, answer = await self._forward(method, path, headers, body, meet=fault == "meet")
             if fault == "double":
                 status, answer = await self._forward(method, path, headers, body)
             if fault == "cut after":
@@ -160,7 +161,7 @@ class FaultProxy:
             return self.plan.popleft()[1]
         return None
 
-    async def _forward(self, method: str, path: str, headers: dict, body: bytes) -> tuple[int, bytes]:
+    async def _forward(self, method: str, path: str, headers: dict, body: bytes, *, meet=False) -> tuple[int, bytes]:
         if path.startswith("/v1/disputes?"):
             about = [one for one in self.disputes if f"payment_intent={one['payment_intent']}" in path]
             return 200, json.dumps({"object": "list", "url": "/v1/disputes", "has_more": False, "data": about}).encode()
@@ -168,9 +169,13 @@ class FaultProxy:
         if key[1] and key in self._kept:
             return self._kept[key]
         if key[1] and key in self._asked:
+            self._met.set()
             return 409, json.dumps({"error": IN_USE}).encode()
         self._asked.add(key)
         try:
+            if meet:
+                async with asyncio.timeout(START_GUARD_S):
+                    await self._met.wait()
             return await self._pass_on(method, path, headers, body, key)
         finally:
             self._asked.discard(key)

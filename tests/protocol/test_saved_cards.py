@@ -108,6 +108,7 @@ async def test_the_same_card_kept_in_two_windows_at_once_is_one(pg, valkey, prox
         pool = (await world.sale(3))["pool"]
         buyer = await world.buyer()
         typed = [card(localstripe) for _ in range(2)]
+        proxy.plan.append(("/customers", "meet"))
         orders = await asyncio.gather(*(buy(world, buyer, pool, one, keep=True) for one in typed))
         assert [one.status_code for one in orders] == [201, 201]
         await world.settle_all()
