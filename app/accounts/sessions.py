@@ -1,7 +1,8 @@
 """Sign-in sessions: a random secret in the browser, its SHA-256 in Postgres.
 
 Owns opening, finding and ending them, and a cache of a moment so that a busy buyer costs no query a request; those
-who are looked for at the same time are asked for in one. It never asks for a password and knows no cookie.
+who are looked for at the same time are asked for in one, and with them those who are busy and will be looked for next.
+It never asks for a password and knows no cookie.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ import asyncpg
 
 from app import clock
 from app.person import Person
-from app.storage.group_commit import GroupCommit
+from app.storage.group_commit import BATCH_MAX, GroupCommit
 
 SESSION_S: Final = 30 * 24 * 3600
 CACHE_S: Final = 0.5
@@ -43,6 +44,7 @@ class Sessions:
     def __init__(self, pg: asyncpg.Pool) -> None:
         self._pg = pg
         self._found: dict[bytes, tuple[Person, float]] = {}
+        self._busy: dict[bytes, None] = {}  # who was found in the cache, since longest first
         self._lookups: GroupCommit[bytes, Person | None] = GroupCommit(self._look_up)
 
     async def open(self, account: str) -> str:
@@ -57,26 +59,45 @@ class Sessions:
         """The person whose session this secret opens, None when there is none (any more)."""
         token_hash = hash_secret(secret)
         known = self._known(token_hash)
-        if known is not None:
-            return known
-        asked_at = clock.monotonic_s()  # before the query: a session that ends meanwhile is not kept for longer
-        person = await self._lookups.submit(token_hash)
-        if person is None:
-            self._found.pop(token_hash, None)
-        else:
-            self._keep(token_hash, person, asked_at)
-        return person
+        if known is None:
+            return await self._lookups.submit(token_hash)
+        self._busy[token_hash] = None
+        return known
 
     def _known(self, token_hash: bytes) -> Person | None:
         known = self._found.get(token_hash)
         return known[0] if known is not None and clock.monotonic_s() - known[1] < CACHE_S else None
 
     async def _look_up(self, hashes: list[bytes]) -> list[Person | None]:
+        asked_at = clock.monotonic_s()  # before the query: a session that ends meanwhile is not kept for longer
+        for one in hashes:
+            self._busy.pop(one, None)
+        along = self._due(asked_at, BATCH_MAX - len(hashes))
         found = {
             row["token_hash"]: Person(id=row["id"], name=row["name"], session=row["session"])
-            for row in await self._pg.fetch(_FIND, hashes)
+            for row in await self._pg.fetch(_FIND, [*hashes, *along])
         }
+        for one in (*hashes, *(one for one in along if one in self._found)):  # else it was ended meanwhile
+            if one in found:
+                self._keep(one, found[one], asked_at)
+            else:
+                self._found.pop(one, None)
         return [found.get(one) for one in hashes]
+
+    def _due(self, now_s: float, count_max: int) -> list[bytes]:
+        """Busy ones whose time in the cache is half over. A crowd that came together is so looked for together again,
+        where each by itself would be a query.
+        """
+        due: list[bytes] = []
+        while self._busy and len(due) < count_max:
+            one = next(iter(self._busy))
+            known = self._found.get(one)
+            if known is not None and now_s - known[1] < CACHE_S / 2:
+                break
+            del self._busy[one]
+            if known is not None:
+                due.append(one)
+        return due
 
     def _keep(self, token_hash: bytes, person: Person, asked_at: float) -> None:
         self._found.pop(token_hash, None)

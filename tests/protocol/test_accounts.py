@@ -9,6 +9,7 @@ from app import clock
 from app.accounts import edge, passwords
 from app.accounts.gatekeeper import AccountsGatekeeper
 from app.accounts.register import add_member, create_account, create_shop
+from app.accounts.sessions import CACHE_S
 from app.accounts.socket_identity import SocketIdentity
 from app.accounts.throttle import SIGN_IN_ACCOUNT
 from app.http.edge import build_asgi, build_routes
@@ -118,6 +119,43 @@ async def test_signing_out_ends_the_session_here_at_once_and_elsewhere_within_it
     monkeypatch.setattr(clock, "monotonic_s", lambda: later)
     assert await elsewhere.sessions.find(secret) is None
     elsewhere.passwords.close()
+
+
+async def test_a_busy_crowd_is_looked_up_together_and_who_signed_out_meanwhile_is_not_kept(accounts, monkeypatch):
+    now_s, asked = 1000.0, []
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s)
+    person = await create_account(accounts.pg, name=fresh(), email=None, password_hash=None)
+    sessions = accounts.sessions
+    secrets = [await sessions.open(person) for _ in range(20)]
+
+    class Counting:
+        def __getattr__(self, name):
+            return getattr(accounts.pg, name)
+
+        async def fetch(self, statement, hashes):
+            asked.append(len(hashes))
+            rows = await accounts.pg.fetch(statement, hashes)
+            if len(asked) == 3:
+                await sessions.end(secrets[5])
+            return rows
+
+    monkeypatch.setattr(sessions, "_pg", Counting())
+    assert all(await asyncio.gather(*(sessions.find(one) for one in secrets)))
+    for one in secrets[:10]:
+        assert await sessions.find(one)
+    now_s += CACHE_S / 4
+    assert await sessions.find(secrets[15])
+    assert asked == [20]
+    now_s += CACHE_S
+    for one in secrets[:10]:
+        assert await sessions.find(one)
+    assert asked == [20, 11]  # not those who have not come again
+    for one in secrets[:10]:
+        assert await sessions.find(one)
+    now_s += CACHE_S
+    assert await sessions.find(secrets[0])
+    assert asked == [20, 11, 10]
+    assert await sessions.find(secrets[5]) is None
 
 
 async def test_an_expired_session_is_nobodys(app, pg):

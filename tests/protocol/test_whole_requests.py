@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from app.http import request_protocol
+from app.http.request_protocol import BoundedRequests
 from app.http.whole_request import WHOLE_BYTES_MAX, WholeAnswer, read_whole
 from tests.protocol.test_request_protocol import served
 from tests.waiting import eventually_true
@@ -207,15 +208,21 @@ async def test_who_sends_on_and_on_behind_a_request_is_not_listened_to(monkeypat
         client.writer.close()
 
 
-async def test_a_server_that_ends_answers_what_it_has_taken_and_hangs_up():
-    way = Way()
+async def test_a_server_that_ends_answers_what_it_has_taken_and_hangs_up(monkeypatch):
+    way, inner = Way(), BoundedRequests.shutdown
+
+    def shutdown(self):
+        inner(self)
+        way.go_on.set()
+
+    monkeypatch.setattr(BoundedRequests, "shutdown", shutdown)
     async with served(short_way=way) as port:
         client = await connect(port)
         client.writer.write(post(b"one"))
         await begun(way, 1)
-        asyncio.get_running_loop().call_later(0, way.go_on.set)
     answer = await client.end()
     assert answer.startswith(b"HTTP/1.1 201 ")
+    assert b"\r\nconnection: close\r\n" in answer
     assert answer.endswith(b"\r\n\r\none")
     client.writer.close()
 
