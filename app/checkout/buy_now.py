@@ -11,10 +11,10 @@ from functools import partial
 
 import msgspec
 
-from app.checkout.key_answers import known_answer
 from app.checkout.key_holds import take_by_key
 from app.checkout.parts import Checkout
-from app.checkout.pay import IN_PROGRESS, place_order, to_answer, way_to_pay
+from app.checkout.pay import known_or, place_order, way_to_pay
+from app.checkout.saved_cards import is_saved
 from app.checkout.till import Purchase, Till
 from app.checkout.views import OrderView
 from app.flash_sales.holds import asks_gate_alone, take_hold
@@ -24,11 +24,13 @@ from app.refusal import Refusal
 
 async def buy_now(till: Till, wanted: Purchase) -> OrderView | Refusal:
     """The order, or why there is none. The same key gives the same order."""
+    if is_saved(wanted.method):  # and so kept: the same request, also when its card was removed meanwhile
+        wanted = msgspec.structs.replace(wanted, keep=False)
     way = await way_to_pay(till.checkout, wanted.person, wanted.method)
     if isinstance(way, Refusal):  # before anything is held for it
         return await _known_or(till.checkout, wanted, way)
     if way != wanted.method:
-        wanted = msgspec.structs.replace(wanted, method=way, said=wanted.method, keep=False)
+        wanted = msgspec.structs.replace(wanted, method=way, said=wanted.method)
     alone = await asks_gate_alone(till.sales, pool=wanted.pool, show=wanted.show, address=wanted.address)
     if isinstance(alone, Refusal):
         return await _known_or(till.checkout, wanted, alone)
@@ -58,7 +60,4 @@ async def _known_or(checkout: Checkout, wanted: Purchase, refused: Refusal) -> O
     """The gate remembers a key for some hours, the order's own memory is longer. A card that was removed while it paid
     is no reason to say no to its payment.
     """
-    known = await known_answer(checkout.pg, wanted.person, wanted.key, wanted.body_hash)
-    if known is None:
-        return refused
-    return IN_PROGRESS if known.in_progress else await to_answer(checkout, known)
+    return await known_or(checkout, wanted.person, wanted.key, wanted.body_hash, refused)

@@ -18,7 +18,7 @@ from app.checkout.cart_store import CartRow, drop_item, note_holds, put_item, re
 from app.checkout.coupons import Presented
 from app.checkout.key_holds import take_by_key
 from app.checkout.parts import Checkout
-from app.checkout.pay import IN_PROGRESS, Wanted, body_hash, known_before, place_order, way_to_pay
+from app.checkout.pay import IN_PROGRESS, Wanted, body_hash, known_before, known_or, place_order, way_to_pay
 from app.checkout.quotes import Quote, discount_on, quote
 from app.checkout.total_rules import PricedLine
 from app.checkout.views import OrderView
@@ -214,7 +214,7 @@ async def order_cart(checkout: Checkout, sales: FlashSales, wanted: CartOrder) -
         return known
     way = await way_to_pay(checkout, wanted.person, wanted.method)
     if isinstance(way, Refusal):  # before anything is held for it
-        return way
+        return await known_or(checkout, wanted.person, wanted.key, wanted.body_hash, way)
     rows = await read_items(checkout.pg, wanted.person, wanted.shop)
     if not rows:  # perhaps bought by this very request, in a try whose answer was lost
         return await known_before(checkout, wanted.person, wanted.key, wanted.body_hash) or EMPTY

@@ -266,6 +266,14 @@ async def known_before(checkout: Checkout, person: str, key: str, hashed: bytes)
     return await to_answer(checkout, known)
 
 
+async def known_or(checkout: Checkout, person: str, key: str, hashed: bytes, refused: Refusal) -> OrderView | Refusal:
+    """What this key was answered before, or that its first request is still being worked on; `refused` of a new one."""
+    known = await known_answer(checkout.pg, person, key, hashed)
+    if known is None:
+        return refused
+    return IN_PROGRESS if known.in_progress else await to_answer(checkout, known)
+
+
 async def to_answer(checkout: Checkout, known: KnownAnswer) -> OrderView | Refusal:
     """The answer that a key has had."""
     if not known.same_body:

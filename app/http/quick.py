@@ -100,13 +100,13 @@ class QuickWay:
     async def answer(self, asked: WholeRequest, scope: dict[str, Any]) -> WholeAnswer | None:
         """As ShortWay's."""
         request = Request(scope, _nothing_more)
-        outcome: Reply | Refusal | Response | None
         try:
             outcome = await self._doors[asked.path].answer_usual(request, asked)
+            return None if outcome is None else self._answer_of(outcome, scope)
         except Exception as failure:  # noqa: BLE001 the outermost boundary: the caller learns no internals
-            outcome = failed(request, failure)
-        if outcome is None:
-            return None
+            return self._answer_of(failed(request, failure), scope)
+
+    def _answer_of(self, outcome: Reply | Refusal | Response, scope: Scope) -> WholeAnswer:
         if isinstance(outcome, Reply) and _is_plain(outcome):
             lines = _TYPE_LINE + self._shell.lines_beside((), scope)
             return WholeAnswer(outcome.status, lines, msgspec.json.encode(outcome.body))

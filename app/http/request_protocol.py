@@ -177,7 +177,9 @@ class BoundedRequests(HttpToolsProtocol):
             self._feed(data)  # whoever sends more before this is answered waits in uvicorn's own line
         else:
             self._write(answer)
-        if behind:
+        if self._is_last:
+            self.shutdown()  # for what went the long way after all
+        elif behind:
             self.data_received(behind)
 
     def _scope_of(self, asked: WholeRequest) -> dict[str, Any]:

@@ -50,15 +50,28 @@ async def test_a_viewer_pays_by_each_simulated_method(hawker, browser: Browser) 
         if method == "late":
             await expect(note).to_contain_text(re.compile("slow|pending"))
         orders.append(await viewer.order_number())
+    keys: list[str] = []
+
+    async def lose_first_answer(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        if len(keys) > 1:
+            await route.continue_()
+            return
+        await route.fetch()
+        await route.fulfill(status=500, json={"code": "internal", "detail": "Something broke on our side."})
+
+    await viewer.page.route("**/api/buy-now", lose_first_answer)
     await viewer.buy_now("Simulated card •••• 3155")
+    await viewer.sheet.locator("#buy-now").click()
     await bank.locator('[data-approve="true"]').click()
     orders.append(await viewer.order_number())
     assert len(set(orders)) == 5
+    assert len(set(keys)) == 1  # whoever pressed once more could have bought twice
     await viewer.page.goto("/orders")
     await viewer.page.get_by_role("button", name="Remove Simulated card •••• 3155").click()
     await viewer.page.get_by_role("button", name="Remove it").click()
     await expect(viewer.page.locator("#cards")).to_be_hidden()
-    viewer.window.check(*PASSING)
+    viewer.window.check(r"500 POST /api/buy-now", *PASSING)
 
 
 async def test_a_bank_is_answered_after_the_page_was_loaded_anew(hawker, browser: Browser) -> None:

@@ -41,6 +41,8 @@ class Gate:
 async def count(call):
     if call.body.count < 0:
         return Refusal("sold_out", "None are left.")
+    if call.body.count == 500:
+        return Reply({"count": "\ud800"})  # which no encoder takes
     return Reply({"count": call.body.count, "key": call.idempotency_key}, status=201)
 
 
@@ -111,8 +113,12 @@ async def test_the_short_way_gives_the_answer_of_the_long_way(monkeypatch):
     assert any(line.startswith(b"content-security-policy: default-src 'self'") for line in lines)
 
 
-@pytest.mark.parametrize(("body", "status"), [(b'{"count":-1}', b"409"), (b"{", b"400"), (b'{"other":1}', b"400")])
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b'{"count":-1}', b"409"), (b"{", b"400"), (b'{"other":1}', b"400"), (b'{"count":500}', b"500")],
+)
 async def test_a_refusal_is_the_same_on_both_ways(body, status, monkeypatch):
+    """An answer that could not be written was never sent, and the connection kept."""
     short: list[bytes] = []
     async with served(short, monkeypatch) as port:
         quick = await answered(port, request(body))

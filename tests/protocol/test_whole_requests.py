@@ -208,22 +208,28 @@ async def test_who_sends_on_and_on_behind_a_request_is_not_listened_to(monkeypat
         client.writer.close()
 
 
-async def test_a_server_that_ends_answers_what_it_has_taken_and_hangs_up(monkeypatch):
-    way, inner = Way(), BoundedRequests.shutdown
+@pytest.mark.parametrize(("body", "status", "said"), [(b"one", b"201", b"one"), (b"long", b"200", b"hi")])
+async def test_a_server_that_ends_answers_what_it_has_taken_takes_no_more_and_hangs_up(body, status, said, monkeypatch):
+    """What had come behind was worked on, for nobody: its answer had no connection to go to."""
+    way, inner, hear, heard = Way(), BoundedRequests.shutdown, BoundedRequests.data_received, []
 
     def shutdown(self):
         inner(self)
         way.go_on.set()
 
     monkeypatch.setattr(BoundedRequests, "shutdown", shutdown)
+    monkeypatch.setattr(BoundedRequests, "data_received", lambda self, data: (hear(self, data), heard.append(data)))
     async with served(short_way=way) as port:
         client = await connect(port)
-        client.writer.write(post(b"one"))
+        client.writer.write(post(body))
         await begun(way, 1)
+        client.writer.write(post(b"behind"))
+        await eventually_true(lambda: len(heard) == 2, GUARD_S, "what is behind has come")
     answer = await client.end()
-    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert answer.startswith(b"HTTP/1.1 %b " % status)
     assert b"\r\nconnection: close\r\n" in answer
-    assert answer.endswith(b"\r\n\r\none")
+    assert answer.endswith(b"\r\n\r\n%b" % said)
+    assert way.asked == [body]
     client.writer.close()
 
 

@@ -52,7 +52,7 @@ async def test_a_card_is_kept_pays_in_one_request_and_in_a_cart_and_is_removed(p
 
 
 async def test_what_is_repeated_under_a_key_is_one_request_also_when_its_card_was_removed_meanwhile(pg, valkey):
-    """It was refused as unknown, while its payment went on."""
+    """It was refused as unknown, while its payment went on; or as another request, where it asked to keep the card."""
     async with open_world(pg, valkey) as world:
         _, pool = await world.variant(9)
         buyer, key = await world.buyer(), clock.new_id()
@@ -60,13 +60,22 @@ async def test_what_is_repeated_under_a_key_is_one_request_also_when_its_card_wa
         assert problem(await now(buyer, pool, key="k")) == (422, "idempotency_mismatch")
         await world.settle_all()
         (kept,) = await cards(buyer)
-        order = await now(buyer, pool, kept["method"], key=key)
-        await pg.execute("UPDATE payment_attempts SET state = 'started' WHERE id = $1", order.json()["id"])
+        assert (await buyer.ask("PUT", f"/api/shops/{world.shop}/cart/{pool}", {"quantity": 2})).status_code == 200
+        body = {"method": kept["method"], "agreed": {"total_minor": 2000}, "keep": True}
+
+        async def cart():
+            path = f"/api/shops/{world.shop}/cart/order"
+            return await buyer.post(path, body, headers={"Idempotency-Key": "cart"})
+
+        first = [await now(buyer, pool, kept["method"], key=key, keep=True), await cart()]
+        orders = [order.json()["id"] for order in first]
+        await pg.execute("UPDATE payment_attempts SET state = 'started' WHERE id = ANY ($1)", orders)
         assert (await buyer.ask("DELETE", f"/api/saved-cards/{kept['id']}")).status_code == 204
-        assert problem(await now(buyer, pool, kept["method"], key=key)) == (409, "in_progress")
-        await pg.execute("UPDATE payment_attempts SET state = 'committed' WHERE id = $1", order.json()["id"])
-        again = await now(buyer, pool, kept["method"], key=key)
-        assert (again.status_code, again.json()["id"]) == (201, order.json()["id"])
+        again = [await now(buyer, pool, kept["method"], key=key, keep=True), await cart()]
+        assert [problem(one) for one in again] == [(409, "in_progress")] * 2
+        await pg.execute("UPDATE payment_attempts SET state = 'committed' WHERE id = ANY ($1)", orders)
+        again = [await now(buyer, pool, kept["method"], key=key, keep=True), await cart()]
+        assert [(one.status_code, one.json()["id"]) for one in again] == [(201, order) for order in orders]
 
 
 async def test_a_kept_card_whose_bank_asks_is_asked_about_each_time_and_a_lent_one_is_one_for_all(pg, valkey):

@@ -92,11 +92,12 @@ export class BuySheet {
     const count = el("output", { class: "stepper-count numbers", id: "quantity" });
     const less = el("button", { type: "button", class: "icon-button", "aria-label": "One less" }, "−");
     const moreOne = el("button", { type: "button", class: "icon-button", "aria-label": "One more", id: "one-more" }, icon("plus"));
-    const hold = el("button", { type: "button", class: this.quick.card ? "button wide" : "button primary wide", id: "hold" });
+    const { card } = this.quick; // as it is now: it may be gone while this is drawn
+    const hold = el("button", { type: "button", class: card ? "button wide" : "button primary wide", id: "hold" });
     const error = el("p", { class: "error", role: "alert", hidden: !why }, why);
     const now = this.quick.button(() => {
       const { pool, price, currency } = this.offer(chosen, ordinary);
-      const wish = { product, title: fullTitle(product, chosen), pool, quantity, amount_minor: price * quantity, currency };
+      const wish = { card, product, title: fullTitle(product, chosen), pool, quantity, amount_minor: price * quantity, currency };
       this.quick.buy(wish, (problem) => this.drawChoice(product, chosen, ordinary, problem.message));
     });
     const chips = product.variants.length > 1 ? el("div", { class: "chips", role: "group", "aria-label": "Variant" },
@@ -123,7 +124,7 @@ export class BuySheet {
       hold.disabled = offer.status !== "open" || hold.getAttribute("aria-busy") === "true";
       if (now) {
         now.disabled = offer.status !== "open";
-        say(now, this.quick.label(money(offer.price * quantity, offer.currency)));
+        say(now, this.quick.label(card, money(offer.price * quantity, offer.currency)));
       }
       say(hold, offer.status === "open" ? `Hold ${quantity} for ${money(offer.price * quantity, offer.currency)}` : stockLine(offer).text);
       for (const chip of chips?.children ?? []) chip.setAttribute("aria-pressed", String(chip.dataset.variant === chosen.id));

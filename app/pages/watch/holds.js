@@ -17,6 +17,7 @@ export class Holds {
     this.changed = changed;
     this.live = new Map();
     this.lastKey = null;
+    this.undecided = null; // {wish, key} of an order that was given up on before it was decided
     this.lines = null;
     this.cardKept = () => {}; // called when an order was made whose card is kept
     // This person's other windows in this browser; those elsewhere learn it with their next join.
@@ -98,9 +99,14 @@ export class Holds {
     return order;
   }
 
-  /** Asks for an order until it is decided: the same request, under one key, however often it takes. */
+  /**
+   * Asks for an order until it is decided: the same request, under one key, however often it takes. Who gave up, and
+   * wishes for just the same next, asks under that key again: perhaps there is an order.
+   */
   async insist(path, body, { pending, ask }) {
-    const key = newKey();
+    const wish = JSON.stringify([path, { ...body, admission: undefined }]);
+    const key = this.undecided?.wish === wish ? this.undecided.key : newKey();
+    this.undecided = null;
     const until = performance.now() + PENDING_MAX_MS;
     for (;;) {
       try {
@@ -113,7 +119,10 @@ export class Holds {
           await this.look(error.more.details.payment);
           continue;
         }
-        if (!UNSETTLED.has(error.code) || performance.now() > until) throw error;
+        if (!UNSETTLED.has(error.code) || performance.now() > until) {
+          if (UNSETTLED.has(error.code) || isUnknown(error)) this.undecided = { wish, key };
+          throw error;
+        }
         pending(error);
         await this.wordOrPause(error.retryAfterMs ?? POLL_MS);
       }

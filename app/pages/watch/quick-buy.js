@@ -54,25 +54,25 @@ export class QuickBuy {
   }
 
   /** What the button says of what is chosen now. */
-  label(amount) {
-    return `Buy now for ${amount} · ${cardName(this.card)}`;
+  label(card, amount) {
+    return `Buy now for ${amount} · ${cardName(card)}`;
   }
 
-  /** Buys; `again(problem)` draws the choice anew when there is no order. */
-  async buy({ product, title, pool, quantity, amount_minor, currency }, again) {
+  /** Buys with `card`; `again(problem)` draws the choice anew when there is no order. */
+  async buy({ card, product, title, pool, quantity, amount_minor, currency }, again) {
     const { sheet } = this;
     const { holds } = sheet;
     const note = el("p", { class: "sheet-note", role: "status" });
     const bank = el("div", { class: "methods" });
     const amount = money(amount_minor, currency);
     sheet.draw("buying", "Buying", sheet.summary(product, `${quantity} × ${title}`, el("span", { class: "offer-price numbers" }, amount)),
-      el("p", { class: "soft" }, `With ${cardName(this.card)}.`), note, bank);
+      el("p", { class: "soft" }, `With ${cardName(card)}.`), note, bank);
     const paying = () => sheet.tell(note, "Paying…", "busy");
     paying();
     const body = sheet.body;
     const stillHere = () => sheet.isOpen && sheet.body === body;
     // Agreed to the total: a price that has changed meanwhile is refused.
-    const asked = { pool, quantity, method: this.card.method, show: holds.show, admission: holds.lines?.admission(pool), agreed: { total_minor: amount_minor } };
+    const asked = { pool, quantity, method: card.method, show: holds.show, admission: holds.lines?.admission(pool), agreed: { total_minor: amount_minor } };
     try {
       const order = await holds.insist("/api/buy-now", asked, {
         pending: () => sheet.tell(note, "Payment pending: the provider has not answered yet. You will see the outcome here.", "busy"),
