@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from app.chat.flood_rules import SAME_SIGN_MAX
 from app.chat.fold_rules import fold
 
 TERM_LENGTH_MAX: Final = 60
@@ -28,6 +29,11 @@ CUT_LENGTH_MIN: Final = 6
 """A term this long is also found when a space cuts it in two."""
 DOUBLED_LENGTH_MIN: Final = 5
 """In a term this long a doubled consonant is still that consonant. Of a shorter one that would be another word."""
+GIVING_MAX: Final = 2
+"""Of letters in a row that are typed alike (i and l: `1`) so many give back what they took for the next, and so many
+gaps before words that may begin with a sign. Every further one would multiply the ways in which a text is tried, until
+one message keeps a process busy for hours.
+"""
 
 # What else is typed for a letter.
 _TYPED: Final = {
@@ -44,6 +50,9 @@ _TYPED: Final = {
     "z": "z2",
 }
 _PAIRS: Final = {"w": "vv", "f": "ph", "x": "ks"}
+_STRETCHED: Final = f"{{2,{SAME_SIGN_MAX}}}"  # what is stretched further is a flood
+_MORE: Final = f"{{0,{SAME_SIGN_MAX}}}"
+_ANY: Final = r"\w*"
 _VOWELS: Final = frozenset("aeiou")
 _LETTER: Final = r"[\w@$!|+*]"
 _SIGN: Final = r"[^\w@$!|+*\s]"
@@ -210,36 +219,63 @@ def _pieces(term: str, *, whole: bool) -> Sequence[_Piece]:
     """The term letter by letter, each with all that may stand for it, then its right border."""
     body = term.strip("*")
     pieces: list[_Piece] = []
-    at = 0
+    at, alike, before, gaps = 0, 0, "", 0
     is_long = len(body) >= DOUBLED_LENGTH_MIN
     while at < len(body):
         sign = body[at]
         count = len(body[at:]) - len(body[at:].lstrip(sign))
         if sign == "*":
-            pieces.append(r"\w*")
+            pieces.append(_ANY)
+            alike, before = 0, ""
         elif sign == " ":
-            pieces.append(r"\W{0,5}" if whole else "")
+            gaps += 1
+            pieces.append(_gap(body[at:].lstrip(" *"), gives=gaps <= GIVING_MAX) if whole else "")
         else:
             first, last = at == 0, at + count == len(body)
-            pieces.append(_letter(sign, count, doubles=is_long, inner=not first and not last, last=last))
+            choices = _choices(sign, inner=not first and not last, last=last)
+            alike = alike + 1 if set(before) & set(choices) else 0
+            pieces.append(_letter(sign, choices, count, doubles=is_long, gives=alike < GIVING_MAX))
+            before = choices
         at += count
+    pieces = _stars_at_once(pieces)
     if whole:
-        pieces.append(r"\w*" if term.endswith("*") else r"(?!\w)")
+        pieces.append(_ANY if term.endswith("*") else r"(?!\w)")
     return [piece for piece in pieces if piece]
 
 
-def _letter(sign: str, count: int, *, doubles: bool, inner: bool, last: bool) -> _Piece:
-    """`count` times the letter. Stretching (three or more of it) changes nothing; doubling may make another word."""
+def _stars_at_once(pieces: list[_Piece]) -> list[_Piece]:
+    """What stands between two stars is found where it comes first, and nowhere else after that."""
+    stars = [at for at, piece in enumerate(pieces) if piece == _ANY]
+    for begin, end in reversed(list(pairwise(stars))):
+        pieces[begin:end] = [rf"(?>\w*?{''.join(pieces[begin + 1 : end])})"]
+    return pieces
+
+
+def _gap(rest: str, *, gives: bool) -> _Piece:
+    """Between two words. Where the next one may begin with a sign, a gap that gives nothing back is of blanks alone."""
+    if _choices(rest[0], inner=False, last=len(rest) == 1).isalnum():
+        return r"\W{0,5}+"
+    return r"\W{0,5}" if gives else r"\s{0,5}+"
+
+
+def _choices(sign: str, *, inner: bool, last: bool) -> str:
+    """All that may stand for a letter."""
     choices = _TYPED.get(sign, sign)
     if last and sign != "!":
         choices = choices.replace("!", "")  # the mark at the end of a sentence
-    if inner and sign in _VOWELS:
-        choices += "*"
+    return choices + "*" if inner and sign in _VOWELS else choices
+
+
+def _letter(sign: str, choices: str, count: int, *, doubles: bool, gives: bool) -> _Piece:
+    """`count` times the letter. Stretching (three or more of it) changes nothing; doubling may make another word."""
     one = f"[{re.escape(choices)}]" if len(choices) > 1 else re.escape(choices)
+    keeps = "" if gives else "+"
+    stretched = f"(?:{one}{_STRETCHED})?{keeps}"
     if sign in _PAIRS and count == 1:
-        return f"(?:{one}(?:{one}{{2,}})?|{_PAIRS[sign]})"
+        return f"(?:{one}{stretched}|{_PAIRS[sign]})"
     if count > 1:
-        return f"{one * count}{one}*"
+        return f"{one * count}{one}{_MORE}{keeps}"
     if doubles and sign not in _VOWELS:
-        return f"{one}{one}*"  # not `+`: of branches that begin with one sign the engine tries only those that may fit
-    return f"{one}(?:{one}{{2,}})?"
+        # Not from 1 on: of branches that begin with one sign the engine tries only those that may fit.
+        return f"{one}{one}{_MORE}{keeps}"
+    return f"{one}{stretched}"

@@ -213,3 +213,35 @@ def test_what_becomes_of_a_message(modes, text, staff, newcomer, expected):
 
 def test_folding_changes_no_plain_text():
     assert fold("plain words, 4.55!") == "plain words, 4.55!"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    ("term", "text"),
+    [
+        ("a*b*a*b*a*b*a*b*c", "ab" * 250),
+        ("*a*b*a*b*a*b*a*b*c", "ab" * 250),
+        ("ilililililx", "1|" * 250),
+        ("familiar", "fam" + "1|" * 248),
+        ("aeaeaeaeaeax", ("*" * 24 + " ") * 20),
+    ],
+)
+def test_no_text_keeps_a_term_busy(term, text):
+    """A message could be read in so many ways that a process did nothing else for hours, for all shows."""
+    assert Matcher(Terms((term,))).find(fold(text)) is None
+
+
+@pytest.mark.parametrize(
+    ("term", "text", "is_found"),
+    [
+        ("f*r*e*e", "fabrzzeze", True),
+        ("f*r*e*e", "fabrzz eze", False),
+        ("s*am*m", "scammer am", False),
+        ("*coin*x", "bitcoinbox", True),
+        ("kill", "ki111", True),
+        ("illicit", "i1l1c1t", True),
+        ("million", "miiiiillllliiiiion", True),
+    ],
+)
+def test_stars_and_letters_that_are_typed_alike_are_found_all_the_same(term, text, is_found):
+    assert (Matcher(Terms((term,))).find(fold(text)) is not None) is is_found
