@@ -43,7 +43,7 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended('poll ' || $1, 0))
 _RECOUNT: Final = f"""
 UPDATE polls p SET counts = c.counts, version = nextval('poll_versions')
 FROM (SELECT p.id, {_COUNTED} AS counts FROM polls p WHERE p.state = 'open') c
-WHERE p.id = c.id AND p.state = 'open' AND p.counts <> c.counts RETURNING {_COLUMNS}
+WHERE p.id = c.id AND p.state = 'open' AND p.counts <> c.counts
 """  # noqa: S608
 _END: Final = f"""
 UPDATE polls p SET state = 'ended', ended_at = now(), counts = {_COUNTED}, version = nextval('poll_versions')
@@ -53,6 +53,10 @@ _DUE: Final = """
 SELECT p.id, p.show_id FROM polls p JOIN shows s ON s.id = p.show_id
 WHERE p.state = 'open' AND (p.ends_at <= now() OR s.state = 'ended')
 """
+# What a room may not have been told: the open ones, and those that ended in the last seconds.
+_CHANGED: Final = f"""
+SELECT {_COLUMNS} FROM polls p WHERE state = 'open' OR ended_at > now() - make_interval(secs => $1)
+"""  # noqa: S608
 _WITHDRAW: Final = f"""
 UPDATE polls p SET state = 'withdrawn', ended_at = now(), version = nextval('poll_versions')
 WHERE id = $1 AND show_id = $2 AND state = 'open' RETURNING {_COLUMNS}
@@ -151,9 +155,14 @@ async def results(pg: asyncpg.Pool, show: str) -> list[Poll]:
     return [row.poll for row in rows if row.poll is not None]
 
 
-async def recount(pg: asyncpg.Pool) -> list[Row]:
-    """Counts the open polls; those that have more answers than before."""
-    return [_row(row) for row in await pg.fetch(_RECOUNT)]
+async def recount(pg: asyncpg.Pool) -> None:
+    """Counts the open polls; those that have more answers than before get another version."""
+    await pg.execute(_RECOUNT)
+
+
+async def changed_lately(pg: asyncpg.Pool, seconds: float) -> list[Row]:
+    """All open polls, and those of all shows that ended in the last seconds."""
+    return [_row(row) for row in await pg.fetch(_CHANGED, seconds)]
 
 
 async def due(pg: asyncpg.Pool) -> list[tuple[str, str]]:

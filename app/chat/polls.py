@@ -24,6 +24,9 @@ from app.refusal import Refusal
 from app.storage.loops import Loop
 
 SAY_PERIOD_S: Final = 0.5
+LOOK_BACK_S: Final = 3.0
+FIRST_LOOK_BACK_S: Final = 600.0
+"""What was changed while no worker was there is said by the next one."""
 KEY: Final = "poll"
 NO_POLL: Final = Refusal("not_found", "There is no such poll.")
 POLL_OPEN: Final = Refusal("poll_open", "One poll is open already; end it first.")
@@ -158,15 +161,25 @@ async def _say(chat: Chat, row: Row) -> None:
 
 
 def polls_loop(chat: Chat) -> Loop:
-    """The worker role's part: counts what is open, and ends what is due, which is nobody's act."""
+    """The worker role's part: counts what is open, and ends what is due, which is nobody's act. Says what changed by
+    it, and what could not be said at once: a room may show a poll as open that takes no answers any more.
+    """
+    said: dict[str, int] = {}
+    done_s = clock.monotonic_s() - FIRST_LOOK_BACK_S
 
     async def run() -> None:
+        nonlocal done_s
+        now_s = clock.monotonic_s()
         for show, poll in await poll_store.due(chat.pg):
             async with chat.pg.acquire() as connection, connection.transaction():
-                row = await poll_store.end(connection, show, poll)
-            if row is not None:
+                await poll_store.end(connection, show, poll)
+        await poll_store.recount(chat.pg)
+        changed = await poll_store.changed_lately(chat.pg, now_s - done_s + LOOK_BACK_S)
+        for row in changed:
+            if said.get(row.id) != row.version:
                 await _say(chat, row)
-        for row in await poll_store.recount(chat.pg):
-            await _say(chat, row)
+        done_s = now_s
+        said.clear()
+        said.update((row.id, row.version) for row in changed)
 
     return Loop("polls", SAY_PERIOD_S, run)

@@ -127,6 +127,29 @@ async def test_a_poll_ends_by_itself_when_its_time_or_its_show_is_over(place):
     assert (await started(place, "Too late?")).code == "show_ended"
 
 
+async def test_what_could_not_be_said_at_once_the_worker_says(place, monkeypatch):
+    """Valkey was away for that moment: the poll was in no room for good, or stood there open after its end."""
+
+    async def away(*_):
+        raise ConnectionError
+
+    loop = polls_loop(place.chat)
+    with monkeypatch.context() as patch:
+        patch.setattr(place.rooms, "set_state", away)
+        with pytest.raises(ConnectionError):
+            await started(place, key="k")
+    poll = (await started(place, key="k")).poll
+    await loop.run()
+    assert ((await in_room(place))["id"], (await in_room(place))["state"]) == (poll, "open")
+    with monkeypatch.context() as patch:
+        patch.setattr(place.rooms, "set_state", away)
+        with pytest.raises(ConnectionError):
+            await end(place.chat, place.show, place.moderator, poll)
+    await loop.run()
+    assert (await in_room(place))["state"] == "ended"
+    assert await answered(place, poll, 0) == "poll_over"
+
+
 async def test_who_is_banned_and_what_is_no_answer_do_not_count(place):
     poll = (await started(place)).poll
     await place.time_out(place.viewer)
