@@ -13,20 +13,24 @@ from app.chat.events import Held, HeldDecided, who
 from app.chat.held import release
 from app.chat.parts import Chat
 from app.person import Person
+from app.refusal import Refusal
 from app.rooms.bus import staff_room
 from app.storage.loops import Loop
 
 RELEASE_PERIOD_S: Final = 0.25
 DELAY: Final = "delay"
 HIDDEN: Final = "hidden"
+SPOILT: Final = Refusal("author_silenced", "Its author was silenced, or it was deleted, before it was said.")
 
 
 async def release_due(chat: Chat) -> int:
-    """Says those whose time has come, in their order; how many. What a silenced person wrote is never said."""
+    """Says those whose time has come, in their order; how many. What was written by somebody who was silenced, or
+    deleted, since then is never said.
+    """
     async with chat.moderating, held_store.due(chat.pg) as due:
         let_out: list[tuple[str, Held, bool]] = []
         for show, one in due:
-            refusal = await release(chat, show, one)
+            refusal = SPOILT if one.spoilt else await release(chat, show, one)
             if refusal is not None and refusal.code != "author_silenced":
                 break  # the room takes no more now
             await held_store.set_decided(one, None, approved=refusal is None)

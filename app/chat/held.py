@@ -54,7 +54,8 @@ async def decide(chat: ChatParts, show: str, actor: Person, message: str, *, app
         await held_store.set_decided(found, actor.id, approved=approved)
         number = await write_act(found.connection, deed)
     await chat.rooms.append(staff_room(show), HeldDecided(message, approved, who(actor)))
-    await chat.rooms.tell(show, found.held.by.id, HeldDecided(message, approved))
+    if found.held.why != "hidden":  # whose messages are hidden learns nothing of it
+        await chat.rooms.tell(show, found.held.by.id, HeldDecided(message, approved))
     await tell_act(chat, deed, number, clock.now_ms())
     return None
 

@@ -30,17 +30,32 @@ _LOCK: Final = """
 SELECT id, account_id, name, body, reply_to, why, found, sent_at, state FROM held_messages
 WHERE id = $1 AND show_id = $2 FOR UPDATE
 """
-# Those whose delay is over, by the delay that the room has now: none when it is switched off.
+# Those whose delay is over, by the delay that the room has now: none when it is switched off. `spoilt`: a sanction that
+# stands, or a purge, came since they were written, though the sanction may be over by now, and the purge may have run
+# before there was this row.
 _DUE: Final = """
-SELECT h.id, h.show_id, h.account_id, h.name, h.body, h.reply_to, h.why, h.found, h.sent_at, h.state
+SELECT h.id, h.show_id, h.account_id, h.name, h.body, h.reply_to, h.why, h.found, h.sent_at, h.state,
+       EXISTS (
+           SELECT FROM sanctions x JOIN shows s ON s.id = h.show_id WHERE x.account_id = h.account_id
+               AND (x.show_id = s.id OR x.shop_id = s.shop_id) AND x.lifted_at IS NULL AND x.created_at >= h.kept_at
+       ) OR EXISTS (
+           SELECT FROM purges p WHERE p.show_id = h.show_id AND p.at >= h.sent_at
+               AND (p.account_id IS NULL OR p.account_id = h.account_id)
+       ) AS spoilt
 FROM held_messages h LEFT JOIN chat_rooms r ON r.show_id = h.show_id
 WHERE h.state = 'waiting' AND h.why = 'delay'
     AND h.kept_at <= now() - make_interval(secs => coalesce((r.modes ->> 'delay_s')::int, 0))
 ORDER BY h.kept_at, h.id LIMIT $1 FOR UPDATE OF h
 """
+# Of those who are hidden now: the rules that a process remembers may be older.
 _HIDDEN: Final = """
-SELECT id, account_id, name, body, reply_to, sent_at FROM held_messages
-WHERE show_id = $1 AND account_id = $2 AND state = 'waiting' AND why = 'hidden' ORDER BY sent_at DESC LIMIT $3
+SELECT g.place, h.* FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS g (account_id, show_id, place)
+JOIN watched w ON w.show_id = g.show_id AND w.account_id = g.account_id AND w.level = 'hidden'
+JOIN LATERAL (
+    SELECT id, account_id, name, body, reply_to, sent_at FROM held_messages
+    WHERE show_id = g.show_id AND account_id = g.account_id AND state = 'waiting' AND why = 'hidden'
+    ORDER BY sent_at DESC LIMIT $3
+) h ON true ORDER BY g.place, h.sent_at
 """
 _COMES: Final = """
 SELECT EXISTS (
@@ -81,12 +96,13 @@ def as_held(row: Any) -> Held:
 
 
 class Deciding(msgspec.Struct, frozen=True):
-    """A message that is being decided on, locked, and the transaction's connection."""
+    """A message that is being decided on, locked, and the transaction's connection. `spoilt`: it is not to be said."""
 
     connection: Any
     held: Held
     re: str | None
     state: str
+    spoilt: bool = False
 
 
 @asynccontextmanager
@@ -102,13 +118,19 @@ async def due(pg: asyncpg.Pool) -> AsyncIterator[list[tuple[str, Deciding]]]:
     """The messages whose delay is over, with their shows, locked, in a transaction; who waited longest first."""
     async with pg.acquire() as connection, connection.transaction():
         rows = await connection.fetch(_DUE, DUE_MAX)
-        yield [(row["show_id"], Deciding(connection, as_held(row), row["reply_to"], row["state"])) for row in rows]
+        yield [
+            (row["show_id"], Deciding(connection, as_held(row), row["reply_to"], row["state"], row["spoilt"]))
+            for row in rows
+        ]
 
 
-async def hidden_of(pg: asyncpg.Pool, show: str, account: str) -> list[Chat]:
-    """What the person believes to have said lately, the oldest first."""
-    rows = await pg.fetch(_HIDDEN, show, account, HIDDEN_MAX)
-    return [_believed(row) for row in reversed(rows)]
+async def read_hidden(pg: asyncpg.Pool, asked: list[tuple[str, str]]) -> list[list[Chat]]:
+    """Of each (person, show) what the person believes to have said lately, the oldest first. Reads a batch."""
+    found: list[list[Chat]] = [[] for _ in asked]
+    people, shows = [person for person, _ in asked], [show for _, show in asked]
+    for row in await pg.fetch(_HIDDEN, people, shows, HIDDEN_MAX):
+        found[row["place"] - 1].append(_believed(row))
+    return found
 
 
 def _believed(row: Any) -> Chat:

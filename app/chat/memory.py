@@ -13,7 +13,6 @@ from app.chat.question_store import Mine
 from app.chat.questions import keys_of_questions
 from app.chat.rulebooks import keys_of_room, read_room
 from app.chat.warnings import next_warning
-from app.chat.watch_rules import Level
 from app.person import Person
 from app.rooms.bus import HISTORY_MAX, Muted, Spoken, warned
 from app.rooms.sources import Words
@@ -35,6 +34,9 @@ class ChatMemory:
         self._mine: GroupCommit[tuple[str, str], Mine] = GroupCommit(partial(question_store.read_mine, chat.pg))
         self._answered: GroupCommit[tuple[str, str], poll_store.Mine | None] = GroupCommit(
             partial(poll_store.read_mine, chat.pg)
+        )
+        self._believed: GroupCommit[tuple[str, str], list[Message]] = GroupCommit(
+            partial(held_store.read_hidden, chat.pg)
         )
 
     async def story_of(self, show: str) -> Sequence[msgspec.Struct]:
@@ -88,14 +90,9 @@ class ChatMemory:
             "banned": bool(muted and muted.remaining_ms is None),
             "warning": await next_warning(self._chat.pg, show, person.id) if is_warned else None,
             "questions": await self._mine.submit((person.id, show)),
-            "own": await self._believed(show, person),
+            "own": await self._believed.submit((person.id, show)),
             "poll": await self._answered.submit((person.id, show)),
         }
-
-    async def _believed(self, show: str, person: Person) -> Sequence[Message]:
-        rules = await self._chat.rulebooks.of(show)
-        is_hidden = rules.watched.get(person.id) == Level.HIDDEN
-        return await held_store.hidden_of(self._chat.pg, show, person.id) if is_hidden else []
 
     async def is_banned(self, show: str, person: Person) -> bool:
         """Whether the person may not be in the show, by the room's copy."""

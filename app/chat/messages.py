@@ -100,8 +100,9 @@ async def post(
             same = "" if standing is not Standing.VIEWER else likeness(folded)
             judged = Judged(rules.version, same, "" if verdict is None else "wait", unique_ms(rules.modes, verdict))
             answer = await _speak(chat, show, event, former, modes=rules.modes, judged=judged)
-            if isinstance(answer, Kept) and verdict is not None:
-                await keep(chat, show, msgspec.structs.replace(event, id=answer.id), verdict)
+            if isinstance(answer, Kept):
+                # Kept by an earlier try: its row may be missing, and the rules may have changed since.
+                await keep(chat, show, msgspec.structs.replace(event, id=answer.id), verdict or Hold(DELAY))
         if not isinstance(answer, Stale):
             delayed = isinstance(verdict, Hold) and verdict.why == DELAY
             told = _told(answer, pace_of(rules.modes, chat.pace, staff=standing is not Standing.VIEWER))

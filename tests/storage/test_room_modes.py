@@ -6,14 +6,15 @@ import pytest
 
 from app import clock
 from app.accounts.follows import follow, follows_for_s, unfollow
-from app.chat import held_store
+from app.chat import held_store, messages
 from app.chat.bans import SetBan, set_ban
 from app.chat.copy import copy_all
 from app.chat.delayed import release_due
 from app.chat.messages import Posted, delete
 from app.chat.modes import SetModes, SetTerms, set_modes, set_terms
-from app.chat.purges import delete_of
+from app.chat.purges import delete_of, purge
 from app.chat.questions import Asked, ask
+from app.chat.timeouts import end_timeout
 from app.checkout.buyers import has_bought
 from app.person import Person, Standing
 from tests.chat_place import chat_over, chat_place
@@ -165,6 +166,58 @@ async def test_who_was_silenced_within_the_delay_says_nothing_any_more(place):
     await over(place)
     assert await release_due(place.chat) == 0
     assert await texts(place) == []
+
+
+async def test_who_was_timed_out_within_the_delay_is_not_heard_after_the_timeout_either(place):
+    """Of a timeout that ended before the delay nothing was known any more when the message was let out."""
+    await modes(place, delay_s=60)
+    otto = await somebody(place)
+    await place.say("vile", person=otto)
+    await place.say("kind")
+    await place.time_out(otto, 10)
+    await place.time_out(place.viewer, 10)
+    await end_timeout(place.chat, place.show, place.moderator, Standing.MODERATOR, place.viewer.id)
+    await place.pg.execute("UPDATE sanctions SET until = now() - interval '1 s' WHERE account_id = $1", otto.id)
+    await place.rooms.absolve(place.show, otto.id, None)
+    await over(place)
+    assert await release_due(place.chat) == 2
+    assert await texts(place) == ["kind"]
+
+
+async def test_what_was_cleared_before_its_row_was_there_is_not_let_out(place, monkeypatch):
+    """The room was cleared after it had taken the message and before Postgres had."""
+    await modes(place, delay_s=60)
+    keep = messages.keep
+
+    async def cleared_just_before(*kept):
+        await purge(place.chat, place.show, place.host, None)
+        await keep(*kept)
+
+    monkeypatch.setattr(messages, "keep", cleared_just_before)
+    await place.say("vile")
+    monkeypatch.setattr(messages, "keep", keep)
+    await place.say("kind")
+    await over(place)
+    await release_due(place.chat)
+    assert await texts(place) == ["kind"]
+
+
+async def test_what_the_room_kept_and_postgres_never_had_comes_with_the_retry_under_whatever_rules(place, monkeypatch):
+    """Postgres was away just then; without the delay the retry was told that it waits, and it waited nowhere."""
+    await modes(place, delay_s=60)
+
+    async def away(*_):
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(messages, "keep", away)
+        with pytest.raises(ConnectionError):
+            await place.say("hello", key="k")
+    await modes(place, delay_s=0)
+    assert (await place.say("hello", key="k")).o is None
+    assert await release_due(place.chat) == 1
+    assert (await place.say("hello", key="k")).o is not None
+    assert await texts(place) == ["hello"]
 
 
 async def test_without_delay_what_waits_comes_at_once_in_its_order_and_a_term_still_holds(place):

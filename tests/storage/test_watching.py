@@ -103,7 +103,21 @@ async def test_it_holds_on_a_process_that_had_other_rules_in_mind_and_after_a_wi
     assert len(await own(place)) == 6
 
 
-async def test_hidden_words_answer_no_keyword_and_go_when_they_are_deleted(place):
+async def test_who_joins_where_the_rules_are_remembered_of_before_still_sees_what_they_said(place):
+    """A process in which nobody had written since knew nobody who is hidden, and showed them none of their words."""
+    other, _ = chat_over(place.pg, place.valkey)
+    await other.rulebooks.of(place.show)
+    await eye(place, Level.HIDDEN)
+    await place.say("seen by nobody")
+    await place.say("nor this")
+    place.chat = other
+    assert await own(place) == ["seen by nobody", "nor this"]
+    assert await own(place, place.host) == []
+    await eye(place, Level.NONE)
+    assert await own(place) == []
+
+
+async def test_hidden_words_answer_no_keyword_and_go_when_they_are_deleted(place, monkeypatch):
     await set_rules(place.chat, place.show, place.host, AnswerRules([Rule(["oslo"], "Nine euros")]))
     await eye(place, Level.HIDDEN)
     frame = msgspec.json.encode({"op": "chat.post", "id": "one", "text": "to Oslo?"}).decode()
@@ -113,6 +127,14 @@ async def test_hidden_words_answer_no_keyword_and_go_when_they_are_deleted(place
     assert await place.story() == []
     assert await delete(place.chat, place.show, place.moderator, Standing.MODERATOR, reply["message"]) is None
     assert await own(place) == []
+    denied, told = await place.say("turned down"), []
+
+    async def tell(_show, _person, hint):
+        told.append(hint)
+
+    monkeypatch.setattr(place.rooms, "tell", tell)
+    assert await decide(place.chat, place.show, place.moderator, denied.message, approved=False) is None
+    assert told == []
     await place.say("another")
     await delete_of(place.chat, place.show, place.moderator, Standing.MODERATOR, place.viewer.id)
     assert await own(place) == []
