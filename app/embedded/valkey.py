@@ -2,9 +2,11 @@
 
 It listens on a unix socket in a closed folder and on no port, and keeps an append-only file. The file reaches the disk
 once a second: it outlives a killed process, but after the machine itself went down its last second may be missing, and
-nothing tells (a file that reaches the disk with every answer costs three tenths of the gate's holds a second and more
-than half of a lone caller's: bench/flash_sales). A Valkey that is a second old gives offsets out twice and forgets
-sanctions, so after a boot it starts empty and is filled from Postgres, which is certain.
+nothing tells. A Valkey that is a second old gives offsets out twice and forgets sanctions, so after a boot it starts
+empty and is filled from Postgres, which is certain. With a file that reaches the disk before each answer a crowd would
+lose a twentieth of its holds a second (bench/flash_sales), but Valkey then ends itself when the disk is full, where now
+it refuses to write and goes on when there is room; and no hold would be saved, since the gate of a server that was
+started again is rebuilt from Postgres anyway.
 """
 
 import contextlib

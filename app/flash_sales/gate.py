@@ -36,6 +36,7 @@ HOLD_SCRIPT: Final = Script(Path(__file__).with_name("hold.lua"), before=(SERVER
 _POOLS_MAX: Final = 4096  # batches kept for pools that were touched lately
 BATCH_MAX: Final = 128
 _CALLS_MAX: Final = 2  # Valkey decides one while the other's answers wake their callers: a core each is busy
+_CROWD_CALLS_MAX: Final = 16  # what Valkey decides in one turn of its event loop shares one sync to disk
 _CLEARED_AT_ONCE: Final = 256  # EXPIRE_MAX of hold_book.lua
 
 
@@ -187,7 +188,7 @@ class Gate:
             async def decide(operations: list[tuple[Any, ...]]) -> Sequence[Decided]:
                 return await self._decide(pool, operations)
 
-            batch = self._batches[pool] = GroupCommit(decide, BATCH_MAX, _CALLS_MAX)
+            batch = self._batches[pool] = GroupCommit(decide, BATCH_MAX, _CALLS_MAX, crowd_calls_max=_CROWD_CALLS_MAX)
         return batch
 
     def _forget_idle(self) -> None:

@@ -32,6 +32,10 @@ class GroupCommit(Generic[Item, Answer]):
     With `evenly` a further call begins only when its share of all who were here lately waits for it. Else the first few
     who come back from a call go alone, and the many behind them wait for the end of another. While no call is under
     way nobody waits.
+
+    With `crowd_calls_max` up to so many calls are under way while enough wait to fill all of them: where a turn of the
+    other side has a cost of its own whatever is in it (a sync to disk), the calls of a crowd share it. Fewer go on by
+    `calls_max`, since all that is decided in one turn is answered at its end.
     """
 
     def __init__(
@@ -41,11 +45,14 @@ class GroupCommit(Generic[Item, Answer]):
         calls_max: int = 1,
         *,
         evenly: bool = False,
+        crowd_calls_max: int = 0,
     ) -> None:
         self._decide = decide
         self._batch_max = batch_max
         self._calls_max = calls_max
+        self._crowd_calls_max = max(calls_max, crowd_calls_max)
         self._evenly = evenly
+        self._starting = 0  # senders that have not looked yet at what waits
         self._in_flight = 0  # items
         self._crowd = 0.0  # items that waited or were in flight at once, not long ago
         self._waiting: deque[tuple[Sequence[Item], asyncio.Future[Sequence[Answer]]]] = deque()
@@ -73,9 +80,10 @@ class GroupCommit(Generic[Item, Answer]):
             self._loop = asyncio.get_running_loop()  # once: asking costs a system call in some Pythons
         answer: asyncio.Future[Sequence[Answer]] = self._loop.create_future()
         self._waiting.append((items, answer))
-        if len(self._senders) < self._calls_max and self._enough_wait(len(self._senders)):
+        if len(self._senders) < self._crowd_calls_max and self._enough_wait(len(self._senders)):
             # Starts in the next turn of the event loop, so all that arrive in this one share the first call.
             self._senders.add(asyncio.create_task(self._send_all(), name="group commit"))
+            self._starting += 1
         return answer
 
     async def drain(self) -> None:
@@ -85,11 +93,14 @@ class GroupCommit(Generic[Item, Answer]):
 
     def _enough_wait(self, others: int) -> bool:
         """Whether those who wait are enough for a call beside so many others."""
+        if others >= self._calls_max:
+            return len(self._waiting) >= self._batch_max * (self._crowd_calls_max - others + self._starting)
         if not others or not self._evenly:
             return True
         return len(self._waiting) >= min(self._crowd / self._calls_max, self._batch_max)
 
     async def _send_all(self) -> None:
+        self._starting -= 1
         try:
             while self._waiting and self._enough_wait(len(self._senders) - 1):
                 await self._send_next()

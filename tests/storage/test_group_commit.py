@@ -139,6 +139,30 @@ async def test_the_share_is_of_those_who_come_now_once_a_crowd_has_gone():
     assert await asyncio.gather(*few) == [2000, 2001]
 
 
+async def test_a_crowd_has_further_calls_while_it_fills_all_of_them():
+    decider = Stages()
+    group = GroupCommit(decider, batch_max=10, calls_max=2, crowd_calls_max=4)
+    first = await submitted(group, *range(10))
+    second = await submitted(group, 100)
+    assert await decider.settled(first) == [10, 1]
+    crowd = await submitted(group, *range(200, 219))
+    assert await decider.settled(crowd) == [10, 1]  # nineteen do not fill two calls more
+    crowd += await submitted(group, *range(300, 312))
+    assert await decider.settled(crowd) == [10, 1, 10, 10]  # four at once, and no more
+    decider.gates[0].set()
+    assert await decider.settled(crowd) == [10, 1, 10, 10, 10]
+    decider.gates[200].set()
+    assert await decider.settled(crowd) == [10, 1, 10, 10, 10]  # the last one is no crowd: three others are under way
+    decider.gates[210].set()
+    assert await decider.settled(crowd) == [10, 1, 10, 10, 10]
+    decider.gates[100].set()
+    assert await decider.settled(crowd) == [10, 1, 10, 10, 10, 1]
+    for n in (301, 311):
+        decider.gates[n].set()
+    assert len(await asyncio.gather(*first, *second, *crowd)) == 42
+    assert group.idle
+
+
 async def test_what_was_submitted_together_stays_together():
     decider = Decider()
     group = GroupCommit(decider, batch_max=4)
