@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from app.streams.relay.dtls import Certificate
+from app.streams.relay.limits import ADDRESS_KEPT_S
 from bench.relay.peer import Peer, open_socket
 from tests.protocol.media_peers import SDP, Publisher, Viewer, bearer
 from tests.protocol.media_site import media_site, publishing
@@ -118,3 +119,30 @@ async def test_a_check_from_a_forged_address_takes_nothing_from_whose_address_it
         assert (await site.control.stats()).dropped == 1
         for peer in (host, viewer):
             peer.close()
+
+
+async def test_an_address_that_a_viewer_has_left_is_the_next_ones_at_once(pg, valkey):
+    """A network gives it to whoever comes next, while the one who had it is still watching from elsewhere."""
+    async with media_site(pg, valkey) as site:
+        show, key = await site.show()
+        publisher = Publisher(site.http)
+        await publisher.publish(show, key)
+        await publishing(site, show)
+        first, second = (Peer(Certificate.generateCertificate(), "127.0.0.1") for _ in range(2))
+        left = first.socket
+        answer = await site.http.post(f"/whep/{show}", content=first.describe("recvonly", "actpass"), headers=SDP)
+        await first.connect(answer.text)
+        first.socket = open_socket("127.0.0.2")
+        first.socket.connect(("127.0.0.1", site.settings.media_port))
+        first.check(nominate=True)
+        await heard(first.socket, 5)
+        second.close()
+        second.socket = left
+        answer = await site.http.post(f"/whep/{show}", content=second.describe("recvonly", "actpass"), headers=SDP)
+        async with asyncio.timeout(ADDRESS_KEPT_S / 2):
+            await second.connect(answer.text)
+        await heard(second.socket, 5)
+        await heard(first.socket, 5)
+        for peer in (first, second):
+            peer.close()
+        await publisher.peer.close()

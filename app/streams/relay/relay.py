@@ -329,7 +329,7 @@ class Relay:
         seat = None if request is None else self._by_ufrag.get(request.ufrag)
         self._now_s = clock.monotonic_s()
         other = self._by_address.get(address)
-        taken = other is not None and other is not seat and other.keeps_address(self._now_s)
+        taken = other is not None and other is not seat and other.keeps_address(address, self._now_s)
         if request is None or seat is None or taken:
             self.udp.dropped += 1
             return

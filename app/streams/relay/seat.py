@@ -10,6 +10,7 @@ from app.streams.relay.ingest import Ingest
 from app.streams.relay.limits import ADDRESS_KEPT_S, REPORTS_BURST_MAX, REPORTS_PER_S_MAX, SYNTHETIC_WAITS_S
 from app.streams.relay.room import Room
 from app.streams.relay.session import Credentials, Session, State
+from app.streams.relay.udp import Address
 from app.streams.relay.wire import NewSession, ShowFigures
 
 
@@ -28,11 +29,14 @@ class Seat:
         self.checked = asyncio.Event()
         self.reports = Allowance(REPORTS_PER_S_MAX, REPORTS_BURST_MAX)
 
-    def keeps_address(self, now_s: float) -> bool:
-        """Whether its addresses stay its own when another session's check comes from one: a check says where it comes
-        from, not that it does, and whoever forged that would have this session's packets taken for their own.
+    def keeps_address(self, address: Address, now_s: float) -> bool:
+        """Whether `address` stays its own when another session's check comes from there: a check says where it comes
+        from, not that it does, and whoever forged that would have this session's packets taken for their own. An
+        address that it has left for another is anybody's: a network gives it to the next who comes.
         """
-        return self.session.state is State.CONNECTED and now_s - self.session.heard_s < ADDRESS_KEPT_S
+        session = self.session
+        in_use = session.state is State.CONNECTED and session.address == address
+        return in_use and now_s - session.heard_s < ADDRESS_KEPT_S
 
 
 class Stage:
