@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -22,6 +22,7 @@ from app.embedded.child import spawn
 REPOSITORY: Final = Path(__file__).parents[1]
 MESSAGE_BYTES_MAX: Final = 65536
 PR_SET_CHILD_SUBREAPER: Final = 36
+STEM_PATIENCE_S: Final = 30.0  # loading a role's libraries is a matter of seconds
 
 
 class Process(Protocol):
@@ -83,18 +84,26 @@ class Stem:
         self._one_at_a_time = asyncio.Lock()
 
     async def grow(
-        self, role: str, environment: Mapping[str, str], link: socket.socket, listener: socket.socket | None
+        self,
+        role: str,
+        environment: Mapping[str, str],
+        fresh_link: Callable[[], socket.socket],
+        listener: socket.socket | None,
     ) -> Process:
-        """A new process for `role` with `environment`, a superset of the stem's. Its files: `link` and `listener`."""
+        """A new process for `role` with `environment`, a superset of the stem's. Its files: what `fresh_link` returns,
+        and `listener`. Each call of `fresh_link` cuts the link before: of two processes the first would end.
+        """
         if sys.platform == "linux":
             async with self._one_at_a_time:
-                branch = await self._ask(role, environment, [link, *([listener] if listener else [])])
+                with fresh_link() as link:
+                    branch = await self._ask(role, environment, [link, *([listener] if listener else [])])
             if branch is not None:
                 return branch
-        return _start_afresh(role, environment, link, listener)
+        with fresh_link() as link:
+            return _start_afresh(role, environment, link, listener)
 
     async def _ask(self, role: str, environment: Mapping[str, str], files: list[socket.socket]) -> Branch | None:
-        """None when there is no stem to be had, or it died of this wish."""
+        """None when there is no stem to be had, or it died of this wish, or hangs."""
         changes = {name: value for name, value in environment.items() if self.environment.get(name) != value}
         wish = msgspec.msgpack.encode(Wish(role, changes))
         libc = ctypes.CDLL(None)
@@ -102,8 +111,9 @@ class Stem:
             asked = self._open()
             libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
             socket.send_fds(asked, [wish], [file.fileno() for file in files])
-            number = await asyncio.get_running_loop().sock_recv(asked, 16)
-        except OSError:
+            async with asyncio.timeout(STEM_PATIENCE_S):
+                number = await asyncio.get_running_loop().sock_recv(asked, 16)
+        except OSError:  # TimeoutError is one
             number = b""
         finally:
             # Else every process that loses its parent below us would be ours to reap.

@@ -214,11 +214,13 @@ class RoleProcess:
         return Child(self._name, self._launch, self._wait_ready, signal.SIGTERM, ROLE_PATIENCE_S)
 
     async def _launch(self) -> Process:
+        return await self._stem.grow(self._role, self._environment, self._fresh_link, self._listener)
+
+    def _fresh_link(self) -> socket.socket:
         if self._link is not None:
             self._link.close()
         self._link, theirs = socket.socketpair()
-        with theirs:
-            return await self._stem.grow(self._role, self._environment, theirs, self._listener)
+        return theirs
 
     async def _wait_ready(self, process: Process) -> None:
         del process

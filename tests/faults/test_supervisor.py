@@ -3,6 +3,7 @@
 Who breaks the Hawker of this module leaves it running for the next.
 """
 
+import asyncio
 import os
 import select
 import signal
@@ -13,6 +14,9 @@ import httpx
 import psutil
 import pytest
 
+from app import branches
+from app.branches import Stem
+from app.supervisor import RoleProcess
 from tests.running import ROOT
 from tests.waiting import eventually_now
 
@@ -75,6 +79,27 @@ def test_roles_branch_off_a_stem_without_threads_outlive_it_and_come_back_withou
     running.wait_replaced("worker", running.kill("worker"))
     assert running.pid_of("worker") != stems()[0].pid
     assert psutil.Process(running.pid_of("worker")).cmdline() == stems()[0].cmdline()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each role loads its own libraries")
+async def test_a_stem_that_hangs_is_not_waited_for_and_what_it_may_have_begun_has_no_link(monkeypatch):
+    """Whoever died while it hung was never started again, and nobody was told."""
+    monkeypatch.setattr(branches, "STEM_PATIENCE_S", 0.2)
+    role = RoleProcess("worker", dict(os.environ), Stem(os.environ), asyncio.Event())
+    stem, links = role._stem, []
+    monkeypatch.setattr(role, "_fresh_link", lambda make=role._fresh_link: links.append(make()) or links[-1])
+    stem._open()
+    hanging = stem._process
+    hanging.send_signal(signal.SIGSTOP)
+    worker = await role.child().launch()
+    try:
+        assert psutil.Process(worker.pid).cmdline()[2:] == ["app.roles", "worker"]
+        assert hanging.poll() == -signal.SIGKILL
+        assert len(links) == 2, "one of its own"
+    finally:
+        worker.kill()
+        worker.wait()
+        role._link.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the next start ends what was left")
