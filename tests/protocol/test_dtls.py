@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 
 from app.streams.relay.dtls import Certificate, Handshake
+from app.streams.relay.flight import _finishes
 from tests.waiting import eventually_true
 
 VERSION_3 = bytes.fromhex("a003020102")  # as DER has it: [0] { INTEGER 2 }
@@ -123,3 +124,26 @@ async def test_a_flight_that_is_lost_goes_again_as_it_was_and_no_more_once_the_p
     assert handshake._wire.flight._timer is None
     shaking.cancel()
     await handshake.stop()
+
+
+@pytest.mark.parametrize("begins", [False, True])
+async def test_to_a_publisher_what_may_end_its_handshake_goes_once_and_all_before_it_again(monkeypatch, begins: bool):
+    """FFmpeg stalls on any DTLS after its handshake."""
+    monkeypatch.setattr("app.streams.relay.flight.FLIGHT_WAIT_S", 0.001)
+    certificate = Certificate.generateCertificate()
+    sent: list[bytes] = []
+
+    def lossy(datagram: bytes) -> None:
+        sent.append(datagram)
+        if len(sent) > 3:
+            theirs.feed(datagram)
+
+    ours = Handshake(certificate, (certificate.sha256,), lossy, begins=begins, last_once=True)
+    theirs = Handshake(certificate, (certificate.sha256,), ours.feed, begins=not begins)
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(ours.run(), theirs.run()) == [True, True]
+    assert sent[:3] == [sent[3]] * 3
+    assert ours._wire.flight._timer is None, "nobody has proven anything yet"
+    assert sum(map(_finishes, sent)) == 1
+    for one in (ours, theirs):
+        await one.stop()

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 import imageio_ffmpeg
 import pytest
 
+from app.streams.relay import flight
+from app.streams.relay.dtls import Handshake
 from tests.protocol.media_peers import Publisher, Viewer
 from tests.protocol.media_site import MediaSite, media_site, publishing
 
@@ -43,7 +45,10 @@ async def ffmpeg(site: MediaSite, show: str, key: str, *options: str) -> AsyncIt
 
 
 @pytest.mark.parametrize("options", [(), ("-whip_flags", "dtls_active")])
-async def test_ffmpeg_publishes_and_ends_its_session_itself(site: MediaSite, options: tuple[str, ...]):
+async def test_ffmpeg_publishes_and_ends_its_session_itself(site: MediaSite, monkeypatch, options: tuple[str, ...]):
+    """As from afar: what of the handshake went again until its first packet came had FFmpeg all but stop sending."""
+    monkeypatch.setattr(flight, "FLIGHT_WAIT_S", 0.01)
+    monkeypatch.setattr(Handshake, "proven", lambda _: None)
     show, key = await site.show()
     async with ffmpeg(site, show, key, *options) as process:
         await publishing(site, show)

@@ -59,9 +59,9 @@ class _Wire:
 
     role = "controlled"
 
-    def __init__(self, send: Callable[[bytes], None]) -> None:
+    def __init__(self, send: Callable[[bytes], None], *, last_once: bool) -> None:
         self._out = send
-        self.flight = Flight(send)
+        self.flight = Flight(send, last_once=last_once)
         self._in: asyncio.Queue[bytes | None] = asyncio.Queue(HANDSHAKE_QUEUE_MAX)
 
     def feed(self, datagram: bytes | None) -> None:
@@ -94,9 +94,12 @@ class Handshake:
         send: Callable[[bytes], None],
         *,
         begins: bool,
+        last_once: bool = False,
     ) -> None:
-        """`begins`: we send the first flight, because the peer's offer said that it waits (setup:passive)."""
-        self._wire = _Wire(send)
+        """`begins`: we send the first flight, because the peer's offer said that it waits (setup:passive). `last_once`:
+        see Flight.
+        """
+        self._wire = _Wire(send, last_once=last_once)
         self._farewell = b""
         self._transport: RTCDtlsTransport | None = RTCDtlsTransport(self._wire, [certificate])  # type: ignore[arg-type]
         self._transport._srtp_profiles = PROFILES  # noqa: SLF001

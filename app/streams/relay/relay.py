@@ -122,7 +122,7 @@ class Relay:
         stage = stage or self._open_stage(wanted.show)
         if stage.coming is not None:
             self._end(stage.coming, "superseded")
-        seat = Seat(self._session(offer, credentials), wanted)
+        seat = Seat(self._session(offer, credentials, last_once=True), wanted)
         seat.ingest = Ingest(codecs, ssrcs)
         stage.coming = seat
         return self._seated(seat, answer.sdp)
@@ -147,7 +147,7 @@ class Relay:
         stage.room.flush_key_frame(self._now_s)
         return made
 
-    def _session(self, offer: Offer, credentials: Credentials) -> Session:
+    def _session(self, offer: Offer, credentials: Credentials, *, last_once: bool = False) -> Session:
         return Session(
             clock.new_secret(),
             offer,
@@ -156,6 +156,7 @@ class Relay:
             send=self.udp.send,
             batch=self._batch,
             now_s=self._now_s,
+            last_once=last_once,
         )
 
     def _seated(self, seat: Seat, sdp: str) -> SessionMade:

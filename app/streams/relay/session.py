@@ -57,7 +57,9 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 class Session:
-    """One peer. `send` puts a datagram on the wire; `now_s` comes in with every call that needs it."""
+    """One peer. `send` puts a datagram on the wire; `now_s` comes in with every call that needs it; `last_once`: see
+    Flight.
+    """
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Session:
         send: Callable[[bytes, Address], None],
         batch: Batch | None = None,
         now_s: float,
+        last_once: bool = False,
     ) -> None:
         self.id = identity
         self.state = State.CHECKING
@@ -86,7 +89,9 @@ class Session:
         self._send = send
         self._batch = batch
         self.line: Line | None = None
-        self.handshake = Handshake(certificate, offer.fingerprints, self._send_datagram, begins=offer.waits)
+        self.handshake = Handshake(
+            certificate, offer.fingerprints, self._send_datagram, begins=offer.waits, last_once=last_once
+        )
 
     def step(self, to: State) -> None:
         """Moves on. An illegal step raises IllegalStep."""
