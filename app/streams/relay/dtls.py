@@ -62,6 +62,7 @@ class _Wire:
     def __init__(self, send: Callable[[bytes], None], *, last_once: bool) -> None:
         self._out = send
         self.flight = Flight(send, last_once=last_once)
+        self.mute = False  # the peer has all of ours: OpenSSL would only answer what came twice
         self._in: asyncio.Queue[bytes | None] = asyncio.Queue(HANDSHAKE_QUEUE_MAX)
 
     def feed(self, datagram: bytes | None) -> None:
@@ -81,7 +82,8 @@ class _Wire:
         self._out(datagram)
 
     async def _send(self, data: bytes) -> None:
-        self.flight.send(data)
+        if not self.mute:
+            self.flight.send(data)
 
 
 class Handshake:
@@ -104,6 +106,7 @@ class Handshake:
         self._transport: RTCDtlsTransport | None = RTCDtlsTransport(self._wire, [certificate])  # type: ignore[arg-type]
         self._transport._srtp_profiles = PROFILES  # noqa: SLF001
         self._transport._set_role("client" if begins else "server")  # noqa: SLF001
+        self._mutes = begins and last_once  # their Finished, the last, says that ours came
         self._theirs = RTCDtlsParameters([RTCDtlsFingerprint(*one) for one in fingerprints], "auto")
         self.receiving: pylibsrtp.Session | None = None
         self.sending: pylibsrtp.Session | None = None
@@ -129,6 +132,7 @@ class Handshake:
             return False
         if transport.state != "connected":
             return False
+        self._wire.mute = self._mutes
         self.receiving = transport._rx_srtp  # noqa: SLF001
         self.sending = transport._tx_srtp  # noqa: SLF001
         assert transport._ssl is not None  # noqa: SLF001
@@ -173,6 +177,7 @@ class Handshake:
             if self._farewell:
                 self._wire.send(self._farewell)
             return
+        self._wire.mute = False
         self._transport.remove_all_listeners()
         await self._transport.stop()
         self._wire.feed(None)
