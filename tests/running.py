@@ -106,14 +106,14 @@ class RunningHawker:
 
     def wait_replaced(self, name: str, pid: int, guard_s: float = 30) -> None:
         """Returns when another process does the work of `pid` and Hawker is ready."""
+        eventually_now(lambda: self.has_replaced(name, pid) and self.is_ready(), guard_s, f"{name} started again")
 
-        def replaced() -> bool:
-            try:
-                return self.pid_of(name) != pid and self.is_ready()
-            except FileNotFoundError:
-                return False
-
-        eventually_now(replaced, guard_s, f"{name} started again")
+    def has_replaced(self, name: str, pid: int) -> bool:
+        """Whether another process than `pid` is there for the part; between the two there is none."""
+        try:
+            return self.pid_of(name) != pid
+        except FileNotFoundError:
+            return False
 
     def is_ready(self) -> bool:
         """What /readyz says."""

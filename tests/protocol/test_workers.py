@@ -50,7 +50,9 @@ async def test_what_one_worker_hears_is_seen_on_all_and_outlives_any_of_them(own
         assert (frame["o"], [event["text"] for event in frame["m"]]) == (first, ["before"])
     killed = running.pid_of("web-2")
     os.kill(killed, signal.SIGKILL)
-    await eventually_true(lambda: any(socket.close_code for socket, _ in sockets) or running.pid_of("web-2") != killed)
+    await eventually_true(
+        lambda: any(socket.close_code for socket, _ in sockets) or running.has_replaced("web-2", killed)
+    )
     speaker, _ = await join(additional_headers={"Cookie": cookie})
     assert await say(speaker, "after") == first + 1
     assert await say(speaker, "before") == first  # said again under its id: one effect, the first answer
