@@ -7,31 +7,16 @@ import asyncio
 
 import httpx
 import pytest
-import pytest_asyncio
 
 from app import clock
 from app.checkout.saved_cards import keep_card
 from app.checkout.settle import settle
 from tests.protocol import stripe_side
 from tests.protocol.callers import problem
-from tests.protocol.stripe_side import FaultProxy, LocalStripe, authenticate, card, event, intents
+from tests.protocol.stripe_side import authenticate, card, event, intents
 from tests.protocol.test_stripe_webhooks import stripe_world, told
 
 AUTH = (stripe_side.SECRET_KEY, "")
-
-
-@pytest.fixture(scope="module")
-def localstripe():
-    running = LocalStripe()
-    yield running.url
-    running.stop()
-
-
-@pytest_asyncio.fixture
-async def proxy(localstripe):
-    started = await FaultProxy(localstripe).start()
-    yield started
-    await started.stop()
 
 
 async def buy(world, buyer, pool, method: str, key: str | None = None, **said):

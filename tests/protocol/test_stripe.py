@@ -9,21 +9,7 @@ from app import clock
 from app.checkout.provider import Answer, Patience, Payment, ProviderAway, Refund
 from app.checkout.stripe_provider import StripeProvider
 from tests.protocol import stripe_side
-from tests.protocol.stripe_side import FaultProxy, LocalStripe, authenticate, card, intents, refunds
-
-
-@pytest.fixture(scope="module")
-def localstripe():
-    running = LocalStripe()
-    yield running.url
-    running.stop()
-
-
-@pytest_asyncio.fixture
-async def proxy(localstripe):
-    started = await FaultProxy(localstripe).start()
-    yield started
-    await started.stop()
+from tests.protocol.stripe_side import authenticate, card, intents, refunds
 
 
 @pytest_asyncio.fixture

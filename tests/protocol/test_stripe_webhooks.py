@@ -4,14 +4,13 @@ import random
 from contextlib import asynccontextmanager
 
 import pytest
-import pytest_asyncio
 
 from app import clock
 from app.checkout.settle import settle
 from app.settings import StripeSettings
 from tests.protocol import stripe_side
 from tests.protocol.callers import problem
-from tests.protocol.stripe_side import FaultProxy, LocalStripe, authenticate, card, event, give_back, intents
+from tests.protocol.stripe_side import authenticate, card, event, give_back, intents
 from tests.rules.test_stripe_rules import signed
 from tests.storage.stock_world import open_world
 from tests.storage.test_payments_that_fail import age
@@ -19,20 +18,6 @@ from tests.storage.test_refunds import balances
 
 SECRETS = ("whsec_old", "whsec_new")
 CAPTURABLE = "payment_intent.amount_capturable_updated"
-
-
-@pytest.fixture(scope="module")
-def localstripe():
-    running = LocalStripe()
-    yield running.url
-    running.stop()
-
-
-@pytest_asyncio.fixture
-async def proxy(localstripe):
-    started = await FaultProxy(localstripe).start()
-    yield started
-    await started.stop()
 
 
 @asynccontextmanager

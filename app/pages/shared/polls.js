@@ -6,7 +6,7 @@ import { countdown, everyTick } from "./clock.js";
 import { openDialog } from "./dialog.js";
 import { busy, el, fill, say, show } from "./dom.js";
 import { icon } from "./icons.js";
-import { toast, toastProblem } from "./toast.js";
+import { commandOrToast, toastProblem } from "./toast.js";
 
 const sum = (counts) => counts.reduce((all, one) => all + one, 0);
 const answers = (n) => (n === 1 ? "1 answer" : `${n} answers`);
@@ -75,7 +75,7 @@ export class Polls {
     if (!open) tools.append(el("button", { type: "button", class: "button ghost small", onclick: () => this.openAll() }, "All polls"));
     if (open && this.staff) {
       const end = el("button", { type: "button", class: "button small", id: "end-poll" }, "End poll");
-      end.addEventListener("click", () => busy(end, () => this.command("poll.end", { poll: poll.id })));
+      end.addEventListener("click", () => busy(end, () => commandOrToast(this.room, "poll.end", { poll: poll.id })));
       tools.append(end);
     }
     const close = el("button", { type: "button", class: "icon-button", "aria-label": "Close the poll", onclick: () => this.close() }, icon("close"));
@@ -113,20 +113,10 @@ export class Polls {
 
   async answer(choice) {
     const poll = this.poll.id;
-    const reply = await this.command("poll.answer", { poll, choice });
+    const reply = await commandOrToast(this.room, "poll.answer", { poll, choice });
     if (!reply) return;
     this.mine = { id: poll, choice: reply.choice };
     this.draw();
-  }
-
-  async command(op, body) {
-    try {
-      return await this.room.command(op, body);
-    } catch (error) {
-      toast(error.message, "bad");
-      if (!error.code) throw error;
-      return null;
-    }
   }
 
   async openAll() {

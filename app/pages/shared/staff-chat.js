@@ -9,7 +9,7 @@ import { NoticeBar } from "./notice-bar.js";
 import { Polls, writePoll } from "./polls.js";
 import { openReplies } from "./replies.js";
 import { Ticker, writeLines } from "./ticker.js";
-import { toast } from "./toast.js";
+import { commandOrToast, toast } from "./toast.js";
 
 export const TIMEOUTS = [[10, "10 s"], [60, "1 min"], [600, "10 min"], [3600, "1 h"]];
 
@@ -75,14 +75,8 @@ export class StaffChat {
   }
 
   /** Sends a command of the staff; says why when it is refused. */
-  async send(op, body) {
-    try {
-      return await this.room.command(op, body);
-    } catch (error) {
-      toast(error.message, "bad");
-      if (!error.code) throw error;
-      return null;
-    }
+  send(op, body) {
+    return commandOrToast(this.room, op, body);
   }
 
   announce() {

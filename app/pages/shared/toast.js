@@ -27,3 +27,14 @@ export function toastProblem(error) {
   toast(error.message, "bad");
   if (error.name !== "Problem") throw error;
 }
+
+/** The answer to a room's command; null, and why it was refused is shown, when it was. */
+export async function commandOrToast(room, op, body) {
+  try {
+    return await room.command(op, body);
+  } catch (error) {
+    toast(error.message, "bad");
+    if (!error.code) throw error;
+    return null;
+  }
+}
