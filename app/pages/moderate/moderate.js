@@ -6,6 +6,7 @@ import { everyTick } from "../shared/clock.js";
 import { byId, el, fill, say } from "../shared/dom.js";
 import { drawHeader } from "../shared/header.js";
 import { Questions } from "../shared/questions.js";
+import { Reading } from "../shared/reading.js";
 import { openSession, signInUrl } from "../shared/session.js";
 import { ShowRoom, statusText } from "../shared/show-room.js";
 import { StaffChat } from "../shared/staff-chat.js";
@@ -50,6 +51,11 @@ class ModerationPage {
       staff: true,
       on: { events: (events) => this.hearStaff(events), reset: () => this.refresh() },
     });
+    this.desk = new Reading({
+      read: () => get(`/api/shows/${segment(found.id)}/moderation`),
+      load: (desk) => this.load(desk),
+      hear: (events) => this.hearDesk(events),
+    });
     this.stage = new Stage(places.stage, { showId: found.id, compact: true });
     this.chat = new StaffChat(places.chat, { room: this.room, show: found.id, host: found.standing === "host", me: session.person, open: true, title: "Chat", person: (account) => this.showPerson(account) });
     const send = (op, body) => this.chat.send(op, body);
@@ -82,8 +88,11 @@ class ModerationPage {
   }
 
   /** Modes, terms and what waits, as the server has them now. */
-  async refresh() {
-    const desk = await get(`/api/shows/${segment(showId)}/moderation`);
+  refresh() {
+    return this.desk.refresh();
+  }
+
+  load(desk) {
     this.modes.draw(desk);
     this.queue.load(desk);
     this.chat.loadComing(desk.held);
@@ -98,10 +107,14 @@ class ModerationPage {
     this.unanswered.hearState(key, value);
   }
 
-  hearStaff(events) {
+  hearDesk(events) {
     this.queue.hear(events);
     this.chat.hearStaff(events);
     this.questions.hearStaff(events);
+  }
+
+  hearStaff(events) {
+    this.desk.hear(events);
     this.unanswered.hearStaff(events);
     const acts = events.filter((event) => event.t === "act");
     this.acts.hear(acts);
