@@ -1,16 +1,13 @@
 """The bundled Valkey: its data folder, its start, its address. Never opens a lasting connection of its own.
 
-It listens on a unix socket in a closed folder and on no port, and keeps an append-only file. The file reaches the disk
-once a second: it outlives a killed process, but after the machine itself went down its last second may be missing, and
-nothing tells. A Valkey that is a second old gives offsets out twice and forgets sanctions, so after a boot it starts
-empty and is filled from Postgres, which is certain. With a file that reaches the disk before each answer a crowd would
-lose a twentieth of its holds a second (bench/flash_sales), but Valkey then ends itself when the disk is full, where now
-it refuses to write and goes on when there is room; and no hold would be saved, since the gate of a server that was
-started again is rebuilt from Postgres anyway.
+It listens on a unix socket in a closed folder and on no port, and keeps an append-only file that reaches the disk
+before each answer: what was answered outlives a killed process and a power cut. A Valkey that came back a second old
+would give offsets out twice and forget sanctions, and nothing would tell. One sync serves all that was asked in a turn
+of its loop, so a crowd pays a twentieth for it (bench/flash_sales). When the disk is full it ends, and is started again
+until there is room.
 """
 
 import contextlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,15 +19,6 @@ from app.embedded.child import spawn
 from app.embedded.postgres import ServerFailedError
 
 MAX_CLIENTS: Final = 2000
-BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")  # random(4); only Linux has it
-
-
-def this_boot() -> str:
-    """What tells this run of the machine from others; empty where the system has no such thing."""
-    try:
-        return BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 class EmbeddedValkey:
@@ -38,8 +26,7 @@ class EmbeddedValkey:
 
     end_signal: Final = signal.SIGTERM  # writes out the append-only file first
 
-    def __init__(self, folder: Path, sockets: Path, boot: str | None = None) -> None:
-        self._boot = this_boot() if boot is None else boot
+    def __init__(self, folder: Path, sockets: Path) -> None:
         self.files = folder / "valkey"
         self.log = folder / "valkey.log"
         self._socket = sockets / "valkey.sock"
@@ -50,12 +37,8 @@ class EmbeddedValkey:
         return f"unix://{self._socket}"
 
     def prepare(self) -> None:
-        """Makes the folder, and empties one that another boot of the machine has written."""
-        written_under = self.files / "boot"
-        if self.files.exists() and (not written_under.exists() or written_under.read_text() != self._boot):
-            shutil.rmtree(self.files)
+        """Makes the folder."""
         self.files.mkdir(mode=0o700, exist_ok=True)
-        written_under.write_text(self._boot, encoding="ascii")
 
     def start(self) -> subprocess.Popen[bytes]:
         """Starts the server; it is ready when `is_ready` says so."""
@@ -65,7 +48,7 @@ class EmbeddedValkey:
                 [
                     valkey_server(),
                     *("--dir", self.files, "--unixsocket", self._socket, "--unixsocketperm", "700", "--port", "0"),
-                    *("--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no"),
+                    *("--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no"),
                     *("--maxclients", str(MAX_CLIENTS), "--maxmemory-policy", "noeviction"),
                     *("--loglevel", "warning", "--always-show-logo", "no"),
                 ],
