@@ -96,10 +96,10 @@ async def set_ban(
     chat: Chat, show: str, actor: Person, standing: Standing, wanted: SetBan, *, undoes: int = 0
 ) -> Refusal | None:
     """Bans a person. Banning twice is banning once."""
-    meant = await _meant(chat, show, actor, standing, wanted)
-    if isinstance(meant, Refusal):
-        return meant
-    target, shop = meant
+    found = await meant(chat, show, actor, standing, wanted)
+    if isinstance(found, Refusal):
+        return found
+    target, shop = found
     detail = {"everywhere": wanted.everywhere}
     deed = Deed(show, who(actor), "ban.set", target, reason=wanted.reason, detail=detail, undoes=undoes)
     async with chat.moderating, sanctions.one_at_a_time(chat.pg, target.id) as connection:
@@ -124,10 +124,10 @@ async def end_ban(
     """Lets a person back. Nothing happens when no ban of that reach stands. Taking back one for all shows leaves
     another that was for this show alone.
     """
-    meant = await _meant(chat, show, actor, standing, wanted)
-    if isinstance(meant, Refusal):
-        return meant
-    target, shop = meant
+    found = await meant(chat, show, actor, standing, wanted)
+    if isinstance(found, Refusal):
+        return found
+    target, shop = found
     deed = Deed(show, who(actor), "ban.end", target, undoes=undoes)
     of_show = None if undoes and shop else show
     async with chat.moderating, sanctions.one_at_a_time(chat.pg, target.id) as connection:
@@ -144,10 +144,10 @@ async def end_ban(
     return None
 
 
-async def _meant(
+async def meant(
     chat: Chat, show: str, actor: Person, standing: Standing, wanted: SetBan | EndBan
 ) -> tuple[Who, str | None] | Refusal:
-    """Whom it is about, and the shop when it is for all its shows."""
+    """Whom it is about, and the shop when it is for all its shows; why the actor may not."""
     target = await find_target(chat, show, standing, wanted.account)
     if isinstance(target, Refusal):
         return target

@@ -11,17 +11,18 @@ import msgspec
 from app import clock
 from app.chat import held_store
 from app.chat.acts import Deed, tell_act, write_act
-from app.chat.events import Author, Chat, Held, HeldDecided, who
+from app.chat.events import Chat, Held, HeldDecided, who
 from app.chat.held_store import Deciding
 from app.chat.mode_rules import Hold
 from app.chat.parts import Chat as ChatParts
 from app.chat.targets import MessageId
-from app.person import Person, Standing
+from app.person import Person
 from app.refusal import Refusal
 from app.rooms.bus import Judged, Muted, Pace, Spoken, Warned, staff_room
 
 RELEASE_PACE: Final = Pace(1, 1000, ":held")
 """The author kept the pace when they wrote it."""
+RELEASED: Final = Judged(then="release")
 
 
 class Decide(msgspec.Struct, frozen=True):
@@ -54,7 +55,8 @@ async def decide(chat: ChatParts, show: str, actor: Person, message: str, *, app
         await held_store.set_decided(found, actor.id, approved=approved)
         number = await write_act(found.connection, deed)
     await chat.rooms.append(staff_room(show), HeldDecided(message, approved, who(actor)))
-    if found.held.why != "hidden":  # whose messages are hidden learns nothing of it
+    if found.held.why != "hidden" or (found.instead == "delay" and not approved):
+        # Whose messages are hidden learns nothing of it, but of one that was not yet shown them.
         await chat.rooms.tell(show, found.held.by.id, HeldDecided(message, approved))
     await tell_act(chat, deed, number, clock.now_ms())
     return None
@@ -62,10 +64,9 @@ async def decide(chat: ChatParts, show: str, actor: Person, message: str, *, app
 
 async def release(chat: ChatParts, show: str, found: Deciding) -> Refusal | None:
     """Says the message in the public room; once, as its id is the key."""
-    held = found.held
-    event = Chat(held.id, Author(held.by.id, held.by.name, Standing.VIEWER), held.text, held.at, found.re)
+    author, message = found.held.by.id, found.held.id
     answer = await chat.rooms.speak(
-        show, held.by.id, event, event_id=held.id, former_id=held.id, pace=RELEASE_PACE, judged=Judged(then="release")
+        show, author, found.message, event_id=message, former_id=message, pace=RELEASE_PACE, judged=RELEASED
     )
     match answer:
         case Spoken():

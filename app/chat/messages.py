@@ -87,10 +87,7 @@ async def post(
     folded = fold(clean)
     for _ in range(RULES_TRIES_MAX):
         rules = await chat.rulebooks.of(show)
-        verdict = await judge(chat, show, event, folded, rules)
-        if not isinstance(verdict, Refusal):
-            verdict = stricter(verdict, await _judge_in_chat(chat, show, event, rules.modes))
-            verdict = watched_message(verdict, _level(event, rules))
+        verdict = await _judge_message(chat, show, event, folded, rules)
         if isinstance(verdict, Refusal):
             # A retry of what was said is no new message, and the rules may have changed since this process read them.
             answer: Answer = await chat.rooms.look(show, (message, former))
@@ -104,9 +101,9 @@ async def post(
                 # Kept by an earlier try: its row may be missing, and the rules may have changed since.
                 await keep(chat, show, msgspec.structs.replace(event, id=answer.id), verdict or Hold(DELAY))
         if not isinstance(answer, Stale):
-            delayed = isinstance(verdict, Hold) and verdict.why == DELAY
+            delayed = isinstance(verdict, Hold) and DELAY in {verdict.why, verdict.instead}
             told = _told(answer, pace_of(rules.modes, chat.pace, staff=standing is not Standing.VIEWER))
-            if isinstance(answer, Kept) and isinstance(verdict, Hold) and verdict.why == HIDDEN:
+            if isinstance(answer, Kept) and verdict == Hold(HIDDEN):
                 return await _show_author(chat, show, msgspec.structs.replace(event, id=answer.id), answer.top, told)
             return _later(told, rules.modes.delay_s * 1000) if delayed else told
         await chat.rulebooks.renew(show, answer.room)
@@ -115,11 +112,24 @@ async def post(
 
 async def judge(chat: ChatParts, show: str, event: Chat, folded: str, rules: Rulebook) -> Hold | Refusal | None:
     """What becomes of words under these rules: free (None), held, or refused. `folded`: their text as folded."""
+    return watched_words(await _judge_words(chat, show, event, folded, rules), _level(event, rules))
+
+
+async def _judge_message(
+    chat: ChatParts, show: str, event: Chat, folded: str, rules: Rulebook
+) -> Hold | Refusal | None:
+    """The same of a message in the chat, which has rules of its own."""
+    verdict = await _judge_words(chat, show, event, folded, rules)
+    if not isinstance(verdict, Refusal):
+        verdict = stricter(verdict, await _judge_in_chat(chat, show, event, rules.modes))
+    return watched_message(verdict, _level(event, rules))
+
+
+async def _judge_words(chat: ChatParts, show: str, event: Chat, folded: str, rules: Rulebook) -> Hold | Refusal | None:
     staff = event.by.standing is not Standing.VIEWER
     asked = rules.modes.newcomers or rules.modes.shield
     newcomer = asked and not staff and await held_store.is_newcomer(chat.pg, show, event.by.id)
-    verdict = decide(event.text, folded, rules, staff=staff, newcomer=newcomer)
-    return watched_words(verdict, _level(event, rules))
+    return decide(event.text, folded, rules, staff=staff, newcomer=newcomer)
 
 
 def _level(event: Chat, rules: Rulebook) -> Level:

@@ -63,11 +63,13 @@ class Rulebook(msgspec.Struct, frozen=True):
 
 class Hold(msgspec.Struct, frozen=True):
     """The message waits: for a moderator (`why`: `term` with what was found, `newcomer`,
-    `restricted`), for a while (`delay`), or for good (`hidden`).
+    `restricted`), for a while (`delay`), or for good (`hidden`; `instead`: what it would have waited for had it been
+    anybody else's, "" when it would have been said).
     """
 
     why: str
     found: str = ""
+    instead: str = ""
 
 
 def in_force(modes: Modes) -> Modes:

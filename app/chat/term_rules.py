@@ -30,9 +30,12 @@ CUT_LENGTH_MIN: Final = 6
 DOUBLED_LENGTH_MIN: Final = 5
 """In a term this long a doubled consonant is still that consonant. Of a shorter one that would be another word."""
 GIVING_MAX: Final = 2
-"""Of letters in a row that are typed alike (i and l: `1`) so many give back what they took for the next, and so many
-gaps before words that may begin with a sign. Every further one would multiply the ways in which a text is tried, until
-one message keeps a process busy for hours.
+"""Of letters in a row that are typed alike (i and l: `1`) so many give back what they took for the next. Every further
+one would multiply the ways in which a text is tried, until one message keeps a process busy for hours.
+"""
+GIVEN_MAX: Final = 3
+"""So often, for the same reason, is something given back in a whole term: by letters, or by gaps before words that may
+begin with a sign, which stop one earlier.
 """
 
 # What else is typed for a letter.
@@ -217,9 +220,9 @@ def _write(tree: _Tree) -> str:
 
 def _pieces(term: str, *, whole: bool) -> Sequence[_Piece]:
     """The term letter by letter, each with all that may stand for it, then its right border."""
-    body = term.strip("*")
+    body = term.strip("* ")
     pieces: list[_Piece] = []
-    at, alike, before, gaps = 0, 0, "", 0
+    at, alike, before, given = 0, 0, "", 0
     is_long = len(body) >= DOUBLED_LENGTH_MIN
     while at < len(body):
         sign = body[at]
@@ -228,13 +231,17 @@ def _pieces(term: str, *, whole: bool) -> Sequence[_Piece]:
             pieces.append(_ANY)
             alike, before = 0, ""
         elif sign == " ":
-            gaps += 1
-            pieces.append(_gap(body[at:].lstrip(" *"), gives=gaps <= GIVING_MAX) if whole else "")
+            is_open = _may_begin_with_sign(body[at:].lstrip(" *"))
+            given += is_open
+            pieces.append(_gap(is_open=is_open, gives=given < GIVING_MAX) if whole else "")
         else:
             first, last = at == 0, at + count == len(body)
             choices = _choices(sign, inner=not first and not last, last=last)
-            alike = alike + 1 if set(before) & set(choices) else 0
-            pieces.append(_letter(sign, choices, count, doubles=is_long, gives=alike < GIVING_MAX))
+            is_alike = not set(before).isdisjoint(choices)
+            alike = alike + 1 if is_alike else 0
+            given += is_alike
+            gives = alike < GIVING_MAX and given < GIVEN_MAX
+            pieces.append(_letter(sign, choices, count, doubles=is_long, gives=gives))
             before = choices
         at += count
     pieces = _stars_at_once(pieces)
@@ -251,9 +258,15 @@ def _stars_at_once(pieces: list[_Piece]) -> list[_Piece]:
     return pieces
 
 
-def _gap(rest: str, *, gives: bool) -> _Piece:
-    """Between two words. Where the next one may begin with a sign, a gap that gives nothing back is of blanks alone."""
-    if _choices(rest[0], inner=False, last=len(rest) == 1).isalnum():
+def _may_begin_with_sign(rest: str) -> bool:
+    return not _choices(rest[0], inner=False, last=len(rest) == 1).isalnum()
+
+
+def _gap(*, is_open: bool, gives: bool) -> _Piece:
+    """Between two words. Where the next one may begin with a sign (`is_open`), a gap that gives nothing back is of
+    blanks alone.
+    """
+    if not is_open:
         return r"\W{0,5}+"
     return r"\W{0,5}" if gives else r"\s{0,5}+"
 

@@ -12,13 +12,13 @@ from msgspec import Meta
 
 from app import clock
 from app.chat.acts import Deed, tell_act, write_act
-from app.chat.bans import EndBan, end_ban
+from app.chat.bans import EndBan, end_ban, meant
 from app.chat.events import UnbanAsked, UnbanDecided, Who, who
 from app.chat.moderation_rules import REASON_LENGTH_MAX
 from app.chat.parts import Chat
 from app.chat.store import unix_ms
 from app.chat.talk_edge import signed_in
-from app.chat.targets import MessageId, find_target
+from app.chat.targets import MessageId
 from app.chat.text_rules import GRAPHEMES_MAX, clean_message
 from app.http.endpoint import Call, Endpoint, Reply
 from app.person import Person, Right, Standing
@@ -136,11 +136,12 @@ async def decide(
 
 
 async def _may(chat: Chat, show: str, actor: Person, standing: Standing, row: Any, *, accepted: bool) -> Refusal | None:
-    """Lets the person back when that is the decision; why the actor may not decide."""
+    """Lets the person back when that is the decision; why the actor may not decide, who may not end the ban."""
+    wanted = EndBan(row["account_id"], row["everywhere"])
     if accepted:
-        return await end_ban(chat, show, actor, standing, EndBan(row["account_id"], row["everywhere"]))
-    target = await find_target(chat, show, standing, row["account_id"])
-    return target if isinstance(target, Refusal) else None
+        return await end_ban(chat, show, actor, standing, wanted)
+    found = await meant(chat, show, actor, standing, wanted)
+    return found if isinstance(found, Refusal) else None
 
 
 def commands(parts: Chat) -> list[Command]:

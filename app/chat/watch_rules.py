@@ -24,5 +24,11 @@ def watched_words(verdict: Hold | Refusal | None, level: Level) -> Hold | Refusa
 
 
 def watched_message(verdict: Hold | Refusal | None, level: Level) -> Hold | Refusal | None:
-    """What becomes of somebody's message in the chat: hidden where it would only wait, so that nobody is told so."""
-    return Hold("hidden") if level is Level.HIDDEN and not isinstance(verdict, Refusal) else verdict
+    """What becomes of somebody's message in the chat. Restricted, a moderator ends its waiting, though it was only
+    delayed; hidden, its author is told what anybody would be.
+    """
+    if isinstance(verdict, Refusal) or level not in {Level.RESTRICTED, Level.HIDDEN}:
+        return verdict
+    if level is Level.RESTRICTED:
+        return Hold("restricted") if verdict is None or verdict.why == "delay" else verdict
+    return Hold("hidden", instead="" if verdict is None else verdict.why)

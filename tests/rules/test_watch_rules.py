@@ -7,7 +7,12 @@ from app.chat.watch_rules import Level, watched_message, watched_words
 from app.refusal import Refusal
 
 NO = Refusal("links_off", "no")
-TERM, DELAY, RESTRICTED, HIDDEN = Hold("term", "x"), Hold("delay"), Hold("restricted"), Hold("hidden")
+TERM, DELAY, RESTRICTED = Hold("term", "x"), Hold("delay"), Hold("restricted")
+
+
+def hidden(instead=""):
+    return Hold("hidden", instead=instead)
+
 
 CASES = [
     # level, what the rules said, of words anywhere, of a message in the chat
@@ -18,9 +23,10 @@ CASES = [
     (Level.RESTRICTED, None, RESTRICTED, RESTRICTED),
     (Level.RESTRICTED, TERM, TERM, TERM),
     (Level.RESTRICTED, NO, NO, NO),
-    (Level.HIDDEN, None, RESTRICTED, HIDDEN),
-    (Level.HIDDEN, TERM, TERM, HIDDEN),
-    (Level.HIDDEN, DELAY, DELAY, HIDDEN),
+    (Level.RESTRICTED, DELAY, DELAY, RESTRICTED),
+    (Level.HIDDEN, None, RESTRICTED, hidden()),
+    (Level.HIDDEN, TERM, TERM, hidden("term")),
+    (Level.HIDDEN, DELAY, DELAY, hidden("delay")),
     (Level.HIDDEN, NO, NO, NO),
 ]
 
@@ -28,4 +34,4 @@ CASES = [
 @pytest.mark.parametrize(("level", "verdict", "words", "message"), CASES)
 def test_words_wait_or_are_hidden_and_what_is_refused_is_refused(level, verdict, words, message):
     assert watched_words(verdict, level) == words
-    assert watched_message(watched_words(verdict, level), level) == message
+    assert watched_message(verdict, level) == message

@@ -7,6 +7,8 @@ import pytest
 from app import clock
 from app.accounts.follows import follow, follows_for_s, unfollow
 from app.chat import held_store, messages
+from app.chat.answer_rules import Rule
+from app.chat.answers import AnswerRules, set_rules
 from app.chat.bans import SetBan, set_ban
 from app.chat.copy import copy_all
 from app.chat.delayed import release_due
@@ -17,6 +19,7 @@ from app.chat.questions import Asked, ask
 from app.chat.timeouts import end_timeout
 from app.checkout.buyers import has_bought
 from app.person import Person, Standing
+from app.rooms.bus import Backlogged
 from tests.chat_place import chat_over, chat_place
 
 
@@ -122,6 +125,42 @@ async def test_viewers_see_it_later_and_the_staff_at_once(place):
     assert (again.message, again.o) == (posted.message, 2)
     await copy_all(place.chat)
     assert [row["body"] for row in await place.rows()] == ["from the host", "hello"]
+
+
+async def test_a_message_that_was_delayed_is_answered_by_its_keyword_when_it_is_said(place):
+    await set_rules(place.chat, place.show, place.host, AnswerRules([Rule(["oslo"], "Nine euros")]))
+    await modes(place, delay_s=60)
+    posted = await place.say("to Oslo?")
+    assert await release_due(place.chat) == 0
+    await over(place)
+    assert await release_due(place.chat) == 1
+    assert [(event["t"], event.get("re")) for event in await place.story()] == [
+        ("chat", None),
+        ("answer", posted.message),
+    ]
+
+
+async def test_a_room_that_takes_no_more_keeps_no_other_waiting(place, monkeypatch):
+    """What waited behind a message of a full room waited until that room was empty."""
+    monkeypatch.setattr(held_store, "DUE_MAX", 2)
+    other = await chat_place(place.pg, place.valkey)
+    await modes(other, delay_s=60)
+    await modes(place, delay_s=60)
+    for n in range(3):
+        await place.say(f"number {n}")
+    await other.say("hello")
+    await over(place)
+    speak, full = place.rooms.speak, {place.show}
+
+    async def speak_unless_full(room, *said, **how):
+        return Backlogged() if room in full else await speak(room, *said, **how)
+
+    monkeypatch.setattr(place.rooms, "speak", speak_unless_full)
+    assert await release_due(place.chat) == 1
+    assert (await texts(place), await texts(other)) == ([], ["hello"])
+    full.clear()
+    assert await release_due(place.chat) == 3
+    assert await texts(place) == ["number 0", "number 1", "number 2"]
 
 
 async def test_what_was_taken_away_within_the_delay_nobody_ever_saw(place):

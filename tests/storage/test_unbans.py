@@ -89,7 +89,7 @@ async def test_only_those_decide_who_may_end_the_ban_and_only_where_it_was_asked
     assert (await asked(place, "and here", show=another)).state == "open"
     request = await the_request(place)
     assert await open_requests(place.pg, another) == []
-    assert await answer(place, request.id, accepted=True) == "forbidden"
+    assert [await answer(place, request.id, accepted=accepted) for accepted in (True, False)] == ["forbidden"] * 2
     elsewhere = await chat_place(place.pg, place.valkey)
     assert await answer(elsewhere, request.id, accepted=True) == "not_found"
     assert (await own_request(place.pg, another, place.viewer.id)).state == "open"

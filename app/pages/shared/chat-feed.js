@@ -123,13 +123,19 @@ export class ChatFeed {
   addAll(events) {
     const follow = this.follow;
     for (const event of events) this.add(event);
-    const over = this.list.children.length - LINES_MAX;
-    if (over > LINES_OVER) {
-      for (let n = 0; n < over; n += 1) this.list.firstChild.remove();
-      this.top = 0; // the list moves up by itself then: nobody's scrolling
-    }
+    this.dropOld();
     if (follow) this.followEnd();
     else show(this.more, true);
+  }
+
+  dropOld() {
+    const over = this.list.children.length - LINES_MAX;
+    if (over <= LINES_OVER) return;
+    for (let n = 0; n < over; n += 1) {
+      this.coming.delete(this.list.firstChild.dataset.message);
+      this.list.firstChild.remove();
+    }
+    this.top = 0; // the list moves up by itself then: nobody's scrolling
   }
 
   add(event) {
@@ -227,7 +233,8 @@ export class ChatFeed {
     line.querySelector(".chat-name").after(el("span", { class: "badge" }, word));
     this.coming.set(event.id, line);
     this.append(line);
-    if (this.follow) this.toEnd();
+    this.dropOld();
+    if (this.follow) this.followEnd();
   }
 
   /** It is there for all now, or for nobody. */
