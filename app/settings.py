@@ -71,6 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     offer_ttl_s: int = 60  # of an offer or an admission to somebody who waited in line
     payment_timeout_s: int = 20
     settle_after_s: int = 30
+    payment_declines_max: int = 10  # of an account in a quarter of an hour; a network has ten times as many
     chat_per_10_s: int = 10
     demo_frames_per_s: int = 15  # of the demo's generated picture
     stripe: StripeSettings | None = None
@@ -136,6 +137,7 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
         offer_ttl_s=_number(env, "OFFER_TTL_S", 60, 1, 600),
         payment_timeout_s=_number(env, "PAYMENT_TIMEOUT_S", 20, 1, 300),
         settle_after_s=_number(env, "SETTLE_AFTER_S", 30, 1, 3600),
+        payment_declines_max=_number(env, "PAYMENT_DECLINES_MAX", 10, 1, 10_000),
         chat_per_10_s=_number(env, "CHAT_PER_10_S", 10, 1, 1000),
         demo_frames_per_s=_number(env, "DEMO_FRAMES_PER_S", 15, 1, 30),
         stripe=_stripe(env),

@@ -44,7 +44,7 @@ class Sessions:
     def __init__(self, pg: asyncpg.Pool) -> None:
         self._pg = pg
         self._found: dict[bytes, tuple[Person, float]] = {}
-        self._busy: dict[bytes, None] = {}  # who was found in the cache, since longest first
+        self._busy: dict[bytes, None] = {}  # who was found in the cache and is in it, since longest first
         self._lookups: GroupCommit[bytes, Person | None] = GroupCommit(self._look_up)
 
     async def open(self, account: str) -> str:
@@ -81,7 +81,7 @@ class Sessions:
             if one in found:
                 self._keep(one, found[one], asked_at)
             else:
-                self._found.pop(one, None)
+                self._drop(one)
         return [found.get(one) for one in hashes]
 
     def _due(self, now_s: float, count_max: int) -> list[bytes]:
@@ -102,8 +102,12 @@ class Sessions:
     def _keep(self, token_hash: bytes, person: Person, asked_at: float) -> None:
         self._found.pop(token_hash, None)
         while len(self._found) >= CACHE_MAX:
-            del self._found[next(iter(self._found))]
+            self._drop(next(iter(self._found)))
         self._found[token_hash] = (person, asked_at)
+
+    def _drop(self, token_hash: bytes) -> None:
+        self._found.pop(token_hash, None)
+        self._busy.pop(token_hash, None)
 
     async def stands(self, session: str) -> bool:
         """Whether the session with this public id is neither ended nor expired. Never from the cache."""
@@ -113,4 +117,4 @@ class Sessions:
         """Ends the session for good; ending it twice changes nothing."""
         token_hash = hash_secret(secret)
         await self._pg.execute(_END, token_hash)
-        self._found.pop(token_hash, None)
+        self._drop(token_hash)

@@ -1,6 +1,7 @@
 """How often somebody may try: counters in Valkey that end by themselves.
 
-Owns the allowances of sign-in, sign-up, guests and coupon codes. A lost Valkey forgets the counts and nothing else.
+Owns the allowances of sign-in, sign-up, guests, coupon codes and questions about payments. A lost Valkey forgets the
+counts and nothing else.
 """
 
 import hashlib
@@ -28,6 +29,8 @@ SIGN_UP_ADDRESS: Final = Allowance("sign-up-address", 100)
 GUEST_ADDRESS: Final = Allowance("guest-address", 1000)
 COUPON_ACCOUNT: Final = Allowance("coupon-account", 10)
 COUPON_ADDRESS: Final = Allowance("coupon-address", 100)
+PAYMENT_ACCOUNT: Final = Allowance("payment-account", 40)
+PAYMENT_ADDRESS: Final = Allowance("payment-address", 400)
 
 _script: Final = Script(Path(__file__).with_name("throttle.lua"))
 _forgive: Final = Script(Path(__file__).with_name("forgive.lua"))

@@ -166,6 +166,7 @@ class NewAttempt(msgspec.Struct, frozen=True, gc=False):
     coupon: Applied | None = None  # what it takes off is in `charged`
     keep: bool = False  # the card, for next time
     kept: bool = False  # the method is a card that the buyer has kept
+    address: str = ""  # the buyer's on the network
 
     @property
     def amount_minor(self) -> int:

@@ -26,7 +26,7 @@ async def buy_now(till: Till, wanted: Purchase) -> OrderView | Refusal:
     """The order, or why there is none. The same key gives the same order."""
     if is_saved(wanted.method):  # and so kept: the same request, also when its card was removed meanwhile
         wanted = msgspec.structs.replace(wanted, keep=False)
-    way = await way_to_pay(till.checkout, wanted.person, wanted.method)
+    way = await way_to_pay(till.checkout, wanted.person, wanted.method, wanted.address)
     if isinstance(way, Refusal):  # before anything is held for it
         return await _known_or(till.checkout, wanted, way)
     if way != wanted.method:

@@ -212,7 +212,7 @@ async def order_cart(checkout: Checkout, sales: FlashSales, wanted: CartOrder) -
     known = await known_before(checkout, wanted.person, wanted.key, wanted.body_hash)
     if known is not None:
         return known
-    way = await way_to_pay(checkout, wanted.person, wanted.method)
+    way = await way_to_pay(checkout, wanted.person, wanted.method, wanted.address)
     if isinstance(way, Refusal):  # before anything is held for it
         return await known_or(checkout, wanted.person, wanted.key, wanted.body_hash, way)
     rows = await read_items(checkout.pg, wanted.person, wanted.shop)
@@ -240,6 +240,7 @@ async def order_cart(checkout: Checkout, sales: FlashSales, wanted: CartOrder) -
         ship_to=wanted.ship_to,
         agreement=wanted.agreement,
         keep=wanted.keep,
+        address=wanted.address,
     )
     return await place_order(checkout, asked)
 

@@ -1,14 +1,16 @@
 """A bank that asks the buyer something before it lets them pay: what the page is told, also when it comes back later.
 
-Owns the mark on the attempt and the longer hold. The question itself is the provider's, and so is the answer: whether
-the buyer passed is never taken from the page.
+Owns the mark on the attempt, the longer hold, and how often a buyer may have the provider asked. The question itself is
+the provider's, and so is the answer: whether the buyer passed is never taken from the page.
 """
 
 from collections.abc import Sequence
 from typing import Final
 
+from app.accounts.throttle import PAYMENT_ACCOUNT, PAYMENT_ADDRESS, count_try
 from app.checkout.parts import Checkout
 from app.checkout.provider import Patience
+from app.flash_sales.address_rules import network_of
 from app.flash_sales.moment import from_ms
 from app.refusal import Refusal
 
@@ -38,7 +40,17 @@ async def ask_buyer(checkout: Checkout, attempt: str, holds: Sequence[str], pers
 async def open_challenge(checkout: Checkout, hold: str, person: str) -> Refusal | None:
     """What this person's bank still wants to know about a payment on this hold; None when it asked nothing."""
     row = await checkout.pg.fetchrow(_ASKED, hold, person)
-    return None if row is None else await _challenge(checkout.provider.of(row["method"]), row["id"])
+    if row is None:
+        return None
+    return await pace(checkout, person) or await _challenge(checkout.provider.of(row["method"]), row["id"])
+
+
+async def pace(checkout: Checkout, person: str, address: str = "") -> Refusal | None:
+    """Why the provider is not asked about this buyer's payments just now: each question is a call of ours to it."""
+    network = network_of(address)
+    return await count_try(
+        checkout.valkey, (PAYMENT_ACCOUNT, person), *([(PAYMENT_ADDRESS, network)] if network else [])
+    )
 
 
 async def _challenge(provider: Patience, attempt: str) -> Refusal:

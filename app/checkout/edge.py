@@ -39,6 +39,7 @@ OUTBOX_PERIOD_S: Final = 0.25
 MAIL_PERIOD_S: Final = 1.0
 FORGET_PERIOD_S: Final = 60.0
 METERS_PERIOD_S: Final = 5.0
+WAITS_PERIOD_S: Final = 1.0
 LINES_MAX: Final = 20
 
 _STRIPE: Final = Guests(
@@ -187,6 +188,7 @@ def loops(parts: Checkout) -> list[Loop]:
             for lane in parts.outbox.lanes
         ),
         Loop("checkout.meters", METERS_PERIOD_S, partial(read_meters, parts.pg, parts.outbox), where="web"),
+        Loop("checkout.waits", WAITS_PERIOD_S, parts.declines.refresh, where="web"),
         Loop("checkout.forget", FORGET_PERIOD_S, partial(_forget, parts)),
     ]
 
@@ -202,7 +204,8 @@ async def _place(parts: Checkout, call: Call) -> Reply | Refusal:
     said = (call.body.method, *sorted(holds), *sent, *agreement.words)
     hashed = body_hash("order", *said, keep=call.body.keep)
     wanted = Wanted(call.signed_in.id, holds, call.body.method, call.idempotency_key, hashed, ship_to=ship_to)
-    answer = await place_order(parts, msgspec.structs.replace(wanted, agreement=agreement, keep=call.body.keep))
+    wanted = msgspec.structs.replace(wanted, agreement=agreement, keep=call.body.keep, address=call.address)
+    answer = await place_order(parts, wanted)
     return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
 
 
@@ -232,14 +235,14 @@ async def _offer(parts: Checkout, call: Call) -> Reply:
 
 
 async def _look(parts: Checkout, call: Call) -> Reply | Refusal:
-    return await look_for_buyer(parts, call.path["payment"], call.signed_in.id) or Reply()
+    return await look_for_buyer(parts, call.path["payment"], call.signed_in.id, call.address) or Reply()
 
 
 async def _answer_bank(parts: Checkout, call: Call) -> Reply | Refusal:
     """Only where the bank is simulated: a real one asks in its own window, and tells nobody but the provider."""
     if parts.simulated is None:
         return NO_PAYMENT
-    refused = await look_for_buyer(parts, call.path["payment"], call.signed_in.id)
+    refused = await look_for_buyer(parts, call.path["payment"], call.signed_in.id, call.address)
     if refused is not None:
         return refused
     await parts.simulated.answer(call.path["payment"], approve=call.body.approve)

@@ -113,6 +113,7 @@ NO_ORDER: Final = {
         Refusal("coupon_used", "You have used this code already; the payment is given back."),
         Refusal("ended", "The sale was called off; the payment is given back."),
         Refusal("hold_ended", "The hold ended before the payment came through; it is given back."),
+        Refusal("too_many_declines", "Too many payments were declined before this one. Nothing was charged."),
         Refusal("order_invalid", "This order cannot be written down; the payment is given back."),
     )
 }

@@ -13,6 +13,7 @@ from app.checkout.attempts import NewAttempt, Written, write_attempts
 from app.checkout.commit import Outcome, commit_orders, commit_with_coupons
 from app.checkout.conditions import KnownConditions
 from app.checkout.coupons import Coupons
+from app.checkout.declines import Declines
 from app.checkout.effects import make_effects
 from app.checkout.mails import send_mail
 from app.checkout.outbox import Effect, Lane, Outbox
@@ -42,6 +43,7 @@ class Checkout:
     """Made by `open_checkout`."""
 
     pg: asyncpg.Pool
+    valkey: Redis
     settings: Settings
     gate: Gate
     provider: Patience
@@ -54,6 +56,7 @@ class Checkout:
     connections: tuple[OwnConnection, ...]
     conditions: KnownConditions
     coupons: Coupons
+    declines: Declines
     before_close: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     async def close(self) -> None:
@@ -99,6 +102,7 @@ def open_checkout(
     connections = (OwnConnection(pg), OwnConnection(pg), OwnConnection(pg))
     checkout = Checkout(
         pg=pg,
+        valkey=valkey,
         settings=settings,
         gate=sales.gate,
         provider=patient,
@@ -111,6 +115,7 @@ def open_checkout(
         connections=connections,
         conditions=KnownConditions(pg),
         coupons=Coupons(pg, valkey),
+        declines=Declines(pg, settings.payment_declines_max),
     )
     return checkout
 

@@ -15,6 +15,7 @@ import msgspec
 from app import clock
 from app.checkout.address_rules import ShipTo
 from app.checkout.agreement import Agreement, agree
+from app.checkout.ask_for_money import ask_for_money, count_try
 from app.checkout.attempts import (
     Line,
     NewAttempt,
@@ -32,7 +33,7 @@ from app.checkout.key_answers import KnownAnswer, known_answer
 from app.checkout.order_rules import NO_ORDER, OrderState
 from app.checkout.orders import order_of_hold, payment_open_on, read_order
 from app.checkout.parts import Checkout
-from app.checkout.provider import RESERVED, UNDECIDED, Answer, Payment
+from app.checkout.provider import RESERVED, UNDECIDED, Answer
 from app.checkout.saved_cards import is_saved, method_of, note_keep, note_look
 from app.checkout.views import OrderLine, OrderView, charges_of, share_discount
 from app.flash_sales.gate import Decided
@@ -61,6 +62,7 @@ MIXED: Final = Refusal("order_invalid", "One order is of one shop and one curren
 class Wanted(msgspec.Struct, frozen=True, gc=False):
     """A request to pay for holds, each once. `body_hash` is of the request under `key`; `passing`: those of
     the holds that were taken for it alone, and end with it. `keep`: the card, for next time; `kept`: it was.
+    `address` is the buyer's on the network.
     """
 
     person: str
@@ -73,6 +75,7 @@ class Wanted(msgspec.Struct, frozen=True, gc=False):
     agreement: Agreement = Agreement()
     keep: bool = False
     kept: bool = False
+    address: str = ""
 
 
 def body_hash(*words: str, keep: bool = False) -> bytes:
@@ -91,7 +94,7 @@ class Extended(msgspec.Struct, frozen=True):
 
 async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal:
     """Pays for the holds and answers with the order. The same key, or the same hold, gives the same order."""
-    way = await way_to_pay(checkout, wanted.person, wanted.method)
+    way = await way_to_pay(checkout, wanted.person, wanted.method, wanted.address)
     if isinstance(way, Refusal):
         return await _answer_before(checkout, wanted, way)
     if way != wanted.method:
@@ -131,8 +134,13 @@ async def not_begun(
     return await _answer_before(checkout, wanted, await _not_written(checkout, new, written))
 
 
-async def way_to_pay(checkout: Checkout, person: str, method: str) -> str | Refusal:
-    """The provider's name of a method that this person names: of a card that they have saved, its own."""
+async def way_to_pay(checkout: Checkout, person: str, method: str, address: str) -> str | Refusal:
+    """The provider's name of a method that this person names: of a card that they have saved, its own. None for who
+    has to wait after too many declined payments, theirs or at their address.
+    """
+    waits = await checkout.declines.refuse(person, address)
+    if waits is not None:
+        return waits
     named = await method_of(checkout.pg, person, method, clock.now_ms()) if is_saved(method) else method
     if isinstance(named, Refusal) or checkout.provider.knows(named):
         return named
@@ -216,6 +224,7 @@ async def _new_attempt(checkout: Checkout, wanted: Wanted, attempt: str, held: l
         ship_to=wanted.ship_to,
         keep=wanted.keep,
         kept=wanted.kept,
+        address=wanted.address,
     )
     agreed = await agree(checkout.pg, checkout.conditions, checkout.coupons, new, wanted.agreement)
     if isinstance(agreed, Refusal):
@@ -291,15 +300,10 @@ async def _view(checkout: Checkout, order: str) -> OrderView:
     return found.view
 
 
-def payment_of(new: NewAttempt) -> Payment:
-    """What the provider is asked for."""
-    return Payment(new.id, new.method, new.amount_minor, new.currency, new.person, new.keep, new.kept)
-
-
 async def pay(checkout: Checkout, new: NewAttempt, alive_until_s: float) -> OrderView | Refusal:
     """From a written attempt to its order. The holds live until `alive_until_s` of the monotonic clock."""
-    answer = await checkout.provider.authorise(payment_of(new))
-    return await answered(checkout, new, answer, alive_until_s)
+    answer = await ask_for_money(checkout, new)
+    return answer if isinstance(answer, Refusal) else await answered(checkout, new, answer, alive_until_s)
 
 
 async def answered(checkout: Checkout, new: NewAttempt, answer: Answer, alive_until_s: float) -> OrderView | Refusal:
@@ -346,13 +350,14 @@ async def finish(
 
     `alive_until_s`, on the monotonic clock, is until when the gate surely keeps the holds; after that it is wanted.
     """
+    if answer in UNDECIDED and not attempt.hopeless:
+        return PENDING  # the settler asks again
+    await count_try(checkout, attempt, answer)
     if answer is Answer.DECLINED:
         await decline(checkout.pg, attempt.id)
         for line in attempt.lines:
             await checkout.gate.resume(line.hold, attempt.id, give_back=True)
         return NO_ORDER["payment_declined"]
-    if answer in UNDECIDED and not attempt.hopeless:
-        return PENDING  # the settler asks again
     if answer not in RESERVED:
         return await abandon(checkout, attempt)
     holds = await _prepare(checkout, attempt, alive_until_s)

@@ -5,9 +5,9 @@ providers are app/checkout/simulated.py and app/checkout/stripe_provider.py.
 """
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import Final, NoReturn, Protocol, TypeVar, runtime_checkable
+from typing import Final, NoReturn, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
 import structlog
@@ -28,10 +28,20 @@ class Answer(StrEnum):
     REFUNDED = "refunded"
     SILENT = "silent"  # it has not decided yet, or does not answer
     UNKNOWN = "unknown"  # it never heard of it
+    BARRED = "barred"  # its card may not be tried now: no money was asked for
 
 
 UNDECIDED: Final = frozenset({Answer.SILENT, Answer.CHALLENGE})
 RESERVED: Final = frozenset({Answer.AUTHORISED, Answer.CAPTURED})
+
+MayTry: TypeAlias = Callable[[str], Awaitable[bool]]
+"""Whether a card may be tried, by what tells it from every other."""
+
+
+async def any_card(card: str) -> bool:
+    """Every card may."""
+    del card
+    return True
 
 
 class ProviderAway(ConnectionError):  # noqa: N818  it says what the provider is
@@ -117,11 +127,16 @@ class Provider(Protocol):
     def has_card(self, method: str) -> bool:
         """Whether a payment by this method is made with something that other accounts may use too."""
 
+    def never_declines(self, method: str) -> bool:
+        """Whether nobody can find out anything about a card by paying with this method."""
+
     async def card(self, attempt: str) -> str | None:
         """What tells its card from every other, the same for every account; None while the provider is silent."""
 
-    async def authorise(self, payment: Payment) -> Answer:
-        """AUTHORISED, CHALLENGE, DECLINED or VOIDED."""
+    async def authorise(self, payment: Payment, may_try: MayTry = any_card) -> Answer:
+        """AUTHORISED, CHALLENGE, DECLINED or VOIDED. `may_try` is asked about the card before any money is, where the
+        provider tells one card from another; BARRED where it says no.
+        """
 
     async def look(self, attempt: str) -> Answer:
         """What became of an authorisation."""
@@ -185,6 +200,11 @@ class Absent:
         del method
         return True
 
+    def never_declines(self, method: str) -> bool:
+        """Perhaps not."""
+        del method
+        return False
+
     async def _away(self, *_asked: object) -> NoReturn:
         raise ProviderAway("no payment provider is configured here that knows this payment")
 
@@ -208,6 +228,7 @@ class Patience:
         self.knows = provider.knows
         self.takes = provider.takes
         self.has_card = provider.has_card
+        self.never_declines = provider.never_declines
 
     def of(self, method: str) -> "Patience":
         """Who has the payment that was begun with `method`. Nobody else may say of it that it never came."""
@@ -216,9 +237,9 @@ class Patience:
         other = next((one for one in self._others if one.knows(method)), Absent())
         return Patience(other, self._timeout_s)
 
-    async def authorise(self, payment: Payment) -> Answer:
+    async def authorise(self, payment: Payment, may_try: MayTry = any_card) -> Answer:
         """As the provider's; also SILENT."""
-        return await self._wait("authorise", self._provider.authorise(payment), Answer.SILENT)
+        return await self._wait("authorise", self._provider.authorise(payment, may_try), Answer.SILENT)
 
     async def authorise_all(self, payments: Sequence[Payment]) -> list[Answer | None]:
         """As the provider's; None of all where it decides nothing at once."""

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from app.checkout.attempts import OpenAttempt, find_open, open_attempt, touch
+from app.checkout.challenge import pace
 from app.checkout.give_back import free_money
 from app.checkout.key_answers import forget_keys
 from app.checkout.parts import Checkout
@@ -103,15 +104,20 @@ async def look_again(checkout: Checkout, payment: str) -> bool:
     return answer is not Answer.SILENT
 
 
-async def look_for_buyer(checkout: Checkout, payment: str, buyer: str) -> Refusal | None:
-    """The buyer says that their bank has decided: asks the provider, and finishes the payment. Safe to repeat."""
+async def look_for_buyer(checkout: Checkout, payment: str, buyer: str, address: str) -> Refusal | None:
+    """The buyer says that their bank has decided: asks the provider, and finishes the payment. Safe to repeat, so many
+    times.
+    """
     if not await checkout.pg.fetchval(_OF_BUYER, payment, buyer):
         return NO_PAYMENT
-    await look_again(checkout, payment)
-    return None
+    refused = await pace(checkout, buyer, address)
+    if refused is None:
+        await look_again(checkout, payment)
+    return refused
 
 
 async def forget(checkout: Checkout) -> None:
-    """What is kept for a day: idempotency keys, and notes of the outbox that were done."""
+    """What is kept for a day: idempotency keys, notes of the outbox that were done, declined payments."""
     await forget_keys(checkout.pg)
     await checkout.outbox.forget_done()
+    await checkout.declines.forget()

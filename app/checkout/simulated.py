@@ -12,7 +12,17 @@ from typing import Any, Final
 
 import asyncpg
 
-from app.checkout.provider import Answer, Dispute, DisputeState, GivenBack, KeptCard, Payment, Refund
+from app.checkout.provider import (
+    Answer,
+    Dispute,
+    DisputeState,
+    GivenBack,
+    KeptCard,
+    MayTry,
+    Payment,
+    Refund,
+    any_card,
+)
 from app.storage.group_commit import GroupCommit
 from app.storage.own_connection import OwnConnection, insisting
 
@@ -37,6 +47,7 @@ _METHODS: Final = frozenset(Method)
 _KEPT: Final = re.compile(rf"sim_({'|'.join(Method)})_[a-z0-9]{{1,40}}")
 """The name of a card that is kept: how it pays, and the payment that it was kept with."""
 _LAST4: Final = {Method.WORKS: "4242", Method.CHALLENGES: "3155", Method.LENT: "1111", Method.LATE: "0077"}
+_LENT_CARD: Final = "simulated: lent"
 _TELLS_AGAIN: Final = 2
 _FOR_EVER_S: Final = 1e9
 
@@ -124,13 +135,19 @@ class SimulatedProvider:
         """The other methods have no card: whoever tries the demo is somebody else each time."""
         return method == Method.LENT or method.startswith(f"sim_{Method.LENT}_")
 
+    def never_declines(self, method: str) -> bool:
+        """The one that works."""
+        return method == Method.WORKS
+
     async def card(self, attempt: str) -> str | None:
         """The one card that is lent."""
         del attempt
-        return "simulated: lent"
+        return _LENT_CARD
 
-    async def authorise(self, payment: Payment) -> Answer:
+    async def authorise(self, payment: Payment, may_try: MayTry = any_card) -> Answer:
         """Decides by the method, once per attempt."""
+        if self.has_card(payment.method) and not await may_try(_LENT_CARD):
+            return Answer.BARRED
         method = _way(payment.method)
         if payment.method != method and not await self._pg.fetchval(_IS_KEPT, payment.method, payment.buyer):
             return Answer.DECLINED

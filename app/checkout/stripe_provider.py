@@ -12,7 +12,7 @@ import asyncpg
 import stripe
 import structlog
 
-from app.checkout.provider import Answer, Dispute, GivenBack, KeptCard, Payment, Refund
+from app.checkout.provider import Answer, Dispute, GivenBack, KeptCard, MayTry, Payment, Refund, any_card
 from app.checkout.stripe_calls import ask, once
 from app.checkout.stripe_cards import StripeCards, is_gone, kept_of
 from app.checkout.stripe_rules import answer_of, dispute_state_of, from_units, refund_answer_of, to_units
@@ -70,23 +70,25 @@ class StripeProvider:
         del method
         return True
 
+    def never_declines(self, method: str) -> bool:
+        """None of them."""
+        del method
+        return False
+
     async def card(self, attempt: str) -> str | None:
         """Stripe's fingerprint of the card; its method's id where the card has none."""
         row = await self._pg.fetchrow(_READ, attempt)
-        found = await ask(self._intents.retrieve_async(row["intent"], {"expand": ["payment_method"]}))
-        method: Any = found.payment_method
-        card = getattr(method, "card", None)
-        return f"stripe: {getattr(card, 'fingerprint', None) or getattr(method, 'id', method)}"
+        return _card(await ask(self._intents.retrieve_async(row["intent"], {"expand": ["payment_method"]})))
 
-    async def authorise(self, payment: Payment) -> Answer:
+    async def authorise(self, payment: Payment, may_try: MayTry = any_card) -> Answer:
         """Makes the intent, notes it, confirms it."""
         try:
-            intent = await self._make(payment)
+            intent = await self._make(payment, may_try)
         except (stripe.CardError, stripe.InvalidRequestError) as error:
             log.info("stripe.refused", attempt=payment.attempt, code=error.code)
             return Answer.DECLINED
-        if intent is None:
-            return Answer.VOIDED
+        if isinstance(intent, Answer):
+            return intent
         try:
             confirmed = await ask(self._intents.confirm_async(intent, options=once(f"{payment.attempt}:confirm")))
         except stripe.CardError as error:
@@ -98,16 +100,18 @@ class StripeProvider:
             return Answer.DECLINED if found is Answer.UNKNOWN else found
         return _answer(confirmed)
 
-    async def _make(self, payment: Payment) -> str | None:
-        """The attempt's intent, known to Postgres; None when the attempt was voided meanwhile."""
+    async def _make(self, payment: Payment, may_try: MayTry) -> str | Answer:
+        """The attempt's intent, known to Postgres; VOIDED when the attempt was voided meanwhile, BARRED when its card
+        may not be tried.
+        """
         row = await self._pg.fetchrow(_READ, payment.attempt)
         if row is None:
             made = await self._create(payment)
-            if await self._pg.fetchval(_NOTE, payment.attempt, made.id) is not None:
-                return made.id
+            noted = await self._pg.fetchval(_NOTE, payment.attempt, made.id) is not None
+            if noted and not await may_try(_card(made)):
+                return Answer.BARRED
             row = await self._pg.fetchrow(_READ, payment.attempt)
-        intent: str | None = None if row["voided"] else row["intent"]
-        return intent
+        return Answer.VOIDED if row["voided"] else str(row["intent"])
 
     async def _create(self, payment: Payment) -> stripe.PaymentIntent:
         amount = to_units(payment.amount_minor, payment.currency)
@@ -120,6 +124,7 @@ class StripeProvider:
                 "payment_method": payment.method,
                 "allowed_payment_method_types": ["card"],
                 "capture_method": "manual",
+                "expand": ["payment_method"],
                 "metadata": {"payment": payment.attempt, "account": payment.buyer},
                 **about_card,
             }
@@ -235,6 +240,13 @@ class StripeProvider:
 def _our_id(refund: stripe.Refund) -> str:
     known: Any = refund.metadata
     return str(known["refund"]) if known and "refund" in known else ""
+
+
+def _card(intent: stripe.PaymentIntent) -> str:
+    """What tells the card of an intent, read with its payment method, from every other."""
+    method: Any = intent.payment_method
+    card = getattr(method, "card", None)
+    return f"stripe: {getattr(card, 'fingerprint', None) or getattr(method, 'id', method)}"
 
 
 def _answer(intent: stripe.PaymentIntent) -> Answer:

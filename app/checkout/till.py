@@ -17,6 +17,7 @@ import structlog
 
 from app import clock
 from app.checkout.agreement import Agreement
+from app.checkout.ask_for_money import payment_of
 from app.checkout.attempts import NewAttempt, Written
 from app.checkout.condition_rules import Agreed
 from app.checkout.coupons import Presented
@@ -37,7 +38,6 @@ from app.checkout.pay import (
     pay_for,
     payable,
     payment_ms,
-    payment_of,
     place_order,
     too_little_time,
     view_made,
@@ -113,6 +113,7 @@ class Purchase(msgspec.Struct, frozen=True, gc=False):
             agreement=self.agreement,
             keep=self.keep,
             kept=bool(self.said),
+            address=self.address,
         )
 
 
@@ -203,8 +204,8 @@ class Till:
         """
         said = one.wanted
         bare = Wanted(said.person, said.holds, said.method, said.key, said.body_hash, said.passing, None, _TO_SAVED)
-        if said.kept:
-            bare = msgspec.structs.replace(bare, kept=True)
+        if said.kept or said.address:
+            bare = msgspec.structs.replace(bare, kept=said.kept, address=said.address)
         return (
             said == bare
             and said.passing.issuperset(said.holds)
@@ -308,6 +309,7 @@ def _begin(purchase: Purchase, attempt: str, decided: Decided) -> _Buying:
         body_hash=wanted.body_hash,
         lines=(line_of(decided.id, decided),),
         kept=wanted.kept,
+        address=purchase.address,
     )
     return _Buying(purchase, decided, wanted, new)
 

@@ -79,6 +79,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "hold_ended": 409,
     "payment_declined": 402,
     "payment_challenge": 402,
+    "too_many_declines": 429,
     "method_unknown": 400,
     "card_expired": 409,
     "payments_off": 503,

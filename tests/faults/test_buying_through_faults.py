@@ -15,7 +15,7 @@ BUYERS = 8
 STOCK = [25, 120, 100_000]
 SALE_UNITS = 30  # out of the second, for a flash sale: fewer than all buyers' limits together
 SALE_LIMIT = 5
-QUICK = {"SETTLE_AFTER_S": "2", "PAYMENT_TIMEOUT_S": "2", "HOLD_TTL_S": "4"}
+QUICK = {"SETTLE_AFTER_S": "2", "PAYMENT_TIMEOUT_S": "2", "HOLD_TTL_S": "4", "PAYMENT_DECLINES_MAX": "10000"}
 SETTLE_GUARD_S = 60
 
 

@@ -24,7 +24,7 @@ from tests.waiting import eventually
 DISK_MB = 384
 BUYERS = 8
 STOCK = [100_000]
-QUICK = {"SETTLE_AFTER_S": "2", "PAYMENT_TIMEOUT_S": "2", "HOLD_TTL_S": "4"}
+QUICK = {"SETTLE_AFTER_S": "2", "PAYMENT_TIMEOUT_S": "2", "HOLD_TTL_S": "4", "PAYMENT_DECLINES_MAX": "10000"}
 SETTLE_GUARD_S = 60
 CHUNK = bytes(1 << 20)
 OWN_NAMESPACES = ["unshare", "--user", "--map-root-user", "--mount"]

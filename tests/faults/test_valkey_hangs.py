@@ -123,7 +123,8 @@ class Visitor:
 @pytest.mark.long
 @pytest.mark.timeout(300)
 async def test_a_hawker_whose_valkey_is_stopped_for_half_a_minute_answers_everybody_and_sells_on(own_hawker):
-    running = own_hawker(SETTLE_AFTER_S="2", PAYMENT_TIMEOUT_S="2", HOLD_TTL_S="4", CHAT_PER_10_S="1000")
+    quick = {"SETTLE_AFTER_S": "2", "PAYMENT_TIMEOUT_S": "2", "HOLD_TTL_S": "4", "PAYMENT_DECLINES_MAX": "10000"}
+    running = own_hawker(CHAT_PER_10_S="1000", **quick)
     await asyncio.to_thread(running.start)
     async with httpx.AsyncClient(base_url=running.base_url, timeout=ANSWER_GUARD_S) as http:
         crowd = await gather_crowd(running, http, 6, [100_000, 60], seed=1)

@@ -158,6 +158,21 @@ async def test_a_busy_crowd_is_looked_up_together_and_who_signed_out_meanwhile_i
     assert await sessions.find(secrets[5]) is None
 
 
+async def test_who_fell_out_of_the_cache_is_not_kept_among_the_busy(accounts, monkeypatch):
+    monkeypatch.setattr("app.accounts.sessions.CACHE_MAX", 5)
+    person = await create_account(accounts.pg, name=fresh(), email=None, password_hash=None)
+    sessions = accounts.sessions
+    for _ in range(4):
+        secrets = [await sessions.open(person) for _ in range(4)]
+        for one in secrets * 2:
+            assert await sessions.find(one)
+    assert len(sessions._found) == 5
+    assert sessions._busy.keys() <= sessions._found.keys()
+    await sessions.end(secrets[0])
+    assert len(sessions._found) == 4
+    assert sessions._busy.keys() <= sessions._found.keys()
+
+
 async def test_an_expired_session_is_nobodys(app, pg):
     caller, _ = await signed_up(app)
     digest = hashlib.sha256(caller.secret.encode()).digest()

@@ -49,6 +49,22 @@ async def test_a_card_that_is_declined_or_does_not_exist(provider, localstripe):
     assert await provider.authorise(payment("pm_nobody")) is Answer.DECLINED
 
 
+async def test_a_card_is_asked_about_before_any_money_is(provider, localstripe):
+    asked = []
+
+    async def may_try(card_told: str) -> bool:
+        asked.append(card_told)
+        return len(asked) == 1
+
+    first, second = payment(card(localstripe)), payment(card(localstripe))
+    assert await provider.authorise(first, may_try) is Answer.AUTHORISED
+    assert await provider.authorise(second, may_try) is Answer.BARRED
+    assert asked == [await provider.card(first.attempt)] * 2  # the same card, typed twice
+    assert [one["status"] for one in books(localstripe, second.attempt)] == ["requires_confirmation"]
+    assert await provider.void(second.attempt) is Answer.VOIDED
+    assert [one["status"] for one in books(localstripe, second.attempt)] == ["canceled"]
+
+
 @pytest.mark.parametrize("success", [True, False])
 async def test_a_bank_that_asks(provider, localstripe, success):
     one = payment(card(localstripe, stripe_side.CHALLENGES))

@@ -28,13 +28,13 @@ class DyingProvider(SimulatedProvider):
         self.after = after
         self.dead = False
 
-    async def authorise(self, payment):
+    async def authorise(self, payment, *asked):
         if self.after:
-            await super().authorise(payment)
+            await super().authorise(payment, *asked)
         if not self.dead:
             self.dead = True
             raise Died
-        return await super().authorise(payment)
+        return await super().authorise(payment, *asked)
 
 
 class RefusingProvider(SimulatedProvider):

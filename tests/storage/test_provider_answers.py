@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from app import clock
+from app.accounts.throttle import PAYMENT_ACCOUNT
 from app.checkout.settle import settle
 from app.checkout.simulated import SimulatedProvider
 from tests.protocol.callers import problem
@@ -48,6 +49,43 @@ async def test_a_bank_that_asks_gets_its_answer_and_the_same_request_then_tells_
             assert problem(answer) == (402, "payment_declined")
             assert (await world.gate(pool)).left == 1
         await world.settle_all()
+        await world.check(pool)
+
+
+async def test_the_provider_is_asked_about_a_payment_so_often_and_then_the_buyer_waits(pg, valkey):
+    looks = 0
+
+    class Counting(SimulatedProvider):
+        async def look(self, attempt):
+            nonlocal looks
+            looks += 1
+            return await super().look(attempt)
+
+        async def challenge(self, attempt):
+            nonlocal looks
+            looks += 1
+            return await super().challenge(attempt)
+
+    provider = Counting(pg, silence_s=0)
+    async with open_world(pg, valkey, provider=provider, **AT_ONCE) as world:
+        pool = (await world.sale(1))["pool"]
+        buyer = await world.buyer()
+        hold, key = await world.held(buyer, pool), clock.new_id()
+        payment = await challenged(world, buyer, hold, key)
+        looks = 0
+        codes = set()
+        for again in range(2 * PAYMENT_ACCOUNT.tries):
+            if again % 2:
+                answer = await buyer.post(f"/api/payments/{payment}/look")
+            else:
+                answer = await world.order(buyer, hold, "challenges", key)
+            codes.add(answer.status_code if answer.status_code == 204 else problem(answer))
+        assert codes == {204, (402, "payment_challenge"), (429, "too_many_tries")}
+        assert looks == PAYMENT_ACCOUNT.tries
+        assert 0 < answer.json()["retry_after_ms"] <= 15 * 60 * 1000
+        await provider.answer(payment, approve=True)
+        await settle(world.checkout)  # the payment ends by itself all the same
+        assert (await world.order(buyer, hold, "challenges", key)).status_code == 201
         await world.check(pool)
 
 
@@ -105,8 +143,8 @@ class DeafProvider(SimulatedProvider):
         answered = await answer
         return answered if call not in self.deaf else await asyncio.Event().wait()
 
-    async def authorise(self, payment):
-        return await self._say("look", super().authorise(payment))
+    async def authorise(self, payment, *asked):
+        return await self._say("look", super().authorise(payment, *asked))
 
     async def look(self, attempt):
         return await self._say("look", super().look(attempt))

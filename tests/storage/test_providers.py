@@ -18,8 +18,9 @@ class OtherProvider(SimulatedProvider):
     def knows(self, method):
         return method.startswith(PREFIX)
 
-    async def authorise(self, payment):
-        return await super().authorise(structs.replace(payment, method=payment.method.removeprefix(PREFIX)))
+    async def authorise(self, payment, *asked):
+        bare = structs.replace(payment, method=payment.method.removeprefix(PREFIX))
+        return await super().authorise(bare, *asked)
 
 
 async def test_without_a_provider_nobody_pays_nothing_is_held_for_it_and_the_page_is_told(pg, valkey):

@@ -22,8 +22,8 @@ class SlowToDecline(SimulatedProvider):
         super().__init__(pg, silence_s=0)
         self.begun, self.end = asyncio.Event(), asyncio.Event()
 
-    async def authorise(self, payment) -> Answer:
-        del payment
+    async def authorise(self, payment, *asked) -> Answer:
+        del payment, asked
         self.begun.set()
         await self.end.wait()
         return Answer.DECLINED

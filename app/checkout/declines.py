@@ -1,0 +1,156 @@
+"""Declined payments, counted against account, network and card, in Postgres; and who has to wait for how long.
+
+Owns payment_tries and payment_waits. A payment counts as a try from before the provider is asked until it says yes;
+what is declined stays for a day. Every process knows from memory who waits: its own declines at once, the others'
+within a second; so a purchase asks nobody. Whoever gets as far as the provider all the same is counted once more there.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import asyncpg
+
+from app import clock
+from app.checkout.address_rules import mark_of
+from app.checkout.decline_rules import MANY_IN_S, Kind, Try, refusal_of, tries_read, wait_ms
+from app.flash_sales.address_rules import network_of
+from app.refusal import Refusal
+
+WAITS_MAX: Final = 10_000
+FORGOTTEN_AT_ONCE: Final = 1000
+
+_BEGIN: Final = """
+    INSERT INTO payment_tries (attempt_id, kind, mark) SELECT $1, * FROM unnest($2::text[], $3::bytea[])
+    ON CONFLICT DO NOTHING"""
+
+_READ: Final = """
+    SELECT declined_at IS NOT NULL AS declined,
+           greatest(extract(epoch FROM now() - coalesce(declined_at, begun_at))::float8, 0) AS age_s
+      FROM payment_tries
+     WHERE kind = $1 AND mark = $2 AND attempt_id <> $3 AND begun_at > now() - make_interval(secs => $4)
+     ORDER BY begun_at DESC LIMIT $5"""
+
+_FORGIVE: Final = "DELETE FROM payment_tries WHERE attempt_id = $1"
+
+_DECLINED: Final = """
+    UPDATE payment_tries SET declined_at = now() WHERE attempt_id = $1 AND declined_at IS NULL RETURNING kind, mark"""
+
+_WAIT: Final = """
+    INSERT INTO payment_waits AS w (kind, mark, until) VALUES ($1, $2, now() + make_interval(secs => $3))
+    ON CONFLICT (kind, mark) DO UPDATE SET until = greatest(w.until, excluded.until)"""
+
+# By Postgres's clock: the processes' own may differ.
+_WAITING: Final = """
+    SELECT kind, mark, extract(epoch FROM until - now())::float8 AS left_s FROM payment_waits
+     WHERE until > now() ORDER BY until DESC LIMIT $1"""
+
+# An attacker in the same network keeps neither a shop's people out nor a buyer of earlier days.
+_TRUSTED: Final = """
+    SELECT EXISTS (SELECT FROM shop_members WHERE account_id = $1)
+        OR EXISTS (SELECT FROM show_moderators WHERE account_id = $1)
+        OR EXISTS (SELECT FROM orders
+                    WHERE account_id = $1 AND state = 'paid' AND paid_at < now() - interval '1 day')"""
+
+_FORGET_TRIES: Final = """
+    DELETE FROM payment_tries WHERE (attempt_id, kind) IN (
+        SELECT attempt_id, kind FROM payment_tries WHERE begun_at < now() - make_interval(secs => $1) LIMIT $2)"""
+_FORGET_WAITS: Final = "DELETE FROM payment_waits WHERE until < now()"
+
+
+class Declines:
+    """Who has failed how often, as one process sees it. `account_max`: declined payments free in a quarter of an hour;
+    the others' allowances follow from it.
+    """
+
+    def __init__(self, pg: asyncpg.Pool, account_max: int) -> None:
+        self._pg = pg
+        self._account_max = account_max
+        self._waits: dict[tuple[str, bytes], float] = {}  # until when, on the monotonic clock; at most WAITS_MAX
+
+    async def refresh(self) -> None:
+        """Learns who waits, from Postgres."""
+        now_s = clock.monotonic_s()
+        rows = await self._pg.fetch(_WAITING, WAITS_MAX)
+        self._waits = {(row["kind"], row["mark"]): now_s + row["left_s"] for row in rows}
+
+    async def refuse(self, person: str, address: str) -> Refusal | None:
+        """Why this person, there, cannot pay now; None for go on. From memory, while nobody waits or one is trusted."""
+        if not self._waits:
+            return None
+        for kind, mark in _marks(person, address):
+            left_s = self._waits.get((kind, mark), 0.0) - clock.monotonic_s()
+            if left_s > 0 and not (kind is Kind.NETWORK and await self._trusts(person)):
+                return refusal_of(kind, round(left_s * 1000) + 1)
+        return None
+
+    async def begin(self, attempt: str, person: str, address: str) -> Refusal | None:
+        """Counts the payment as a try until it is forgiven, or says why it must not be asked for and counts nothing."""
+        return await self._begin(attempt, _marks(person, address), person)
+
+    def at_card(self, attempt: str) -> "AtCard":
+        """For the provider to ask, once it knows which card would pay."""
+        return AtCard(self, attempt)
+
+    async def begin_card(self, attempt: str, card: str) -> Refusal | None:
+        """As `begin`, by what tells the card from every other."""
+        return await self._begin(attempt, [(Kind.CARD, mark_of(card))])
+
+    async def forgive(self, attempt: str) -> None:
+        """The provider said yes."""
+        await self._pg.execute(_FORGIVE, attempt)
+
+    async def note(self, attempt: str) -> None:
+        """The payment was declined, or its buyer never answered the bank. Idempotent."""
+        for row in await self._pg.fetch(_DECLINED, attempt):
+            waits_ms = await self._wait(Kind(row["kind"]), row["mark"])
+            if waits_ms:
+                await self._pg.execute(_WAIT, row["kind"], row["mark"], waits_ms / 1000)
+                self._remember(row["kind"], row["mark"], waits_ms)
+
+    async def forget(self) -> None:
+        """Forgets what counts no more."""
+        await self._pg.execute(_FORGET_WAITS)
+        while await self._pg.execute(_FORGET_TRIES, MANY_IN_S, FORGOTTEN_AT_ONCE) == f"DELETE {FORGOTTEN_AT_ONCE}":
+            pass
+
+    async def _begin(self, attempt: str, marks: Sequence[tuple[Kind, bytes]], person: str = "") -> Refusal | None:
+        # Written first, read then, in two statements: of two at once at least one sees the other.
+        await self._pg.execute(_BEGIN, attempt, [kind for kind, _ in marks], [mark for _, mark in marks])
+        for kind, mark in marks:
+            waits_ms = await self._wait(kind, mark, attempt)
+            if waits_ms and not (kind is Kind.NETWORK and await self._trusts(person)):
+                await self.forgive(attempt)  # it is not asked for
+                return refusal_of(kind, waits_ms)
+        return None
+
+    async def _wait(self, kind: Kind, mark: bytes, but: str = "") -> int:
+        most = tries_read(kind, self._account_max)
+        rows: list[Any] = await self._pg.fetch(_READ, kind, mark, but, MANY_IN_S, most)
+        return wait_ms(kind, [Try(row["age_s"], row["declined"]) for row in rows], self._account_max)
+
+    async def _trusts(self, person: str) -> bool:
+        return bool(await self._pg.fetchval(_TRUSTED, person))
+
+    def _remember(self, kind: str, mark: bytes, waits_ms: int) -> None:
+        if len(self._waits) < WAITS_MAX:
+            self._waits[kind, mark] = clock.monotonic_s() + waits_ms / 1000
+
+
+class AtCard:
+    """Judges the card of one payment before any money is asked for. `refused` says why not."""
+
+    def __init__(self, declines: Declines, attempt: str) -> None:
+        self._declines = declines
+        self._attempt = attempt
+        self.refused: Refusal | None = None
+
+    async def __call__(self, card: str) -> bool:
+        """Whether the card may be tried."""
+        self.refused = await self._declines.begin_card(self._attempt, card)
+        return self.refused is None
+
+
+def _marks(person: str, address: str) -> list[tuple[Kind, bytes]]:
+    """Hashed: of one length, and no address in the clear."""
+    network = network_of(address)
+    return [(Kind.ACCOUNT, mark_of(person)), *([(Kind.NETWORK, mark_of(network))] if network else [])]

@@ -1,0 +1,65 @@
+"""How many payments may be declined before somebody waits, and how long."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.checkout.decline_rules import FEW_IN_S, MANY_IN_S, SOON_MS, Kind, Try, free_tries, refusal_of, wait_ms
+
+MINUTE = 60
+
+
+def declined(*ages_s: float) -> list[Try]:
+    return [Try(age_s, declined=True) for age_s in ages_s]
+
+
+def undecided(count: int, age_s: float = 1) -> list[Try]:
+    return [Try(age_s, declined=False)] * count
+
+
+@pytest.mark.parametrize(
+    ("kind", "tries", "waits_s"),
+    [
+        (Kind.ACCOUNT, [], 0),
+        (Kind.ACCOUNT, declined(*range(9)), 0),
+        (Kind.ACCOUNT, declined(*[0] * 10), FEW_IN_S),
+        (Kind.ACCOUNT, declined(*range(9), 5 * MINUTE), 10 * MINUTE),
+        (Kind.ACCOUNT, declined(*range(9), FEW_IN_S), 0),  # the tenth counts no more
+        (Kind.ACCOUNT, declined(*range(10), *range(300, 330)), MANY_IN_S - 314),  # 25 in a day
+        (Kind.ACCOUNT, declined(*range(1000, 1024)), 0),
+        (Kind.ACCOUNT, declined(*range(1000, 1025)), MANY_IN_S - 1024),
+        (Kind.ACCOUNT, declined(*range(MANY_IN_S - 24, MANY_IN_S + 1)), 0),
+        (Kind.ACCOUNT, undecided(9), 0),
+        (Kind.ACCOUNT, undecided(10), SOON_MS / 1000),
+        (Kind.ACCOUNT, [*declined(*range(9)), *undecided(1)], SOON_MS / 1000),
+        (Kind.ACCOUNT, undecided(50, age_s=11 * MINUTE), 0),  # left behind by a crash
+        (Kind.CARD, declined(*[0] * 4), 0),
+        (Kind.CARD, declined(*[0] * 5), FEW_IN_S),
+        (Kind.NETWORK, declined(*[0] * 99), 0),
+        (Kind.NETWORK, declined(*[0] * 100), FEW_IN_S),
+        (Kind.NETWORK, undecided(399), 0),  # an office that presses together when a sale begins
+        (Kind.NETWORK, undecided(400), SOON_MS / 1000),
+    ],
+)
+def test_who_waits_and_how_long(kind, tries, waits_s):
+    assert wait_ms(kind, tries, 10) == waits_s * 1000
+
+
+@given(st.sampled_from(Kind), st.integers(1, 50), st.lists(st.floats(0, MANY_IN_S + 10), max_size=150))
+def test_after_the_wait_one_may_try_again_and_no_wait_is_longer_than_a_day(kind, account_max, ages_s):
+    tries = declined(*ages_s)
+    waits_ms = wait_ms(kind, tries, account_max)
+    assert 0 <= waits_ms <= MANY_IN_S * 1000
+    later = [Try(one.age_s + waits_ms / 1000 + 0.001, declined=True) for one in tries]
+    assert wait_ms(kind, later, account_max) == 0
+    few, many = free_tries(kind, account_max)
+    assert 1 <= few[0] <= many[0]
+
+
+@pytest.mark.parametrize(
+    ("waits_ms", "words"), [(1, "in a moment"), (59_000, "in a minute"), (60_001, "in 2 minutes"), (900_000, "in 15")]
+)
+def test_the_buyer_is_told_when(waits_ms, words):
+    refused = refusal_of(Kind.CARD, waits_ms)
+    assert (refused.code, refused.retry_after_ms) == ("too_many_declines", waits_ms)
+    assert words in refused.message

@@ -1,0 +1,144 @@
+"""Trying cards: after so many declined payments an account, a network, a card has to wait."""
+
+import asyncio
+
+import pytest
+
+from app import clock
+from app.checkout.decline_rules import FEW_IN_S
+from app.checkout.settle import forget, settle
+from tests.protocol.callers import Caller, problem
+from tests.storage.stock_world import open_world
+
+FEW = 2  # of an account; so a network has 20 and a card 1
+BARRED = (429, "too_many_declines")
+
+
+@pytest.fixture
+async def world(pg, valkey):
+    async with open_world(pg, valkey, payment_declines_max=FEW, settle_after_s=0) as made:
+        await forget_all(pg)  # every test's buyers come from one network
+        yield made
+        await forget_all(pg)
+
+
+async def forget_all(pg):
+    await pg.execute("DELETE FROM payment_tries")
+    await pg.execute("DELETE FROM payment_waits")
+
+
+async def asked_of(world, buyer) -> int:
+    """For how many of the buyer's payments the provider was asked for money."""
+    return await world.pg.fetchval(
+        """SELECT count(*) FROM simulated_payments s JOIN payment_attempts a ON a.id = s.attempt_id
+            WHERE a.account_id = $1 AND s.method <> ''""",
+        buyer.account,
+    )
+
+
+async def fail(world, buyer, pool, times=FEW):
+    for _ in range(times):
+        assert problem(await world.buy_now(buyer, pool, method="declines")) == (402, "payment_declined")
+
+
+async def at(world, address: str) -> Caller:
+    """A new buyer at an address."""
+    buyer = await world.buyer()
+    return Caller(world.app, buyer.secret, account=buyer.account, address=address)
+
+
+async def test_who_was_declined_too_often_waits_and_is_told_how_long_and_keeps_their_hold(world):
+    _, pool = await world.variant(9)
+    buyer = await world.buyer()
+    hold, key = await world.held(buyer, pool), clock.new_id()
+    await fail(world, buyer, pool)
+    for method in ("declines", "works"):  # that a card works is just what is not told
+        answers = [await world.order(buyer, hold, method, key), await world.buy_now(buyer, pool, method=method)]
+        for answer in answers:
+            assert problem(answer) == BARRED
+            assert FEW_IN_S - 30 < int(answer.headers["Retry-After"]) <= FEW_IN_S
+            assert "in 15 minutes" in answer.json()["detail"]
+    assert (await world.order(await world.buyer(), await world.held(await world.buyer(), pool))).status_code != 429
+    assert [one["id"] for one in (await buyer.get("/api/holds")).json()["holds"]] == [hold]
+    await world.pg.execute("UPDATE payment_tries SET declined_at = declined_at - interval '15 minutes'")
+    await world.pg.execute("UPDATE payment_waits SET until = until - interval '15 minutes'")
+    await world.checkout.declines.refresh()
+    assert (await world.order(buyer, hold, "works", key)).status_code == 201  # the same request, judged anew
+
+
+async def test_another_process_knows_it_and_a_restart_does_not_forget_it(world, pg, valkey):
+    _, pool = await world.variant(9)
+    buyer = await world.buyer()
+    async with open_world(pg, valkey, stage=False, payment_declines_max=FEW) as other:
+        there = Caller(other.app, buyer.secret, account=buyer.account)
+        await fail(world, buyer, pool)
+        # Not known there yet: who gets as far as the provider is counted there once more.
+        assert problem(await other.buy_now(there, pool, method="declines")) == BARRED
+        await valkey.flushall()
+        await other.checkout.declines.refresh()
+        assert problem(await other.buy_now(there, pool, method="works")) == BARRED
+
+
+async def test_of_many_payments_at_once_no_more_reach_the_provider_than_may_fail(world):
+    pools = [(await world.variant(9))[1] for _ in range(4 * FEW)]
+    buyer = await world.buyer()
+    answers = await asyncio.gather(*(world.buy_now(buyer, pool, method="declines") for pool in pools))
+    assert await asked_of(world, buyer) == sum(problem(one) == (402, "payment_declined") for one in answers) <= FEW
+    assert {problem(one) for one in answers} <= {(402, "payment_declined"), BARRED}
+    for pool in pools:
+        await world.check(pool)
+
+
+async def test_a_network_waits_save_the_shops_people_and_buyers_of_earlier_days(world):
+    _, pool = await world.variant(50)
+    for host in range(10):
+        await fail(world, await at(world, f"198.51.100.{host}"), pool)
+    assert problem(await world.buy_now(await at(world, "198.51.100.200"), pool)) == BARRED
+    assert (await world.buy_now(await at(world, "198.51.101.1"), pool)).status_code == 201
+    known = await at(world, "192.0.2.1")
+    assert (await world.buy_now(known, pool)).status_code == 201
+    await world.settle_all()
+    await world.pg.execute("UPDATE orders SET paid_at = now() - interval '2 days' WHERE account_id = $1", known.account)
+    for account, secret in ((known.account, known.secret), (world.host.account, world.host.secret)):
+        here = Caller(world.app, secret, account=account, address="198.51.100.9")
+        assert (await world.buy_now(here, pool)).status_code == 201
+        assert problem(await world.buy_now(here, pool, method="declines")) == (402, "payment_declined")
+
+
+async def test_a_yes_counts_nothing_and_an_unanswered_bank_counts_as_a_no(world):
+    _, pool = await world.variant(9)
+    buyer = await world.buyer()
+    for _ in range(2 * FEW):
+        assert (await world.buy_now(buyer, pool, method="twice")).status_code == 201
+    assert await world.pg.fetchval("SELECT count(*) FROM payment_tries") == 0
+    for _ in range(FEW):
+        assert problem(await world.buy_now(buyer, pool, method="challenges")) == (402, "payment_challenge")
+    hour_ago = "UPDATE payment_attempts SET created_at = now() - interval '1 hour' WHERE account_id = $1"
+    await world.pg.execute(hour_ago, buyer.account)
+    await settle(world.checkout)
+    assert problem(await world.buy_now(buyer, pool)) == BARRED
+
+
+async def test_a_card_that_failed_too_often_is_not_tried_by_another_account(world):
+    _, pool = await world.variant(9)
+    buyer = await world.buyer()
+    declines = world.checkout.declines
+    assert await declines.begin_card("before", "simulated: lent") is None
+    await declines.note("before")
+    answer = await world.buy_now(buyer, pool, method="lent")
+    assert problem(answer) == BARRED
+    assert "with this card" in answer.json()["detail"]
+    assert await asked_of(world, buyer) == 0
+    assert (await world.buy_now(buyer, pool)).status_code == 201
+    await world.settle_all()
+    await world.check(pool)
+
+
+async def test_what_counts_no_more_is_forgotten(world):
+    _, pool = await world.variant(9)
+    await fail(world, await world.buyer(), pool)
+    await world.pg.execute("UPDATE payment_tries SET begun_at = now() - interval '25 hours'")
+    await world.pg.execute("UPDATE payment_waits SET until = now()")
+    await forget(world.checkout)
+    for table in ("payment_tries", "payment_waits"):
+        assert await world.pg.fetchval(f"SELECT count(*) FROM {table}") == 0
