@@ -28,6 +28,13 @@ test-long:
 	@bin/setup test
 	@$(ALIKE) CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest -m "long or not long" $(SPREAD) $(ARGS)
 
+# The journeys on a network whose replies are late and overtake each other, once a seed: some seven minutes each.
+test-late:
+	@bin/setup test
+	@for seed in $(SEEDS); do echo "LATE_REPLIES=$$seed"; \
+	LATE_REPLIES=$$seed CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest tests/journeys $(ARGS) || exit 1; done
+SEEDS = 1 2
+
 lint:
 	@bin/setup test
 	@$(PYTHON) -m ruff check .
@@ -72,4 +79,4 @@ lock:
 LOCK = -q --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
-.PHONY: run run-lan test test-long lint bench-main bench-chat bench-rooms bench-flash-sales bench-checkout lock
+.PHONY: run run-lan test test-long test-late lint bench-main bench-chat bench-rooms bench-flash-sales bench-checkout lock

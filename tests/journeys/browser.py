@@ -5,9 +5,11 @@ browser itself logs for an answer of 4xx or 5xx is no error of the page: those a
 must be one that the journey expects.
 """
 
+import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright, expect
 
@@ -38,6 +40,7 @@ _WRONG_CLOCK = """
       constructor(...said) { super(...(said.length ? said : [Right.now() + off])); }
       static now() { return Right.now() + off; }
     };"""
+_LATE_NETWORK = (Path(__file__).parent / "late_network.js").read_text()
 _LOAD_FAILURE = "Failed to load resource"
 
 
@@ -101,4 +104,6 @@ async def open_window(
     context.set_default_timeout(WAIT_MS)
     if clock_off_ms:
         await context.add_init_script(_WRONG_CLOCK.replace("OFF_MS", str(clock_off_ms)))
+    if seed := os.environ.get("LATE_REPLIES"):
+        await context.add_init_script(_LATE_NETWORK.replace("SEED", str(int(seed) * 1000 + len(browser.contexts))))
     return Window(name, context, await context.new_page())

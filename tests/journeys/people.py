@@ -158,7 +158,7 @@ class Host(SomebodyInAShow):
     async def see_the_stream_arrive(self) -> None:
         """Sees size, frames, bitrate and loss of the stream as the relay gets it."""
         arrives = re.compile(r"\w+ · \d+ . \d+ · [1-9]\d* fps · [1-9]\d* kbit/s · [\d.]+ % lost")
-        await expect(self.page.locator("#stream-figures")).to_have_text(arrives, timeout=15_000)
+        await expect(self.page.locator("#stream-figures")).to_have_text(arrives)
 
     async def start_show(self) -> None:
         """Starts the show."""

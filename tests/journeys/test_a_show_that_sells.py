@@ -4,7 +4,6 @@ import asyncio
 import io
 import re
 from pathlib import Path
-from typing import Final
 
 import asyncpg
 import pytest
@@ -15,7 +14,6 @@ from tests.journeys.browser import Window, open_window
 from tests.journeys.people import Host, Moderator, Viewer
 from tests.journeys.pictures import colour, wait_for_change, wait_for_frames
 
-EVERYONE_WITHIN_MS: Final = 1000
 BEFORE_THE_STREAM = r"409 POST /whep/.*"  # the page asks again by itself
 DECLINED = r"402 POST /api/orders"
 PENDING = r"(504|409) POST /api/orders"
@@ -162,14 +160,14 @@ async def keep_order(moderator: Moderator, ana: Viewer, ben: Viewer) -> None:
     await ben.sees_line("something rude")
     await moderator.sees_line("something rude")
     await moderator.delete("something rude")
-    await expect(ben.line("something rude")).to_have_count(0, timeout=EVERYONE_WITHIN_MS)
+    await expect(ben.line("something rude")).to_have_count(0)
     await expect(ben.page.locator(".chat-line.gone")).to_have_count(1)
 
     await ana.say("and another thing")
     await moderator.sees_line("and another thing")
     await moderator.time_out("and another thing", 60)
     name = await ana.name()
-    await expect(ben.page.locator(".chat-note.mod", has_text=name)).to_be_visible(timeout=EVERYONE_WITHIN_MS)
+    await expect(ben.page.locator(".chat-note.mod", has_text=name)).to_be_visible()
     await expect(moderator.page.locator("#out-rows .out-row", has_text=name)).to_be_visible()
     await expect(ana.page.locator("#message-wait")).to_have_text(re.compile(r"You can send in (1 min|[1-5]?\d s)"))
     await ana.message_box.fill("you cannot stop me")

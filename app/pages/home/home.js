@@ -5,6 +5,7 @@ import { byId, el, fill, show } from "../shared/dom.js";
 import { demoButtons } from "../shared/demo.js";
 import { drawHeader } from "../shared/header.js";
 import { icon } from "../shared/icons.js";
+import { Reading } from "../shared/reading.js";
 import { openSession } from "../shared/session.js";
 
 const REFRESH_MS = 15_000;
@@ -32,8 +33,7 @@ function comingRow(one) {
     el("span", { class: "soft" }, when(one))));
 }
 
-async function drawShows() {
-  const { shows } = await get("/api/shows");
+function drawShows({ shows }) {
   const live = shows.filter((one) => ON_AIR.has(one.state));
   const coming = shows.filter((one) => one.state === "scheduled" || one.state === "rehearsal");
   fill(byId("live"), live.length ? live.map(liveCard) : el("li", { class: "empty panel" }, "Nobody is live at the moment. Shows appear here as they start."));
@@ -53,10 +53,11 @@ try {
   const session = await openSession();
   drawHeader(session);
   drawDemo(session);
-  await drawShows();
+  const reading = new Reading({ read: () => get("/api/shows"), load: drawShows });
+  await reading.refresh();
   setInterval(() => {
     // A lost connection shows nothing new; the next turn tries again.
-    if (document.visibilityState === "visible") drawShows().catch((error) => { if (error.name !== "Problem") throw error; });
+    if (document.visibilityState === "visible") reading.refresh().catch((error) => { if (error.name !== "Problem") throw error; });
   }, REFRESH_MS);
 } catch (error) {
   if (error.name !== "Problem") throw error;

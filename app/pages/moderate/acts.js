@@ -1,4 +1,4 @@
-// The log of what moderators and hosts did in the show, newest first: loaded once, then heard in the staff room. What can be
+// The log of what moderators and hosts did in the show, newest first: read, and heard in the staff room. What can be
 // taken back has a button for it (`u`); taking back is an act of its own.
 
 import { get, segment } from "../shared/api.js";
@@ -48,7 +48,8 @@ const WORDS = {
 /** An act as a verb. */
 export const wordsOf = (act) => WORDS[act] ?? act;
 
-const keyOf = (act) => [act.at, act.act, act.actor.id, act.target?.id].join();
+// By its number in the log, where it has one: the room and the log do not tell the same moment of an act.
+const keyOf = (act) => (act.n ? act.n : [act.at, act.act, act.actor.id, act.target?.id].join());
 
 function asLoaded({ at_ms: at, detail, ...act }) {
   const { everywhere, lead, reason, undoes, after } = detail;
@@ -63,26 +64,27 @@ export class Acts {
     this.list = el("ol", { class: "act-rows", id: "act-rows", "data-rows": "", "aria-label": "What was done" });
     const file = (name, word) => el("a", { class: "button small ghost", href: `/api/shows/${segment(showId)}/moderation/${name}`, download: name }, word);
     fill(host, el("div", { class: "row between" }, el("h2", {}, "What was done"), el("div", { class: "row" }, file("chat.csv", "Chat as CSV"), file("log.csv", "Log as CSV"))), this.list);
-    this.loadedUntil = 0;
     this.acts = [];
     this.draw();
   }
 
-  /** Loads the log; `recall` is given all acts, oldest first. */
-  async load(recall) {
+  /** The log as the server has it, oldest first. */
+  async read() {
     const { acts } = await get(`/api/shows/${segment(this.showId)}/moderation/acts`);
-    const loaded = acts.map(asLoaded).reverse();
-    this.loadedUntil = loaded.at(-1)?.at ?? 0;
+    return acts.map(asLoaded).reverse();
+  }
+
+  load(acts) {
     const heard = this.acts;
-    this.acts = loaded;
-    recall(loaded);
+    this.acts = acts;
     this.hear(heard);
   }
 
   /** Acts from the staff room; a room that starts over says again what is known here already. */
   hear(acts) {
     const known = new Set(this.acts.map(keyOf));
-    this.acts.push(...acts.filter((act) => act.at > this.loadedUntil && !known.has(keyOf(act))));
+    this.acts.push(...acts.filter((act) => !known.has(keyOf(act))));
+    this.acts.sort((a, b) => a.at - b.at);
     this.draw();
   }
 

@@ -11,7 +11,7 @@ import { openSession, signInUrl } from "../shared/session.js";
 import { ShowRoom, statusText } from "../shared/show-room.js";
 import { StaffChat } from "../shared/staff-chat.js";
 import { Stage } from "../shared/stage.js";
-import { toast } from "../shared/toast.js";
+import { toast, toastProblem } from "../shared/toast.js";
 import { Unanswered } from "../shared/unanswered.js";
 import { Acts } from "./acts.js";
 import { listenToKeys } from "./keys.js";
@@ -49,17 +49,25 @@ class ModerationPage {
     });
     this.staff = new ShowRoom(found.id, {
       staff: true,
-      on: { events: (events) => this.hearStaff(events), reset: () => this.refresh() },
+      on: { events: (events) => this.hearStaff(events), reset: () => this.readAgain(this.desk, this.log) },
     });
     this.desk = new Reading({
       read: () => get(`/api/shows/${segment(found.id)}/moderation`),
       load: (desk) => this.load(desk),
       hear: (events) => this.hearDesk(events),
     });
+    this.log = new Reading({
+      read: () => this.acts.read(),
+      load: (acts) => {
+        this.acts.load(acts);
+        this.out.recall(acts);
+      },
+      hear: (events) => this.hearLog(events),
+    });
     this.stage = new Stage(places.stage, { showId: found.id, compact: true });
     this.chat = new StaffChat(places.chat, { room: this.room, show: found.id, host: found.standing === "host", me: session.person, open: true, title: "Chat", person: (account) => this.showPerson(account) });
     const send = (op, body) => this.chat.send(op, body);
-    this.modes = new Modes(places.modes, { send, fresh: () => this.refresh(), lead: found.standing !== "moderator" });
+    this.modes = new Modes(places.modes, { send, fresh: () => this.readAgain(this.desk), lead: found.standing !== "moderator" });
     this.queue = new Queue(places.queue, { send, wordsOf: (message) => this.chat.feed.lineOf(message)?.querySelector(".chat-words")?.textContent });
     const asked = el("div", {});
     fill(places.questions, el("h2", {}, "Questions"), asked);
@@ -84,14 +92,14 @@ class ModerationPage {
         D: () => this.deleteChosen(),
       },
     });
-    await Promise.all([this.acts.load((acts) => this.out.recall(acts)), this.refresh()]);
+    await Promise.all([this.log.refresh(), this.desk.refresh()]);
+  }
+
+  readAgain(...readings) {
+    return Promise.all(readings.map((one) => one.refresh())).catch(toastProblem);
   }
 
   /** Modes, terms and what waits, as the server has them now. */
-  refresh() {
-    return this.desk.refresh();
-  }
-
   load(desk) {
     this.modes.draw(desk);
     this.queue.load(desk);
@@ -113,13 +121,19 @@ class ModerationPage {
     this.questions.hearStaff(events);
   }
 
+  // Of the staff room who did what, of the public one who is silenced.
+  hearLog(events) {
+    const acts = events.filter((event) => event.t === "act");
+    if (acts.length) this.acts.hear(acts);
+    this.out.hear(events);
+  }
+
   hearStaff(events) {
     this.desk.hear(events);
     this.unanswered.hearStaff(events);
-    const acts = events.filter((event) => event.t === "act");
-    this.acts.hear(acts);
+    this.log.hear(events);
     // Somebody else may have moved a switch.
-    if (acts.some((act) => /^(modes|shield|terms|person)[.]/.test(act.act))) this.refresh();
+    if (events.some(({ t, act }) => t === "act" && /^(modes|shield|terms|person)[.]/.test(act))) this.readAgain(this.desk);
   }
 
   showPerson(account) {
@@ -137,7 +151,7 @@ class ModerationPage {
 
   hear(events) {
     this.chat.feed.addAll(events);
-    this.out.hear(events);
+    this.log.hear(events);
   }
 }
 

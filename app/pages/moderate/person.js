@@ -4,6 +4,7 @@ import { duration, serverNow, timeOfDay } from "../shared/clock.js";
 import { get, segment } from "../shared/api.js";
 import { openDialog } from "../shared/dialog.js";
 import { busy, el, fill } from "../shared/dom.js";
+import { Reading } from "../shared/reading.js";
 import { wordsOf } from "./acts.js";
 import { askText } from "./terms.js";
 
@@ -21,12 +22,14 @@ function standingNow({ silenced_until_ms: until, banned_everywhere: everywhere }
 export async function openPerson(showId, account, send) {
   const body = el("div", { class: "stack person-card" });
   const { dialog, heading } = openDialog({ title: "…", body });
-  const load = async () => {
-    const card = await get(`/api/shows/${segment(showId)}/moderation/people/${segment(account)}`);
-    fill(heading, card.person.name);
-    draw(body, card, (op, more) => send(op, { account, ...more }).then(() => dialog.open && load()));
-  };
-  await load();
+  const reading = new Reading({
+    read: () => get(`/api/shows/${segment(showId)}/moderation/people/${segment(account)}`),
+    load: (card) => {
+      fill(heading, card.person.name);
+      draw(body, card, (op, more) => send(op, { account, ...more }).then(() => dialog.open && reading.refresh()));
+    },
+  });
+  await reading.refresh();
 }
 
 function draw(body, card, act) {

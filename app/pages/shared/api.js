@@ -13,6 +13,7 @@ export class Problem extends Error {
   }
 }
 
+const PATIENCE_MS = 30_000; // a dead network says nothing; what is sent anew may take as long as a payment does
 let csrfToken = null;
 let renewToken = async () => {};
 
@@ -51,6 +52,7 @@ async function once(method, path, { body, raw, key, type }) {
       body: raw !== undefined ? raw : body === undefined ? undefined : JSON.stringify(body),
       credentials: "same-origin",
       cache: "no-store",
+      signal: method === "POST" ? null : AbortSignal.timeout(PATIENCE_MS),
     });
   } catch {
     throw new Problem({});

@@ -72,7 +72,8 @@ export class Polls {
     this.options = poll.options.map((words, n) => new Option(words, "button", { type: "button", disabled: !open || this.me() === null, "aria-pressed": "false", data: { choice: n }, onclick: () => this.answer(n) }));
     this.status = el("p", { class: "faint numbers" });
     const tools = el("div", { class: "row" }, this.status);
-    if (!open) tools.append(el("button", { type: "button", class: "button ghost small", onclick: () => this.openAll() }, "All polls"));
+    const past = el("button", { type: "button", class: "button ghost small", onclick: () => busy(past, () => this.openAll()) }, "All polls");
+    if (!open) tools.append(past);
     if (open && this.staff) {
       const end = el("button", { type: "button", class: "button small", id: "end-poll" }, "End poll");
       end.addEventListener("click", () => busy(end, () => commandOrToast(this.room, "poll.end", { poll: poll.id })));

@@ -38,7 +38,7 @@ export class StaffChat {
     const box = el("div", { class: "composer-host" });
     const poll = el("button", { type: "button", class: "button ghost small", id: "new-poll", onclick: () => writePoll((op, body) => this.send(op, body)) }, "Poll…");
     const announce = el("button", { type: "button", class: "button ghost small", id: "announce", onclick: () => this.announce() }, "Announce…");
-    const replies = el("button", { type: "button", class: "button ghost small", id: "replies", onclick: () => openReplies({ show, host: isHost, pick: (text) => this.composer.write(text) }) }, "Replies…");
+    const replies = el("button", { type: "button", class: "button ghost small", id: "replies", onclick: () => busy(replies, () => openReplies({ show, host: isHost, pick: (text) => this.composer.write(text) })) }, "Replies…");
     const ticker = el("p", { class: "ticker", role: "note", "aria-label": "Announcements", hidden: true });
     fill(host, el("header", { class: "chat-head" }, el("h2", {}, title), this.status, el("div", { class: "row end chat-tools" }, poll, announce, replies)), ticker, feed, box);
     this.ticker = new Ticker(ticker);

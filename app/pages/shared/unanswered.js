@@ -4,6 +4,7 @@
 import { get, segment } from "./api.js";
 import { countdown, everyTick } from "./clock.js";
 import { busy, el, fill, say, show } from "./dom.js";
+import { Reading } from "./reading.js";
 import { toastProblem } from "./toast.js";
 
 const AGAIN_MS = 300;
@@ -19,7 +20,8 @@ export function clockWords({ answer_by: answerBy, close_by: closeBy }, now) {
 export class Unanswered {
   /** `answer(question)` opens the box for words; `send(op, body)` sends a command. */
   constructor(host, { show: showId, answer, send }) {
-    this.path = `/api/shows/${segment(showId)}/questions/unanswered`;
+    const path = `/api/shows/${segment(showId)}/questions/unanswered`;
+    this.reading = new Reading({ read: () => get(path), load: ({ questions }) => this.load(questions) });
     this.answer = answer;
     this.send = send;
     this.over = false;
@@ -44,12 +46,12 @@ export class Unanswered {
   loadSoon() {
     this.loading ??= setTimeout(() => {
       this.loading = null;
-      this.load().catch(toastProblem);
+      this.reading.refresh().catch(toastProblem);
     }, AGAIN_MS);
   }
 
-  async load() {
-    this.questions = (await get(this.path)).questions;
+  load(questions) {
+    this.questions = questions;
     this.clocks = this.questions.map(() => el("span", { class: "numbers" }));
     fill(this.list, this.questions.map((one, n) => this.row(one, this.clocks[n])));
     show(this.box, this.questions.length > 0);

@@ -36,7 +36,7 @@ export class ConditionsPanel {
     this.error = el("p", { class: "error", role: "alert", hidden: true });
     this.save = el("button", { class: "button primary", id: "save-conditions" }, "Save conditions");
     const more = (text, id, add) => el("button", { type: "button", class: "button small", id, onclick: () => add().querySelector("input, select").focus() }, icon("plus"), text);
-    const form = el("form", { class: "stack" },
+    this.form = el("form", { class: "stack", hidden: true },
       el("fieldset", { class: "stack" }, el("legend", {}, "Ways to ship"), this.methods,
         el("div", {}, more("Add a way to ship", "add-method", () => this.addMethod()))),
       el("fieldset", { class: "stack" }, el("legend", {}, "Tax by country"), this.rates,
@@ -44,13 +44,13 @@ export class ConditionsPanel {
         el("label", { class: "check" }, this.included, el("span", {}, "My prices include the tax (else it comes on top of them)"))),
       field("Return policy (may stay empty)", this.policy), this.policyNote, this.error,
       el("div", { class: "row end" }, this.save));
-    form.addEventListener("submit", (event) => {
+    this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       busy(this.save, () => this.keep());
     });
     this.panel = el("section", { class: "panel stack", id: "conditions", "aria-label": "Conditions" },
       el("h2", {}, "Shipping, tax and returns"),
-      el("p", { class: "soft" }, "Without any of these, people buy for the price on the label and are asked for no address."), form);
+      el("p", { class: "soft" }, "Without any of these, people buy for the price on the label and are asked for no address."), this.form);
   }
 
   async load() {
@@ -66,6 +66,7 @@ export class ConditionsPanel {
     this.included.checked = found.prices_include_tax;
     this.policy.value = found.return_policy;
     say(this.policyNote, found.policy_version ? `Version ${found.policy_version} is in force. Another text becomes the next version.` : "");
+    show(this.form, true); // not before: what was typed would be lost
   }
 
   addMethod(method = null) {
@@ -124,6 +125,7 @@ export class ConditionsPanel {
 
   async keep() {
     show(this.error, false);
+    this.form.inert = true; // what was typed meanwhile would be lost
     try {
       this.take(await put(this.path, {
         version: this.found.version, prices_include_tax: this.included.checked,
@@ -134,6 +136,8 @@ export class ConditionsPanel {
       say(this.error, problem.message);
       show(this.error, true);
       if (!problem.code) throw problem;
+    } finally {
+      this.form.inert = false;
     }
   }
 }

@@ -59,4 +59,4 @@ if (session.demo) {
   show(byId("demo"), true);
   fill(byId("demo"), el("h2", {}, "Or try the demo"), demoButtons(nextPage()));
 }
-byId("email").focus();
+if (document.activeElement === document.body) byId("email").focus(); // nobody has begun to type

@@ -1,26 +1,26 @@
 // Answers by rule: to which keywords the show answers by itself, with what, and how often at most.
 
 import { get, put, segment } from "../shared/api.js";
-import { busy, el, fill } from "../shared/dom.js";
+import { busy, el, fill, show } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { toast, toastProblem } from "../shared/toast.js";
 
 const EVERY = [[10, "every 10 s"], [30, "every 30 s"], [60, "every minute"], [300, "every 5 min"], [900, "every 15 min"], [3600, "every hour"]];
 
 export class Answers {
-  constructor(host, show) {
-    this.path = `/api/shows/${segment(show.id)}/answers`;
+  constructor(host, loaded) {
+    this.path = `/api/shows/${segment(loaded.id)}/answers`;
     this.list = el("div", { class: "answer-rows" });
     this.save = el("button", { type: "submit", class: "button small", id: "save-answers" }, "Save");
     const more = el("button", { type: "button", class: "button small", id: "more-answers", onclick: () => this.add().querySelector("input").focus() }, icon("plus"), "Answer");
-    const form = el("form", { class: "stack" },
+    this.form = el("form", { class: "stack", hidden: true },
       el("p", { class: "faint" }, "Who writes one of the keywords is answered in the chat. Several keywords with commas between; one with ! in front counts only with it."),
       this.list, el("div", { class: "row between" }, more, this.save));
-    form.addEventListener("submit", (event) => {
+    this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       busy(this.save, () => this.store());
     });
-    fill(host, el("header", { class: "panel-head" }, el("h2", {}, "Answers by rule")), el("div", { class: "panel-pad" }, form));
+    fill(host, el("header", { class: "panel-head" }, el("h2", {}, "Answers by rule")), el("div", { class: "panel-pad" }, this.form));
   }
 
   async load() {
@@ -30,6 +30,7 @@ export class Answers {
   read({ rules }) {
     fill(this.list);
     rules.forEach((rule) => this.add(rule));
+    show(this.form, true); // not before: what was typed would be lost
   }
 
   add({ keywords = [], answer = "", every_s: every = 60 } = {}) {
@@ -52,11 +53,14 @@ export class Answers {
   }
 
   async store() {
+    this.form.inert = true; // what was typed meanwhile would be lost
     try {
       this.read(await put(this.path, { rules: this.typed() }));
       toast("Saved.", "good");
     } catch (error) {
       toastProblem(error);
+    } finally {
+      this.form.inert = false;
     }
   }
 }

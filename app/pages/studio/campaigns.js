@@ -6,6 +6,7 @@ import { serverNow } from "../shared/clock.js";
 import { confirmDialog, openDialog } from "../shared/dialog.js";
 import { busy, el, fill, say, show } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
+import { Reading } from "../shared/reading.js";
 import { toastProblem } from "../shared/toast.js";
 import { choice, field, momentInput, readMoment } from "./fields.js";
 
@@ -17,14 +18,18 @@ export class Campaigns {
   constructor(host, show) {
     this.shop = show.shop;
     this.shown = [];
+    this.reading = new Reading({ read: () => get(`/api/campaigns?shop=${encodeURIComponent(this.shop.id)}`), load: (found) => this.take(found) });
     this.list = el("ul", { class: "desk-rows", id: "campaign-rows" });
     const make = el("button", { type: "button", class: "button small", id: "new-campaign" }, icon("plus"), "New campaign");
     make.addEventListener("click", () => busy(make, () => this.openForm()));
     fill(host, el("header", { class: "panel-head" }, el("h2", {}, "Campaigns"), make), this.list);
   }
 
-  async load() {
-    const { campaigns } = await get(`/api/campaigns?shop=${encodeURIComponent(this.shop.id)}`);
+  load() {
+    return this.reading.refresh();
+  }
+
+  take({ campaigns }) {
     this.shown = campaigns.filter((one) => one.state !== "over");
     this.draw();
   }

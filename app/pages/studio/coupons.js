@@ -7,6 +7,7 @@ import { confirmDialog, openDialog } from "../shared/dialog.js";
 import { busy, el, fill, say, show } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { money, parseMinor } from "../shared/money.js";
+import { Reading } from "../shared/reading.js";
 import { toastProblem } from "../shared/toast.js";
 import { choice, field, momentInput, readMoment } from "./fields.js";
 
@@ -17,6 +18,7 @@ export class Coupons {
   constructor(host, show) {
     this.shop = show.shop;
     this.showId = show.id;
+    this.reading = new Reading({ read: () => get(this.path), load: (found) => this.draw(found) });
     this.list = el("ul", { class: "desk-rows", id: "coupon-rows" });
     const make = el("button", { type: "button", class: "button small", id: "new-coupon" }, icon("plus"), "New coupon");
     make.addEventListener("click", () => new CouponForm(this.shop, this.showId, () => this.load().catch(toastProblem)).open());
@@ -27,8 +29,11 @@ export class Coupons {
     return `/api/shops/${segment(this.shop.id)}/coupons`;
   }
 
-  async load() {
-    const { coupons } = await get(this.path);
+  load() {
+    return this.reading.refresh();
+  }
+
+  draw({ coupons }) {
     const shown = coupons.filter((one) => one.state !== "over");
     fill(this.list, shown.length ? shown.map((one) => this.row(one))
       : el("li", { class: "empty" }, "No coupon. A code that you give to people takes something off their order."));

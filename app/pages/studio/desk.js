@@ -5,6 +5,7 @@ import { get, segment } from "../shared/api.js";
 import { everyTick, serverNow } from "../shared/clock.js";
 import { el, fill, say } from "../shared/dom.js";
 import { Questions } from "../shared/questions.js";
+import { Reading } from "../shared/reading.js";
 import { ShowRoom, statusText } from "../shared/show-room.js";
 import { StaffChat } from "../shared/staff-chat.js";
 import { toastProblem } from "../shared/toast.js";
@@ -58,11 +59,27 @@ class Desk {
         status: (status) => say(this.chat.status, statusText(status)),
       },
     });
-    this.staff = new ShowRoom(show.id, { staff: true, on: { state: (key, value) => this.hearState(key, value), events: (events) => this.hearStaff(events) } });
-    const reload = () => this.reload();
-    this.bar = new ShowBar(places.bar, show, (changed) => this.take(changed));
+    this.staff = new ShowRoom(show.id, {
+      staff: true,
+      on: {
+        state: (key, value) => this.hearState(key, value),
+        events: (events) => this.hearStaff(events),
+        reset: () => this.orders.load().catch(toastProblem), // its history does not reach back to what was heard last
+      },
+    });
+    // The show as it is answered; its state and what is pinned the room says, too.
+    this.reading = new Reading({
+      read: () => get(`/api/shows/${segment(show.id)}`),
+      load: (found) => this.take(found),
+      hear: (said) => said.forEach(([key, value]) => this.hearShow(key, value)),
+    });
+    const change = (act) => this.reading.change(async () => {
+      const changed = await act();
+      return { ...this.show, ...changed };
+    });
+    this.bar = new ShowBar(places.bar, show, change);
     this.broadcast = new Broadcast(places.broadcast, show);
-    this.lineUp = new LineUpDesk(places.lineup, { show, state: this.room.state, changed: (changed) => this.take(changed), reload });
+    this.lineUp = new LineUpDesk(places.lineup, { show, state: this.room.state, change, reload: () => this.reading.refresh() });
     this.sales = new SalesDesk(places.sales, { show, state: this.room.state });
     this.campaigns = new Campaigns(places.campaigns, show);
     this.coupons = new Coupons(places.coupons, show);
@@ -84,14 +101,6 @@ class Desk {
     await Promise.all([this.lineUp.load(), this.campaigns.load(), this.coupons.load(), this.buying.load(), this.answers.load(), this.orders.load(), this.moderators.load(), this.broadcast.load()]);
   }
 
-  async reload() {
-    try {
-      this.take(await get(`/api/shows/${segment(this.show.id)}`));
-    } catch (error) {
-      toastProblem(error);
-    }
-  }
-
   take(show) {
     this.show = show;
     this.bar.take(show);
@@ -106,10 +115,17 @@ class Desk {
     this.campaigns.update(now);
   }
 
-  hearState(key, value) {
+  hearShow(key, value) {
     this.bar.hear(key, value);
+    if (key === "show" && value) this.show = { ...this.show, title: value.title, state: value.state };
+    if (key !== "pin") return;
+    this.show = { ...this.show, pinned: value?.id ?? null };
+    this.lineUp.setPinned(this.show.pinned);
+  }
+
+  hearState(key, value) {
+    this.reading.hear([[key, value]]);
     this.broadcast.hear(key, value);
-    if (key === "pin") this.lineUp.setPinned(value?.id ?? null);
     if (key.startsWith("sale:")) this.sales.draw();
     if (!this.redrawing) {
       this.redrawing = true;
@@ -123,7 +139,8 @@ class Desk {
   hearStaff(events) {
     this.chat.hearStaff(events);
     this.unanswered.hearStaff(events);
-    for (const event of events) if (event.t === "order") this.orders.hear(event.order);
+    const orders = events.filter((event) => event.t === "order").map((event) => event.order);
+    if (orders.length) this.orders.hear(orders);
   }
 }
 

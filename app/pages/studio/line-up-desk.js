@@ -8,14 +8,22 @@ import { icon } from "../shared/icons.js";
 import { money } from "../shared/money.js";
 import { photo } from "../shared/offer-card.js";
 import { offersOf } from "../shared/offers.js";
+import { Reading } from "../shared/reading.js";
 import { toastProblem } from "../shared/toast.js";
 import { openProductForm } from "./product-form.js";
 import { openSaleForm } from "./sale-form.js";
 
 export class LineUpDesk {
-  /** `changed(show)` takes a show as the server answered it; `reload()` fetches it afresh. */
-  constructor(host, { show, state, changed, reload }) {
-    Object.assign(this, { show, state, changed, reload });
+  /** `change(act)` takes an act that is answered with the show, or what it changed of it; `reload()` fetches it afresh. */
+  constructor(host, { show, state, change, reload }) {
+    Object.assign(this, { show, state, change, reload });
+    this.reading = new Reading({
+      read: () => get(`/api/products?shop=${encodeURIComponent(this.show.shop.id)}`),
+      load: ({ products }) => {
+        this.shelf = products;
+        this.drawOthers();
+      },
+    });
     this.pinned = show.pinned;
     this.shelf = [];
     this.list = el("ol", { class: "desk-rows", id: "lineup-rows" });
@@ -28,15 +36,16 @@ export class LineUpDesk {
     this.draw();
   }
 
-  async load() {
-    this.shelf = (await get(`/api/products?shop=${encodeURIComponent(this.show.shop.id)}`)).products;
-    this.drawOthers();
+  load() {
+    return this.reading.refresh();
   }
 
   take(show) {
+    const same = show.lineup === this.show.lineup;
     this.show = show;
+    if (same) return this.setPinned(show.pinned);
     this.pinned = show.pinned;
-    this.draw();
+    return this.draw();
   }
 
   setPinned(productId) {
@@ -63,7 +72,7 @@ export class LineUpDesk {
     fill(this.others, others.map((product) => el("li", { class: "desk-row", data: { product: product.id } },
       photo(product, "thumb"), el("span", { class: "grow" }, el("h3", {}, product.title)),
       this.tool("edit", `Edit ${product.title}`, () => this.edit(product)),
-      this.tool("plus", `Put ${product.title} in the show`, () => this.save([...this.ids(), product.id]), "add"))));
+      this.tool("plus", `Put ${product.title} in the show`, () => this.save((ids) => [...ids, product.id]), "add"))));
   }
 
   ids() {
@@ -78,8 +87,8 @@ export class LineUpDesk {
 
   row(product, at) {
     const last = this.show.lineup.length - 1;
-    const up = this.tool("arrowUp", `Move ${product.title} up`, () => this.move(at, at - 1));
-    const down = this.tool("arrowDown", `Move ${product.title} down`, () => this.move(at, at + 1));
+    const up = this.tool("arrowUp", `Move ${product.title} up`, () => this.move(product, at - 1));
+    const down = this.tool("arrowDown", `Move ${product.title} down`, () => this.move(product, at + 1));
     up.disabled = at === 0;
     down.disabled = at === last;
     const pin = el("button", { type: "button", class: "button small pin", data: { does: "pin" } });
@@ -91,9 +100,9 @@ export class LineUpDesk {
       el("span", { class: "grow" }, el("h3", {}, product.title), el("span", { class: "row-facts faint numbers" })),
       el("span", { class: "row-tools" }, pin, sale, up, down,
         this.tool("edit", `Edit ${product.title}`, () => this.edit(product)),
-        this.tool("close", `Take ${product.title} out of the show`, () => this.save(this.ids().filter((id) => id !== product.id)))));
+        this.tool("close", `Take ${product.title} out of the show`, () => this.save((ids) => ids.filter((id) => id !== product.id)))));
     this.markPinned(row);
-    this.wireDrag(row, at);
+    this.wireDrag(row, product, at);
     return row;
   }
 
@@ -107,9 +116,9 @@ export class LineUpDesk {
     fill(button, icon("pin"), pinned ? "Unpin" : "Pin");
   }
 
-  wireDrag(row, at) {
+  wireDrag(row, product, at) {
     row.addEventListener("dragstart", (event) => {
-      this.dragged = at;
+      this.dragged = product;
       event.dataTransfer.effectAllowed = "move";
       event.dataTransfer.setData("text/plain", row.dataset.product);
       row.classList.add("dragged");
@@ -119,7 +128,7 @@ export class LineUpDesk {
       row.classList.remove("dragged");
     });
     row.addEventListener("dragover", (event) => {
-      if (this.dragged === null || this.dragged === undefined) return;
+      if (!this.dragged) return;
       event.preventDefault();
       row.classList.add("drop-here");
     });
@@ -127,19 +136,18 @@ export class LineUpDesk {
     row.addEventListener("drop", (event) => {
       event.preventDefault();
       row.classList.remove("drop-here");
-      if (Number.isInteger(this.dragged) && this.dragged !== at) this.move(this.dragged, at);
+      if (this.dragged && this.dragged.id !== product.id) this.move(this.dragged, at);
     });
   }
 
-  move(from, to) {
-    const ids = this.ids();
-    ids.splice(to, 0, ...ids.splice(from, 1));
-    return this.save(ids);
+  move(product, to) {
+    return this.save((ids) => ids.filter((id) => id !== product.id).toSpliced(to, 0, product.id));
   }
 
-  async save(ids) {
+  /** `order(ids)` makes the next line-up of the present one: of that which the acts before this one have left. */
+  async save(order) {
     try {
-      this.changed(await put(`/api/shows/${segment(this.show.id)}/lineup`, { products: ids }));
+      await this.change(() => put(`/api/shows/${segment(this.show.id)}/lineup`, { products: order(this.ids()) }));
     } catch (error) {
       this.draw();
       toastProblem(error);
@@ -148,26 +156,24 @@ export class LineUpDesk {
 
   async pin(product) {
     const path = `/api/shows/${segment(this.show.id)}/pins`;
+    const pinned = this.pinned === product.id ? null : product.id;
     try {
-      if (this.pinned === product.id) {
-        await remove(path);
-        this.setPinned(null);
-      } else {
-        await put(path, { product: product.id });
-        this.setPinned(product.id);
-      }
+      await this.change(async () => {
+        await (pinned === null ? remove(path) : put(path, { product: pinned }));
+        return { pinned };
+      });
     } catch (error) {
       toastProblem(error);
     }
   }
 
   async edit(product) {
-    const saved = await openProductForm(this.show.shop, product);
-    if (!saved) return;
     try {
+      const saved = await openProductForm(this.show.shop, product);
+      if (!saved) return;
       await this.load();
       if (product) await this.reload();
-      else await this.save([...this.ids(), saved.id]);
+      else await this.save((ids) => [...ids, saved.id]);
     } catch (error) {
       toastProblem(error);
     }

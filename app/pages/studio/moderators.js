@@ -3,6 +3,7 @@
 import { get, put, remove, segment } from "../shared/api.js";
 import { busy, el, fill } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
+import { Reading } from "../shared/reading.js";
 import { toast, toastProblem } from "../shared/toast.js";
 
 const officeOf = ({ lead, everywhere }) => [lead ? " · lead" : "", everywhere ? " · all shows" : ""].join("");
@@ -10,6 +11,7 @@ const officeOf = ({ lead, everywhere }) => [lead ? " · lead" : "", everywhere ?
 export class Moderators {
   constructor(host, show) {
     this.path = `/api/shows/${segment(show.id)}/moderators`;
+    this.reading = new Reading({ read: () => get(this.path), load: ({ moderators }) => this.draw(moderators) });
     this.list = el("ul", { class: "people", id: "moderator-rows" });
     const name = el("input", { class: "input", id: "appoint-name", required: true, maxlength: 254, placeholder: "Name or email", "aria-label": "Name or email" });
     this.lead = el("input", { type: "checkbox", id: "appoint-lead" });
@@ -25,8 +27,8 @@ export class Moderators {
       el("p", { class: "faint" }, "They find the chat at ", el("a", { href: `/moderate/${segment(show.id)}` }, `/moderate/${show.id}`), "."));
   }
 
-  async load() {
-    this.draw((await get(this.path)).moderators);
+  load() {
+    return this.reading.refresh();
   }
 
   draw(people) {
@@ -43,7 +45,7 @@ export class Moderators {
     if (!word) return;
     try {
       const how = { lead: this.lead.checked, everywhere: this.everywhere.checked };
-      this.draw((await put(this.path, { ...(word.includes("@") ? { email: word } : { name: word }), ...how })).moderators);
+      await this.reading.change(() => put(this.path, { ...(word.includes("@") ? { email: word } : { name: word }), ...how }));
       input.value = "";
       this.lead.checked = this.everywhere.checked = false;
       toast(`${word} may moderate now.`, "good");

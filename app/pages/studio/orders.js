@@ -6,6 +6,7 @@ import { el, fill, say } from "../shared/dom.js";
 import { money } from "../shared/money.js";
 import { openOrder } from "../shared/order-dialog.js";
 import { isTrouble, stands, stateWord } from "../shared/order-words.js";
+import { Reading } from "../shared/reading.js";
 
 const SHOWN_MAX = 200;
 const UNSAID = new Set(["authorised", "paid"]);
@@ -14,21 +15,27 @@ export class Orders {
   constructor(host, show) {
     this.show = show;
     this.orders = new Map();
+    this.reading = new Reading({
+      read: () => get(`/api/shows/${segment(this.show.id)}/orders`),
+      load: ({ orders }) => this.take(orders),
+      hear: (orders) => this.take(orders),
+    });
     this.total = el("strong", { class: "numbers", id: "orders-total" });
     this.list = el("ol", { class: "order-rows", id: "order-rows" });
     fill(host, el("header", { class: "panel-head" }, el("h2", {}, "Orders"), this.total), this.list);
     this.draw();
   }
 
-  async load() {
-    const { orders } = await get(`/api/shows/${segment(this.show.id)}/orders`);
-    // What came by the room meanwhile is newer.
-    this.orders = new Map([...orders.map((order) => [order.id, order]), ...this.orders]);
-    this.draw();
+  load() {
+    return this.reading.refresh();
   }
 
-  hear(order) {
-    this.orders.set(order.id, order);
+  hear(orders) {
+    this.reading.hear(orders);
+  }
+
+  take(orders) {
+    for (const order of orders) this.orders.set(order.id, order);
     this.draw();
   }
 
@@ -56,6 +63,6 @@ export class Orders {
   }
 
   open(order) {
-    openOrder(order, this.show.shop.id, (changed) => this.hear({ ...order, ...changed }));
+    openOrder(order, this.show.shop.id, (changed) => this.hear([{ ...this.orders.get(order.id), ...changed }]));
   }
 }

@@ -71,6 +71,7 @@ class ProductForm {
     this.product = product;
     this.photo = product?.photo ?? null;
     this.saved = null;
+    this.sending = Promise.resolve(); // photos, one after the other: the last that was chosen stays
     this.title = el("input", { class: "input", name: "title", required: true, maxlength: 120, value: product?.title ?? "" });
     this.description = el("textarea", { class: "input", name: "description", maxlength: 4000, value: product?.description ?? "" });
     this.file = el("input", { type: "file", accept: PHOTO_TYPES, class: "visually-hidden", id: "photo-file" });
@@ -95,7 +96,9 @@ class ProductForm {
       event.preventDefault();
       busy(this.submit, () => this.save());
     });
-    this.file.addEventListener("change", () => this.sendPhoto());
+    this.file.addEventListener("change", () => {
+      this.sending = this.sending.then(() => this.sendPhoto());
+    });
     this.drawPhoto();
     this.sheet = openDialog({ title: product ? "Edit product" : "New product", body: form, className: "wide" });
     this.done = this.sheet.closed.then(() => this.saved);
@@ -128,6 +131,7 @@ class ProductForm {
   }
 
   async save() {
+    await this.sending; // a photo that is on its way belongs to it
     const title = this.title.value.trim();
     const variants = this.variants.read();
     if (!title) return this.complain("The product needs a title.");

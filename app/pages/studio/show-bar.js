@@ -17,9 +17,9 @@ const MOVES = {
 };
 
 export class ShowBar {
-  /** `changed(show)` is called with the show after each change of state. */
-  constructor(host, loaded, changed) {
-    this.changed = changed;
+  /** `change(act)` takes an act that is answered with the show. */
+  constructor(host, loaded, change) {
+    this.change = change;
     this.title = el("h1", {});
     this.badge = el("span", { id: "state" });
     this.viewers = el("span", { class: "numbers", id: "watching" }, "0");
@@ -56,8 +56,7 @@ export class ShowBar {
     }))) return;
     await busy(button, async () => {
       try {
-        const changed = await post(`/api/shows/${segment(this.loaded.id)}/${move}`);
-        this.changed(changed);
+        await this.change(() => post(`/api/shows/${segment(this.loaded.id)}/${move}`));
         if (move === "start") toast("You are on. Viewers see the show now.", "good");
       } catch (error) {
         toastProblem(error);

@@ -4,6 +4,7 @@ import { get, post, remove, segment } from "../shared/api.js";
 import { busy, el, fill } from "../shared/dom.js";
 import { confirmDialog, openDialog } from "../shared/dialog.js";
 import { icon } from "../shared/icons.js";
+import { Reading } from "../shared/reading.js";
 import { toast, toastProblem } from "../shared/toast.js";
 
 const BADGE = { active: "good", delivered: "good", suspended: "bad", failed: "bad" };
@@ -28,16 +29,22 @@ function press(words, work, { danger = false } = {}) {
 export class Webhooks {
   constructor(shop) {
     this.path = `/api/shops/${segment(shop.id)}/webhooks`;
+    this.reading = new Reading({ read: () => get(this.path), load: (found) => this.draw(found) });
     this.list = el("ul", { class: "webhooks", id: "webhook-rows" });
-    const add = el("button", { type: "button", class: "button small", id: "add-webhook" }, icon("plus"), "Add");
-    add.addEventListener("click", () => this.openForm());
+    // What there is to be told of is known with the list.
+    this.add = el("button", { type: "button", class: "button small", id: "add-webhook", disabled: true }, icon("plus"), "Add");
+    this.add.addEventListener("click", () => this.openForm());
     this.panel = el("section", { class: "panel stack webhook-panel", "aria-label": "Webhooks" },
-      el("header", { class: "panel-head" }, el("h2", {}, "Webhooks"), add), this.list);
+      el("header", { class: "panel-head" }, el("h2", {}, "Webhooks"), this.add), this.list);
   }
 
-  async load() {
-    const { webhooks, event_types: eventTypes } = await get(this.path);
+  load() {
+    return this.reading.refresh();
+  }
+
+  draw({ webhooks, event_types: eventTypes }) {
     this.eventTypes = eventTypes;
+    this.add.disabled = false;
     fill(this.list, webhooks.length ? webhooks.map((one) => this.row(one))
       : el("li", { class: "faint" }, "Your own servers can be told of orders, shows and sales."));
   }
@@ -98,13 +105,16 @@ export class Webhooks {
     const list = el("ol", { class: "deliveries", id: "deliveries" });
     const more = el("div", { class: "row end" });
     let older = false;
+    let asked = 0;
     const draw = async (before) => {
+      const turn = ++asked;
+      older ||= Boolean(before);
       const page = await get(`${path}/deliveries${before ? `?before=${before}` : ""}`);
+      if (turn !== asked) return; // what was asked for later is there, or comes
       if (!before) list.replaceChildren();
       list.append(...page.deliveries.map((delivery) => deliveryRow(delivery, path, draw)));
       if (!list.children.length) fill(list, el("li", { class: "faint" }, "Nothing yet."));
       fill(more, page.before ? press("Older", () => draw(page.before)) : null);
-      older ||= Boolean(before);
     };
     // What is on its way is looked at again, unless the person reads older pages.
     const timer = setInterval(() => {

@@ -27,6 +27,13 @@ export class BuySheet {
     this.signedIn = signedIn;
     this.stopTick = null;
     this.shop = null;
+    // Offers are on the page as soon as the room names them; whose they are, and so what is asked beside, comes later.
+    this.ready = new Promise((ready) => {
+      this.sellFor = (shop) => {
+        this.shop = shop;
+        ready();
+      };
+    });
     this.cart = null;
     this.quick = new QuickBuy(this);
   }
@@ -35,13 +42,19 @@ export class BuySheet {
     return Boolean(this.sheet?.dialog.open);
   }
 
+  /** False once the person has closed the sheet of this body, or opened another: a late answer must not draw over that. */
+  shows(body) {
+    return this.isOpen && this.body === body;
+  }
+
   /** Opens on the choice of variant and quantity; `ordinary` at the ordinary price, beside a sale. */
   async choose(product, variantId, ordinary = false) {
     this.open("Buy");
     if (!this.signedIn) return this.drawSignIn(product);
     const { body } = this;
+    await this.ready;
     await this.quick.ready();
-    if (!this.isOpen || this.body !== body) return undefined;
+    if (!this.shows(body)) return undefined;
     return this.drawChoice(product, product.variants.find((one) => one.id === variantId) ?? product.variants[0], ordinary);
   }
 
@@ -50,9 +63,11 @@ export class BuySheet {
   }
 
   /** Opens on the payment of a hold. */
-  resume(hold, product) {
+  async resume(hold, product) {
     this.open("Pay");
-    this.drawPayment(hold, product);
+    const { body } = this;
+    await this.ready;
+    if (this.shows(body)) this.drawPayment(hold, product);
   }
 
   open(title) {
@@ -83,6 +98,7 @@ export class BuySheet {
   }
 
   drawChoice(product, variant, ordinary = false, why = null) {
+    const { body, sheet } = this;
     let chosen = variant;
     let quantity = 1;
     const title = el("h3", {});
@@ -135,7 +151,7 @@ export class BuySheet {
       show(error, false);
       try {
         const taken = await this.holds.take(this.offer(chosen, ordinary).pool, quantity);
-        this.drawPayment(taken, product);
+        if (this.shows(body)) this.drawPayment(taken, product);
       } catch (problem) {
         this.complain(error, problem);
       }
@@ -146,7 +162,7 @@ export class BuySheet {
         const { pool } = this.offer(chosen, ordinary);
         await this.cart.add(pool, quantity, this.holds.lines?.admission(pool));
         this.holds.lines?.used(pool);
-        this.sheet.dialog.close();
+        sheet.dialog.close();
         toast(`In your cart: ${quantity} × ${fullTitle(product, chosen)}.`, "good");
       } catch (problem) {
         this.complain(error, problem);
@@ -175,10 +191,11 @@ export class BuySheet {
     parts.code = this.shop ? this.codeField(hold, parts, sums, code) : null;
     const release = el("button", { type: "button", class: "button ghost small", id: "release" }, "Let it go");
     parts.release = release;
+    const { sheet } = this;
     release.addEventListener("click", () => busy(release, async () => {
       try {
         await this.holds.release(hold.id);
-        this.sheet.dialog.close();
+        sheet.dialog.close();
       } catch (problem) {
         this.complain(note, problem);
       }
@@ -244,6 +261,7 @@ export class BuySheet {
 
   // A declined payment gave the units back: another method takes them again first, if they are still there.
   drawDeclined(product, hold, why, code = null) {
+    const { body } = this;
     const note = el("p", { class: "sheet-note", role: "alert" });
     const panel = new PaymentPanel(hold, async (chosen) => {
       panel.disable(true);
@@ -252,7 +270,7 @@ export class BuySheet {
         // Whoever waited in line may have it back already, as an offer.
         const offered = this.holds.all().find((one) => one.pool === hold.pool);
         const taken = offered ?? (await this.holds.take(hold.pool, hold.quantity));
-        this.pay(taken, product, async () => way, this.drawPayment(taken, product, code));
+        if (this.shows(body)) this.pay(taken, product, async () => way, this.drawPayment(taken, product, code));
       } catch (problem) {
         this.tell(note, problem.message, "bad");
         panel.disable(false);
@@ -285,8 +303,7 @@ export class BuySheet {
     disable(true);
     this.tell(note, "Paying…", "busy");
     const slow = setTimeout(() => this.tell(note, "The payment provider is slow to answer. Your item stays held; keep watching.", "busy"), SLOW_MS);
-    // Whoever closed the sheet meanwhile hears of the outcome all the same, but no other sheet is drawn over.
-    const stillHere = () => this.isOpen && this.body === body;
+    // Whoever closed the sheet meanwhile hears of the outcome all the same.
     try {
       const order = await this.holds.pay(hold.id, await way(), {
         pending: () => this.tell(note, "Payment pending: the provider has not answered yet. You will see the outcome here.", "busy"),
@@ -297,10 +314,10 @@ export class BuySheet {
           this.tell(note, "Paying…", "busy");
         },
       }, said);
-      if (!stillHere()) toast(`It is yours: ${hold.quantity} × ${hold.title}, order ${order.id}.`, "good");
+      if (!this.shows(body)) toast(`It is yours: ${hold.quantity} × ${hold.title}, order ${order.id}.`, "good");
       else this.drawDone(order);
     } catch (problem) {
-      if (!stillHere()) toast(`${hold.title}: ${problem.message}`, "bad");
+      if (!this.shows(body)) toast(`${hold.title}: ${problem.message}`, "bad");
       else if (problem.code === "payment_declined") this.drawDeclined(product, hold, problem.message, parts.code?.code);
       else if (problem.code === "hold_ended") this.drawLost(product, hold, problem.message);
       else {
@@ -323,13 +340,15 @@ export class BuySheet {
   }
 
   drawDone(order) {
+    const { body } = this;
     const close = el("button", { type: "button", class: "button primary wide", onclick: () => this.sheet.dialog.close() }, "Keep watching");
     const cancel = el("button", { type: "button", class: "button ghost small", id: "cancel-order" }, "Cancel this order");
     const error = el("p", { class: "error", role: "alert", hidden: true });
     cancel.addEventListener("click", () => busy(cancel, async () => {
       try {
         await this.holds.cancelOrder(order.id);
-        this.drawCancelled(order);
+        if (this.shows(body)) this.drawCancelled(order);
+        else toast("The order is cancelled.", "good");
       } catch (problem) {
         this.complain(error, problem);
       }
@@ -372,6 +391,7 @@ export class BuySheet {
   }
 
   complain(node, problem) {
+    if (!node.isConnected) toast(problem.message, "bad");
     say(node, problem.message);
     show(node, true);
     if (!problem.code) throw problem;

@@ -7,6 +7,7 @@ import { openDialog } from "../shared/dialog.js";
 import { busy, el, fill, say, show } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { money } from "../shared/money.js";
+import { Reading } from "../shared/reading.js";
 import { toast } from "../shared/toast.js";
 import { totalRows } from "../shared/totals.js";
 import { CheckoutForm, isStale } from "./checkout-form.js";
@@ -23,17 +24,25 @@ export class Cart {
     this.shop = null;
     this.items = [];
     this.paying = false;
+    this.reading = new Reading({ read: () => get(this.path), load: (cart) => this.take(cart) });
   }
 
   get path() {
     return `/api/shops/${segment(this.shop)}/cart`;
   }
 
-  async load() {
-    this.take(await get(this.path));
+  load() {
+    return this.reading.refresh();
+  }
+
+  /** The person is signed out: what still comes of theirs is not shown. */
+  leave() {
+    this.left = true;
+    show(this.host, false);
   }
 
   take(cart) {
+    if (this.left) return;
     this.cart = cart;
     this.items = cart.items.map((item) => ({ ...item, deadline: item.hold ? serverNow() + item.held_ms : null }));
     this.drawLine();
@@ -45,8 +54,8 @@ export class Cart {
     return this.items.some((item) => item.hold === hold);
   }
 
-  async add(pool, quantity, admission) {
-    this.take(await put(`${this.path}/${segment(pool)}`, { quantity, show: this.showId, admission }));
+  add(pool, quantity, admission) {
+    return this.reading.change(() => put(`${this.path}/${segment(pool)}`, { quantity, show: this.showId, admission }));
   }
 
   drawLine() {
@@ -159,7 +168,7 @@ export class Cart {
     return busy(button, async () => {
       show(this.note, false);
       try {
-        this.take(await call());
+        await this.reading.change(call);
         await this.requote();
       } catch (problem) {
         this.tell(problem.message, "bad");

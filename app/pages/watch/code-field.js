@@ -7,6 +7,7 @@ export class CodeField {
   /** `quote(code)` asks what the order costs with it; `priced(quote or null)` hears of a code that was taken, or none. */
   constructor({ quote, priced, code = null }) {
     Object.assign(this, { quote, priced, code });
+    this.turn = 0; // a later press counts, whatever is answered last
     this.input = el("input", { class: "input", name: "code", "aria-label": "Code", autocomplete: "off", autocapitalize: "characters", spellcheck: false, maxlength: 24 });
     this.apply = el("button", { class: "button", id: "apply-code" }, "Apply");
     this.error = el("p", { class: "error", role: "alert", hidden: true });
@@ -33,18 +34,22 @@ export class CodeField {
     this.opened = true;
     show(this.error, false);
     if (!code) return this.complain("Type the code first.");
+    const turn = ++this.turn;
     try {
       const quote = await this.quote(code);
+      if (turn !== this.turn) return;
       this.code = code;
       this.draw();
       await this.priced(quote);
     } catch (problem) {
+      if (turn !== this.turn) return;
       this.complain(problem.code === "malformed" ? "A code has letters, digits and dashes." : problem.message);
       if (!problem.code) throw problem;
     }
   }
 
   async drop() {
+    this.turn += 1;
     show(this.error, false);
     this.code = null;
     this.draw();
@@ -55,6 +60,7 @@ export class CodeField {
   /** After a refusal of the order: true when it was the code's, which is then no longer there, and the field says why. */
   async refused(problem) {
     if (this.code === null || !problem.code?.startsWith("coupon_")) return false;
+    this.turn += 1;
     this.opened = true;
     this.code = null;
     this.draw();

@@ -2,21 +2,30 @@
 
 import { get, put, remove, segment } from "../shared/api.js";
 import { busy, say, show } from "../shared/dom.js";
+import { Reading } from "../shared/reading.js";
 import { toast, toastProblem } from "../shared/toast.js";
 
 export class Follow {
   constructor(button) {
     this.button = button;
+    this.reading = new Reading({ read: () => get("/api/follows"), load: (follows) => this.take(follows) });
     button.addEventListener("click", () => busy(button, () => this.turn()));
   }
 
   /** `shop`: {id, name}. */
-  async load(shop) {
+  load(shop) {
     this.shop = shop;
-    this.take(await get("/api/follows"));
+    return this.reading.refresh();
+  }
+
+  /** The person is signed out: what still comes of theirs is not shown. */
+  leave() {
+    this.left = true;
+    show(this.button, false);
   }
 
   take({ shops }) {
+    if (this.left) return;
     this.following = shops.some((one) => one.id === this.shop.id);
     this.button.setAttribute("aria-pressed", String(this.following));
     say(this.button, this.following ? "Following" : "Follow");
@@ -25,8 +34,9 @@ export class Follow {
 
   async turn() {
     const path = `/api/follows/${segment(this.shop.id)}`;
+    const { following } = this;
     try {
-      this.take(await (this.following ? remove(path) : put(path, {})));
+      await this.reading.change(() => (following ? remove(path) : put(path, {})));
       if (this.following) toast(`You follow ${this.shop.name}.`, "good");
     } catch (error) {
       toastProblem(error);

@@ -6,6 +6,7 @@ import { serverNow, syncServerClock } from "../shared/clock.js";
 
 const POLL_MS = 2000;
 const PENDING_MAX_MS = 180_000;
+const ENDED = new Set(["payment_declined", "hold_ended"]);
 const UNSETTLED = new Set(["payment_pending", "in_progress", "offline", "unavailable", "rebuilding"]);
 // Perhaps the server did what it was asked, or half of it: no answer, or one of a part that was away.
 const isUnknown = ({ name, status }) => name === "Problem" && (status === 0 || status >= 500);
@@ -16,6 +17,7 @@ export class Holds {
     this.show = show;
     this.changed = changed;
     this.live = new Map();
+    this.since = new Map(); // what was learnt since the last join was sent: a hold, null for one that is gone
     this.lastKey = null;
     this.undecided = null; // {wish, key} of an order that was given up on before it was decided
     this.lines = null;
@@ -24,7 +26,7 @@ export class Holds {
     this.windows = new BroadcastChannel(`hawker-holds-${show}-${me?.id}`);
     this.windows.onmessage = ({ data }) => {
       if (data.taken) this.keep(data.taken);
-      else this.live.delete(data.gone);
+      else this.note(data.gone, null);
       this.changed();
     };
   }
@@ -38,23 +40,38 @@ export class Holds {
     return this.all().find((hold) => hold.id === id) ?? null;
   }
 
-  /** What the join says is the whole truth: anything else here is gone. */
+  /** A join is sent. What it says may be read before, and come after, what is learnt by other ways from here on. */
+  join() {
+    this.since.clear();
+  }
+
+  /** What the join says is the whole truth of its moment: anything else from before is gone. */
   replaceAll(holds) {
+    const since = [...this.since];
     this.live.clear();
     for (const hold of holds) this.keep(hold);
+    for (const [id, hold] of since) this.note(id, hold);
     this.changed();
+  }
+
+  note(id, hold) {
+    this.since.set(id, hold);
+    if (hold) this.live.set(id, hold);
+    else this.live.delete(id);
   }
 
   keep(hold) {
     if (hold.state !== "held") return null;
     if (hold.server_now_ms) syncServerClock(hold.server_now_ms);
     const kept = { ...hold, deadline: serverNow() + hold.expires_in_ms };
-    this.live.set(hold.id, kept);
+    this.note(hold.id, kept);
     return kept;
   }
 
   forget(id) {
-    if (!this.live.delete(id)) return;
+    const known = this.live.has(id);
+    this.note(id, null);
+    if (!known) return;
     this.lines?.lost(id);
     this.windows.postMessage({ gone: id });
     this.changed();
@@ -94,9 +111,14 @@ export class Holds {
    * `said` is what the shop asks beside.
    */
   async pay(holdId, way, { pending, ask }, said = {}) {
-    const order = await this.insist("/api/orders", { hold: holdId, ...way, ...said }, { pending, ask });
-    this.forget(holdId);
-    return order;
+    try {
+      const order = await this.insist("/api/orders", { hold: holdId, ...way, ...said }, { pending, ask });
+      this.forget(holdId);
+      return order;
+    } catch (error) {
+      if (ENDED.has(error.code)) this.forget(holdId); // the room says so too, but perhaps later
+      throw error;
+    }
   }
 
   /**

@@ -8,6 +8,7 @@ export class LineUp {
     this.host = host;
     this.options = { kind: "tile", state, buy, lines };
     this.cards = [];
+    this.shown = false;
     this.grid = el("ul", { class: "lineup-grid" });
     this.count = el("span", { class: "faint" });
     fill(host, el("header", { class: "lineup-head" }, el("h2", {}, "In this show"), this.count), this.grid);
@@ -15,6 +16,7 @@ export class LineUp {
 
   /** Draws these products, in this order. */
   show(products) {
+    this.shown = true;
     this.cards = products.map((product) => new OfferCard(product, this.options));
     this.count.textContent = products.length === 1 ? "1 product" : `${products.length} products`;
     fill(this.grid, this.cards.length

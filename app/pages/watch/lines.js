@@ -76,9 +76,10 @@ export class Lines {
 
   async join(pool) {
     if (!this.signedIn) return this.signIn();
+    const before = this.places.get(pool);
     try {
       const { re, ...place } = await this.room.command("line.join", { pool });
-      this.places.set(pool, place);
+      if (this.places.get(pool) === before) this.places.set(pool, place); // else their turn came before the answer
       this.draw();
     } catch (problem) {
       toast(problem.message, "bad");

@@ -5,6 +5,7 @@ import { get, segment } from "../shared/api.js";
 import { cardName, loadCards } from "../shared/cards.js";
 import { el } from "../shared/dom.js";
 import { money } from "../shared/money.js";
+import { Reading } from "../shared/reading.js";
 import { toast } from "../shared/toast.js";
 import { askBank } from "./payment.js";
 
@@ -16,6 +17,7 @@ export class QuickBuy {
     this.sheet = sheet;
     this.card = null;
     this.expected = false; // of a card that was just asked to be kept
+    this.reading = new Reading({ read: () => this.find(), load: (card) => (this.card = card) });
     sheet.holds.cardKept = () => {
       this.expected = true;
     };
@@ -33,18 +35,19 @@ export class QuickBuy {
 
   async look() {
     this.card = null;
-    await this.find();
+    await this.reading.refresh();
   }
 
   async find() {
     const { shop } = this.sheet;
-    if (!shop) return;
+    if (!shop) return null;
     try {
       const [cards, asked] = await Promise.all([loadCards(), get(`/api/shops/${segment(shop)}/conditions`)]);
-      if (asked.shipping.length || asked.tax.length || asked.policy_version) return;
-      this.card = cards.find((one) => one.usable) ?? null;
+      if (asked.shipping.length || asked.tax.length || asked.policy_version) return null;
+      return cards.find((one) => one.usable) ?? null;
     } catch (error) {
       if (!error.code) throw error; // without an answer there is still the long way
+      return null;
     }
   }
 
@@ -70,7 +73,6 @@ export class QuickBuy {
     const paying = () => sheet.tell(note, "Paying…", "busy");
     paying();
     const body = sheet.body;
-    const stillHere = () => sheet.isOpen && sheet.body === body;
     // Agreed to the total: a price that has changed meanwhile is refused.
     const asked = { pool, quantity, method: card.method, show: holds.show, admission: holds.lines?.admission(pool), agreed: { total_minor: amount_minor } };
     try {
@@ -83,11 +85,11 @@ export class QuickBuy {
         },
       });
       holds.lines?.used(pool);
-      if (stillHere()) sheet.drawDone(order);
+      if (sheet.shows(body)) sheet.drawDone(order);
       else toast(`It is yours: ${quantity} × ${title}, order ${order.id}.`, "good");
     } catch (problem) {
       if (problem.code) await this.look(); // perhaps the card is kept no more
-      if (stillHere()) again(problem);
+      if (sheet.shows(body)) again(problem);
       else toast(`${title}: ${problem.message}`, "bad");
       if (!problem.code) throw problem;
     }

@@ -5,6 +5,7 @@ import { get, put, remove, segment } from "../shared/api.js";
 import { openDialog } from "../shared/dialog.js";
 import { busy, el, fill, say, show } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
+import { Reading } from "../shared/reading.js";
 import { toast, toastProblem } from "../shared/toast.js";
 
 const MUTED_WORDS = "You do not read them any more. They do not learn of it.";
@@ -16,6 +17,7 @@ export class Talk {
     this.room = room;
     this.me = me;
     this.answer = answer;
+    this.blocks = new Reading({ read: () => get("/api/blocks"), load: (blocks) => this.takeBlocks(blocks) });
   }
 
   actionsOf(event) {
@@ -29,11 +31,11 @@ export class Talk {
   }
 
   /** Loads the own block list; `hide(accounts)` is told whom to leave out, now and whenever that changes. */
-  async loadBlocks(button, hide) {
+  loadBlocks(button, hide) {
     this.blocksButton = button;
     this.hide = hide;
     button.addEventListener("click", () => this.editBlocks());
-    this.takeBlocks(await get("/api/blocks"));
+    return this.blocks.refresh();
   }
 
   takeBlocks({ people }) {
@@ -45,7 +47,7 @@ export class Talk {
 
   async mute(person) {
     try {
-      this.takeBlocks(await put(`/api/blocks/${segment(person.id)}`, {}));
+      await this.blocks.change(() => put(`/api/blocks/${segment(person.id)}`, {}));
       toast(`${person.name} is muted. ${MUTED_WORDS}`);
     } catch (error) {
       toastProblem(error);
@@ -58,8 +60,10 @@ export class Talk {
       : el("li", { class: "faint" }, "Nobody."));
     const unmute = async (one) => {
       try {
-        await remove(`/api/blocks/${segment(one.id)}`);
-        this.takeBlocks({ people: this.blocked.filter((other) => other.id !== one.id) });
+        await this.blocks.change(async () => {
+          await remove(`/api/blocks/${segment(one.id)}`);
+          return { people: this.blocked.filter((other) => other.id !== one.id) };
+        });
         draw();
       } catch (error) {
         toastProblem(error);

@@ -15,6 +15,7 @@ import { ShowRoom, statusText } from "../shared/show-room.js";
 import { NoticeBar } from "../shared/notice-bar.js";
 import { Polls } from "../shared/polls.js";
 import { Questions } from "../shared/questions.js";
+import { Reading } from "../shared/reading.js";
 import { Stage } from "../shared/stage.js";
 import { Ticker } from "../shared/ticker.js";
 import { toast, toastProblem } from "../shared/toast.js";
@@ -69,6 +70,11 @@ class WatchPage {
     this.holds.lines = this.lines;
     this.buy = (product, variantId, ordinary) => this.sheet.choose(product, variantId, ordinary);
     this.lineUp = new LineUp(byId("lineup"), { state: this.room.state, buy: this.buy, lines: this.lines });
+    this.reading = new Reading({
+      read: () => get(`/api/shows/${segment(showId)}`),
+      load: (found) => this.take(found),
+      hear: (named) => this.hearNamed(named),
+    });
     this.pinned = null;
     this.nothingPinned = el("p", { class: "empty panel" });
     this.reloading = null;
@@ -79,7 +85,7 @@ class WatchPage {
   async start() {
     this.room.open();
     try {
-      await this.load();
+      await this.reading.refresh();
     } catch (error) {
       this.room.client.close();
       this.stage.player.stop();
@@ -89,25 +95,27 @@ class WatchPage {
     if (this.me) this.talk.loadBlocks(byId("blocks"), (accounts) => this.feed.mute(accounts)).catch(toastProblem);
   }
 
-  async load() {
-    const found = await get(`/api/shows/${segment(showId)}`);
-    say(byId("title"), found.title);
+  take(found) {
+    const { title } = this.room.state.get("show") ?? found;
+    say(byId("title"), title);
     say(byId("shop"), found.shop.name);
-    document.title = `${found.title} · Hawker`;
+    document.title = `${title} · Hawker`;
     if (this.me) this.follow.load(found.shop).catch(toastProblem);
     this.lineUp.show(found.lineup);
-    this.sheet.shop = this.cart.shop = found.shop.id;
+    this.cart.shop = found.shop.id;
+    this.sheet.sellFor(found.shop.id);
     if (this.me) this.sheet.quick.look();
     if (this.me) this.cart.load().then(() => this.drawHolds()).catch(toastProblem);
     if (!this.room.state.has("show")) this.stage.setShow(found.state);
     this.tick(serverNow());
   }
 
-  // The room names something that this page has not loaded. Spread, since every viewer notices at once.
-  reloadSoon() {
+  // Products that the room names. What this page has not loaded is read: spread, since every viewer notices at once.
+  hearNamed(products) {
+    if (!this.lineUp.shown || products.every((product) => this.lineUp.has(product))) return;
     this.reloading ??= setTimeout(() => {
       this.reloading = null;
-      this.load().catch((error) => toast(error.message, "bad"));
+      this.reading.refresh().catch((error) => toast(error.message, "bad"));
     }, Math.random() * RELOAD_SPREAD_MS);
   }
 
@@ -137,7 +145,7 @@ class WatchPage {
     this.questions.hearState(key);
     if (key === "chat") this.composer.setModes(value);
     if (key === "pin" || /^(pool|sale|line):/.test(key)) this.redrawSoon();
-    if (key.startsWith("sale:") && value && !this.lineUp.has(value.product.id)) this.reloadSoon();
+    if (key.startsWith("sale:") && value) this.reading.hear([value.product.id]);
   }
 
   // A batch of values is one redraw, before the next paint.
@@ -159,7 +167,7 @@ class WatchPage {
     this.drawNothing();
     this.pinned = product ? new OfferCard(product, { kind: "hero", state: this.room.state, buy: this.buy, lines: this.lines }) : null;
     fill(byId("pinned"), this.pinned?.node ?? this.nothingPinned);
-    if (product && !this.lineUp.has(product.id) && this.lineUp.cards.length) this.reloadSoon();
+    if (product) this.reading.hear([product.id]);
   }
 
   hearEvents(events) {
@@ -186,8 +194,8 @@ class WatchPage {
     this.me = null;
     this.sheet.signedIn = false;
     this.reactions.allow(false);
-    show(byId("follow"), false);
-    show(byId("cart"), false);
+    this.follow.leave();
+    this.cart.leave();
     this.lines.signedIn = false;
     this.lines.replaceAll([]);
     drawHeader({ person: null, shops: [], moderates: [] });
@@ -244,17 +252,20 @@ class WatchPage {
       this.room.open();
       return;
     }
+    if (status.status === "connecting") this.holds.join();
     say(byId("connection"), statusText(status));
     document.body.dataset.room = status.status;
   }
 
   drawHolds() {
     const live = this.holds.all().filter((hold) => !this.cart.has(hold.id));
+    const focused = byId("held").contains(document.activeElement) ? document.activeElement.dataset.held : null;
     show(byId("held"), live.length > 0);
-    fill(byId("held"), live.map((hold) => el("button", { type: "button", class: "held-item", onclick: () => this.resume(hold) },
+    fill(byId("held"), live.map((hold) => el("button", { type: "button", class: "held-item", data: { held: hold.id }, onclick: () => this.resume(hold) },
       icon("clock"), el("span", { class: "grow" }, `${hold.quantity} × ${hold.title} is ${this.lines.offers(hold.id) ? "offered to you, who waited" : "held for you"}`),
       el("strong", { class: "numbers", data: { hold: hold.id } }, countdown(hold.deadline - serverNow())),
       el("span", { class: "held-pay" }, "Pay"))));
+    if (focused) [...byId("held").children].find((one) => one.dataset.held === focused)?.focus();
   }
 
   resume(hold) {
