@@ -36,8 +36,10 @@ from app.rooms.sources import Sources
 from app.rooms.uvicorn_protocol import SERVER_OPTIONS
 from app.rooms.valkey_bus import ValkeyRooms
 from app.settings import Settings
+from tests.waiting import eventually_true
 
 GUARD_S = 20
+LIFE_MAX_S = 3600
 
 
 class Words(msgspec.Struct, tag="chat", tag_field="t"):
@@ -141,10 +143,18 @@ PAGES = [
 ]
 
 
+class PromptServer(uvicorn.Server):
+    """Notices at once that it should stop; by itself it looks each tenth of a second, and hundreds of tests wait."""
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await eventually_true(lambda: self.should_exit, LIFE_MAX_S)
+
+
 class RoomServer:
     def __init__(self, port: int, bus: ValkeyRooms, hub: Hub, people: KnownPeople) -> None:
         self.port, self.bus, self.hub, self.people = port, bus, hub, people
-        self.server: uvicorn.Server | None = None
+        self.server: PromptServer | None = None
         self.stage = Stage(bus, hub)
         self.door: RoomSocket | None = None
 
@@ -249,7 +259,7 @@ async def room_server(
         options["ws"] = plain
     listener = socket.create_server(("127.0.0.1", port))
     running.port = listener.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, **options))
+    server = PromptServer(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, **options))
     async with hub.running():
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:

@@ -172,36 +172,42 @@ async def test_a_request_for_an_upgrade_with_too_large_a_head_is_answered(valkey
         assert b" 431 " in await rude.gone()
 
 
-@pytest.mark.parametrize(
-    "head",
-    [
-        HEAD.replace(b"GET", b"POST") % (b"show1", b""),
-        HEAD.replace(b"HTTP/1.1", b"HTTP/1.0") % (b"show1", b""),
-        HEAD.replace(b"Version: 13", b"Version: 8") % (b"show1", b""),
-        HEAD.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"x") % (b"show1", b""),
-        HEAD % (b"show1", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"),
-        HEAD % (b"show1", b"Content-Length: 5\r\n") + b"hello",
-        HEAD % (b"%ff%00", b""),
-        HEAD % (b"show1", b"x: \xff\xfe\r\n"),
-        HEAD % (b"show1", b"Cookie: who=\x80\r\n"),
-        HEAD % (b"show1", b"Sec-WebSocket-Extensions: ;;;\r\n"),
-        HEAD % (b"show1", b"Sec-WebSocket-Protocol: ,\r\n"),
-        HEAD % (b"show1", b"Transfer-Encoding: chunked\r\n") + b"5\r\nhello\r\n0\r\n\r\n",
-    ],
-)
-async def test_a_strange_request_for_an_upgrade_is_answered_or_dropped(valkey, head):
-    async with room_server(valkey) as server, heard_in_order(server), raw(server, head) as rude:
-        answer = await rude.gone()
-        assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 101", b"HTTP/1.1 505")), answer
+STRANGE = [
+    HEAD.replace(b"GET", b"POST") % (b"show1", b""),
+    HEAD.replace(b"HTTP/1.1", b"HTTP/1.0") % (b"show1", b""),
+    HEAD.replace(b"Version: 13", b"Version: 8") % (b"show1", b""),
+    HEAD.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"x") % (b"show1", b""),
+    HEAD % (b"show1", b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"),
+    HEAD % (b"show1", b"Content-Length: 5\r\n") + b"hello",
+    HEAD % (b"%ff%00", b""),
+    HEAD % (b"show1", b"x: \xff\xfe\r\n"),
+    HEAD % (b"show1", b"Cookie: who=\x80\r\n"),
+    HEAD % (b"show1", b"Sec-WebSocket-Extensions: ;;;\r\n"),
+    HEAD % (b"show1", b"Sec-WebSocket-Protocol: ,\r\n"),
+    HEAD % (b"show1", b"Transfer-Encoding: chunked\r\n") + b"5\r\nhello\r\n0\r\n\r\n",
+]
 
 
-@pytest.mark.parametrize("before", ["the answer", "the join"])
-async def test_rubbish_in_place_of_the_first_frame_ends_the_socket(valkey, before):
-    async with room_server(valkey) as server, heard_in_order(server), raw(server, HEAD % (b"show1", b"")) as rude:
-        if before == "the join":
-            await rude.head()
-        rude.writer.write(os.urandom(1) + b"\xff" * 50)
-        await rude.gone()
+async def test_strange_requests_for_an_upgrade_are_answered_or_dropped(valkey):
+    """All of them side by side: half are only given up after a second."""
+    async with room_server(valkey) as server, heard_in_order(server):
+
+        async def answer_to(head):
+            async with raw(server, head) as rude:
+                return await rude.gone()
+
+        for head, answer in zip(STRANGE, await asyncio.gather(*map(answer_to, STRANGE)), strict=True):
+            assert not answer or answer.startswith((b"HTTP/1.1 4", b"HTTP/1.1 101", b"HTTP/1.1 505")), (head, answer)
+
+
+async def test_rubbish_in_place_of_the_first_frame_ends_the_socket(valkey):
+    async with room_server(valkey) as server, heard_in_order(server):
+        upgrade = HEAD % (b"show1", b"")
+        async with raw(server, upgrade) as before_the_answer, raw(server, upgrade) as before_the_join:
+            await before_the_join.head()
+            for rude in (before_the_answer, before_the_join):
+                rude.writer.write(os.urandom(1) + b"\xff" * 50)
+            await asyncio.gather(before_the_answer.gone(), before_the_join.gone())
 
 
 @pytest.mark.parametrize("ending", ["closes", "breaks the rules", "says no more", "is signed out"])
