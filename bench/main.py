@@ -100,7 +100,7 @@ def start_once(running: RunningHawker) -> float:
 
 async def first_frame(browser: Browser, base_url: str) -> tuple[float, float]:
     """Milliseconds to the first frame: from the page's first WebRTC call, and from the navigation."""
-    window = await open_window(browser, "newcomer", base_url)
+    window = await open_window(browser, "newcomer", base_url, motion=True)
     await window.page.add_init_script(FIRST_FRAME_PROBE)
     await window.page.goto("/watch/demo")
     asked, shown = await window.page.evaluate("async () => { const at = await firstFrame; return [askedAt, at]; }")
@@ -180,7 +180,7 @@ async def moderation(moderator: Moderator, author: Viewer, viewer: Viewer) -> li
 async def measure(browser: Browser, base_url: str, note: Callable[[str, list[float]], None]) -> None:
     """Everything that needs a browser."""
     names = ("ana", "ben", "host", "moderator")
-    windows = [await open_window(browser, name, base_url) for name in names]
+    windows = [await open_window(browser, name, base_url, motion=True) for name in names]
     ana, ben = Viewer(windows[0]), Viewer(windows[1])
     host, moderator = Host(windows[2]), Moderator(windows[3])
     await ana.enter("demo")

@@ -67,7 +67,7 @@ async def sample(page: Page) -> list[float]:
 async def look(chromium: str, port: int, generator: Generator) -> list[float]:
     """Opens the page as one of the posters, starts the load, and times messages under it."""
     async with open_chromium(chromium) as browser:
-        window = await open_window(browser, "viewer", f"http://127.0.0.1:{port}")
+        window = await open_window(browser, "viewer", f"http://127.0.0.1:{port}", motion=True)
         name, _, value = cookies()[0].partition("=")
         # A cookie of this name is a secure one; Chromium sends it to this machine without TLS too.
         url = f"https://127.0.0.1:{port}/"

@@ -72,6 +72,12 @@ class Workers:
         return [event["text"] for event in await self.place.story() if event["t"] == "chat"]
 
 
+@pytest.fixture(autouse=True)
+def looks_often(monkeypatch):
+    """Whether Valkey was emptied is looked at each second: too long to wait for it a dozen times."""
+    monkeypatch.setattr("app.rooms.hub.CHECK_PERIOD_S", 0.2)
+
+
 @pytest.fixture
 async def workers(pg, valkey):
     async with AsyncExitStack() as stack:

@@ -8,10 +8,12 @@ must be one that the journey expects.
 import os
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright, expect
+
+from tests.waiting import eventually
 
 FLAGS = (
     "--no-sandbox",  # journeys run as root in containers
@@ -41,6 +43,10 @@ _WRONG_CLOCK = """
       static now() { return Right.now() + off; }
     };"""
 _LATE_NETWORK = (Path(__file__).parent / "late_network.js").read_text()
+_BEYOND_THE_EDGE = """() => [...document.querySelectorAll("body *")]
+    .filter((node) => node.checkVisibility() && node.getBoundingClientRect().right > innerWidth + 1
+        && !node.closest(".skip, .visually-hidden"))
+    .map((node) => `${node.tagName}.${node.className}`)"""
 _LOAD_FAILURE = "Failed to load resource"
 
 
@@ -74,12 +80,18 @@ class Window:
 
 
 async def sticks_out(page: Page) -> list[str]:
-    """What reaches beyond the right edge of the window, and is not meant to be out of sight."""
-    return await page.evaluate(
-        "() => [...document.querySelectorAll('body *')].filter((node) => node.checkVisibility()"
-        " && node.getBoundingClientRect().right > innerWidth + 1 && !node.closest('.skip, .visually-hidden'))"
-        ".map((node) => node.tagName + '.' + node.className)"
-    )
+    """What reaches beyond the right edge of the window, and is not meant to be out of sight. A window that was just
+    given its size is looked at again for a while.
+    """
+    found: list[str] = []
+
+    async def nothing() -> bool:
+        found[:] = await page.evaluate(_BEYOND_THE_EDGE)
+        return not found
+
+    with suppress(AssertionError):
+        await eventually(nothing)
+    return found
 
 
 @asynccontextmanager
@@ -95,11 +107,18 @@ async def open_chromium(path: str, *flags: str) -> AsyncIterator[Browser]:
 
 
 async def open_window(
-    browser: Browser, name: str, base_url: str, *, phone: bool = False, clock_off_ms: int = 0
+    browser: Browser, name: str, base_url: str, *, phone: bool = False, clock_off_ms: int = 0, motion: bool = False
 ) -> Window:
-    """A fresh window, signed in as nobody, on a device whose clock may be wrong."""
+    """A fresh window, signed in as nobody, on a device whose clock may be wrong, without `motion` on a desktop: what
+    pulses has its page painted all the time.
+    """
     context = await browser.new_context(
-        base_url=base_url, viewport=PHONE if phone else DESKTOP, is_mobile=phone, has_touch=phone, locale="en-GB"
+        base_url=base_url,
+        viewport=PHONE if phone else DESKTOP,
+        is_mobile=phone,
+        has_touch=phone,
+        locale="en-GB",
+        reduced_motion="no-preference" if phone or motion else "reduce",
     )
     context.set_default_timeout(WAIT_MS)
     if clock_off_ms:

@@ -33,6 +33,12 @@ SO_MEMINFO = 55  # linux/sock_diag.h
 CLOCK_STEP_S = 0.002  # the loop's timers count milliseconds
 
 
+@pytest.fixture
+def looks_often(monkeypatch):
+    """Valkey's top is looked at each second, its states every third time."""
+    monkeypatch.setattr("app.rooms.hub.CHECK_PERIOD_S", 0.2)
+
+
 @asynccontextmanager
 async def deaf_viewer(server, who=""):
     """A joined viewer whose socket takes little and is not read until `reader` is used."""
@@ -235,6 +241,7 @@ async def test_news_lost_in_the_middle_is_read_before_anything_passes(valkey):
         assert room.ring.top == 4
 
 
+@pytest.mark.usefixtures("looks_often")
 async def test_a_lost_last_message_is_found_by_the_check_of_the_top(valkey):
     """It leaves no hole: nothing comes after it."""
     async with room_server(valkey) as server, server.joined() as viewer:
@@ -249,12 +256,14 @@ async def test_a_lost_last_message_is_found_by_the_check_of_the_top(valkey):
         assert frame["k"] == {"pin": [3, {"n": 3}]}
 
 
+@pytest.mark.usefixtures("looks_often")
 async def test_state_lost_on_the_bus_is_read_again(valkey):
     async with room_server(valkey) as server, server.joined() as viewer:
         await valkey.hset(keys_of("show1").state, "pin", '3 {"n":3}')
         assert (await viewer.until("k"))["k"] == {"pin": [3, {"n": 3}]}
 
 
+@pytest.mark.usefixtures("looks_often")
 async def test_after_a_wipe_viewers_are_told_the_new_epoch_and_get_a_snapshot(valkey):
     async with room_server(valkey) as server, server.joined() as viewer:
         await say(server, 5, "before")
@@ -270,6 +279,7 @@ async def test_after_a_wipe_viewers_are_told_the_new_epoch_and_get_a_snapshot(va
             assert (old.reply["recovered"], old.reply["e"]) == (False, fresh["e"])
 
 
+@pytest.mark.usefixtures("looks_often")
 async def test_after_valkey_lost_its_tail_the_epoch_changes(valkey):
     async with room_server(valkey) as server, server.joined() as viewer:
         await say(server, 5, "before")

@@ -49,7 +49,7 @@ class ModerationPage {
     });
     this.staff = new ShowRoom(found.id, {
       staff: true,
-      on: { events: (events) => this.hearStaff(events), reset: () => this.readAgain(this.desk, this.log) },
+      on: { events: (events) => this.hearStaff(events), reset: () => this.readAgain(this.desk, ...(this.started ? [this.log] : [])) },
     });
     this.desk = new Reading({
       read: () => get(`/api/shows/${segment(found.id)}/moderation`),
@@ -93,6 +93,7 @@ class ModerationPage {
       },
     });
     await Promise.all([this.log.refresh(), this.desk.refresh()]);
+    this.started = true;
   }
 
   readAgain(...readings) {

@@ -64,7 +64,8 @@ class Desk {
       on: {
         state: (key, value) => this.hearState(key, value),
         events: (events) => this.hearStaff(events),
-        reset: () => this.orders.load().catch(toastProblem), // its history does not reach back to what was heard last
+        // Its history does not reach back to what was heard last; at the first join all is being read anyway.
+        reset: () => this.started && this.orders.load().catch(toastProblem),
       },
     });
     // The show as it is answered; its state and what is pinned the room says, too.
@@ -99,6 +100,7 @@ class Desk {
     this.staff.open();
     everyTick((now) => this.tick(now));
     await Promise.all([this.lineUp.load(), this.campaigns.load(), this.coupons.load(), this.buying.load(), this.answers.load(), this.orders.load(), this.moderators.load(), this.broadcast.load()]);
+    this.started = true;
   }
 
   take(show) {
