@@ -6,16 +6,19 @@ import functools
 import itertools
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from app.embedded import postgres
 from app.embedded.child import end
 from app.embedded.postgres import EmbeddedPostgres
 from app.embedded.valkey import EmbeddedValkey
@@ -81,15 +84,20 @@ def wait_ready(server, child) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_server(short_folder: Path, first_start: FirstStart) -> Iterator[str]:
-    """The address of the session's own Postgres, which has a database TEMPLATE."""
+    """The address of the session's own Postgres, which has a database TEMPLATE.
+
+    Its data are thrown away: nobody waits for the disk, and it ends without writing them back. A killed server loses
+    nothing all the same; only a machine that dies would.
+    """
     sockets = short_folder / "s"
     sockets.mkdir(mode=0o700, exist_ok=True)
     first_start.copy_cluster(short_folder)
     server = EmbeddedPostgres(short_folder, sockets)
-    child = server.start(server.prepare())
+    with patch.dict(postgres._OPTIONS, fsync="off"):
+        child = server.start(server.prepare())
     wait_ready(server, child)
     yield server.url
-    end(child, server.end_signal, 10)
+    end(child, signal.SIGQUIT, 10)
 
 
 @pytest.fixture(scope="module")
