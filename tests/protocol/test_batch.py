@@ -11,6 +11,7 @@ import pytest
 from app.streams.relay import batch
 from app.streams.relay.batch import BATCH, Batch, BatchFan, Line
 from app.streams.relay.fan import PlainFan, Portion
+from app.streams.relay.limits import RUN_MAX
 from app.streams.relay.relay import Relay
 from app.streams.relay.udp import UdpPort
 from tests.waiting import eventually_true
@@ -77,12 +78,13 @@ async def test_everybody_gets_every_packet_under_keys_of_their_own(port: UdpPort
     for viewer in viewers:
         fan.add(viewer)
     runs = [(packet(1),), tuple(packet(number) for number in (2, 3, 4)), (packet(5), packet(6, 99)), (packet(7, 60),)]
+    runs.append(tuple(packet(number) for number in range(8, 8 + RUN_MAX)))  # more than are encrypted for one call
     for run in runs:
         assert send(fan, *run) == len(run) * len(viewers)
     expected = [one for run in runs for one in run]
     for viewer in viewers:
         assert viewer.heard() == expected
-    assert (port.sent, port.dropped) == (7 * len(viewers), 0)
+    assert (port.sent, port.dropped) == (len(expected) * len(viewers), 0)
 
 
 async def test_who_leaves_gets_nothing_more_and_everybody_else_does(port: UdpPort, fan):

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 
-from app.streams.relay.dtls import Certificate, Handshake
+from app.streams.relay.dtls import WINDOW_OUT, Certificate, Handshake
 from app.streams.relay.flight import _finishes
+from app.streams.relay.rewrite import LATE_MAX
 from tests.waiting import eventually_true
 
 VERSION_3 = bytes.fromhex("a003020102")  # as DER has it: [0] { INTEGER 2 }
@@ -71,6 +72,72 @@ async def test_a_certificate_that_cannot_be_read_fails_its_own_session_alone(ver
     finally:
         client.cancel()
         await handshake.stop()
+
+
+@pytest.mark.parametrize(
+    ("told", "connects"),
+    [
+        (["sha-256"], True),
+        (["SHA-256", "sha-512"], True),
+        (["sha-256", "md5"], True),
+        (["md5"], False),
+        (["sha-256", "-sha-512"], False),
+        (["-sha-256"], False),
+    ],
+)
+async def test_a_peer_must_show_the_certificate_that_its_offer_named(told: list[str], connects: bool):
+    """Under each digest that is known, and under one at least. A minus: the offer names another certificate."""
+    key, der = certificate_of_version(2)
+    answers: asyncio.Queue[bytes] = asyncio.Queue()
+    fingerprints = []
+    for name in told:
+        shown = b"another" if name.startswith("-") else der
+        algorithm = name.removeprefix("-")
+        digest = hashlib.new(algorithm.replace("-", "").lower(), shown, usedforsecurity=False)
+        fingerprints.append((algorithm, digest.digest().hex(":").upper()))
+    handshake = Handshake(Certificate.generateCertificate(), tuple(fingerprints), answers.put_nowait, begins=False)
+    client = asyncio.create_task(shake_hands(client_of(key, der), handshake, answers))
+    try:
+        async with asyncio.timeout(10):
+            assert await handshake.run() is connects
+        assert (handshake.sending is not None) is connects
+    finally:
+        client.cancel()
+        await handshake.stop()
+
+
+async def shaken(certificate: Certificate) -> tuple[Handshake, Handshake]:
+    """Both ends of a session, the relay's first."""
+
+    def to_theirs(datagram: bytes) -> None:
+        theirs.feed(datagram)
+
+    ours = Handshake(certificate, (certificate.sha256,), to_theirs, begins=False)
+    theirs = Handshake(certificate, (certificate.sha256,), ours.feed, begins=True)
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(ours.run(), theirs.run()) == [True, True]
+    return ours, theirs
+
+
+async def test_sessions_that_share_what_is_made_once_have_keys_of_their_own():
+    certificate, packet = Certificate.generateCertificate(), b"\x80\x60" + bytes(60)
+    ours, theirs = await shaken(certificate)
+    other, far = await shaken(certificate)
+    assert ours.sending is not None
+    assert theirs.sending is not None
+    assert theirs.receiving is not None
+    assert ours.receiving is not None
+    assert other.sending is not None
+    sent = ours.sending.protect(packet)
+    assert sent != other.sending.protect(packet)
+    assert theirs.receiving.unprotect(sent) == packet
+    assert ours.receiving.unprotect(theirs.sending.protect(packet)) == packet
+    for one in (ours, theirs, other, far):
+        await one.stop()
+
+
+def test_what_may_come_late_from_a_publisher_has_room_in_the_window_under_which_it_is_sent():
+    assert LATE_MAX < WINDOW_OUT
 
 
 async def test_a_settled_session_keeps_nothing_but_its_keys_and_still_says_goodbye():

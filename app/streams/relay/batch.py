@@ -25,9 +25,9 @@ from app.streams.relay.fan import Peer, Portion
 from app.streams.relay.limits import RUN_MAX
 from app.streams.relay.udp import Address, UdpPort
 
-BATCH: Final = 64
+BATCH: Final = 64  # messages to a system call
+_SLOTS: Final = 256  # packets that are encrypted for one: more at once would not stay in the cache
 _SLOT_BYTES: Final = 1_536
-_IOVEC_BYTES: Final = 16
 _INT_BYTES: Final = 4
 _NAME_BYTES: Final = 28  # sockaddr_in6, the longer of the two
 _LAYOUTS_MAX: Final = 512  # of some KiB each
@@ -101,77 +101,66 @@ class Line:
         _FFI.memmove(self.name, packed, len(packed))
 
 
-class _Plan:
-    """A chunk's messages for runs of `run` packets: names, and which parts of the slab are whose."""
-
-    __slots__ = ("keys", "messages", "run")
-
-    def __init__(self, batch: "Batch", run: int, lines: "list[Line]") -> None:
-        self.run = run
-        self.keys: list[Any] = []
-        self.messages = _FFI.new("struct mmsghdr[]", BATCH)
-        at_once = BATCH // run
-        for place in range(BATCH):
-            header = self.messages[place].header
-            header.parts, header.parts_count = batch.parts + place % at_once, 1
-            if run > 1:
-                header.control, header.control_size = batch.control, _CONTROL_BYTES
-        for place, line in enumerate(lines):
-            self.put(place, line)
-
-    def put(self, place: int, line: Line) -> None:
-        self.keys[place * self.run : (place + 1) * self.run] = [line.key] * self.run
-        header = self.messages[place].header
-        header.name, header.name_size = line.name, line.name_size
-
-
 class Chunk:
     """Up to BATCH lines that get the same packets. They encrypt with the same overhead."""
 
-    __slots__ = ("_batch", "_plans", "lines")
+    __slots__ = ("_keys", "_runs", "_singles", "lines")
 
     def __init__(self, batch: "Batch") -> None:
-        self._batch = batch
         self.lines: list[Line] = []
-        self._plans: dict[int, _Plan] = {}
+        self._keys: dict[int, list[Any]] = {}  # by the length of a run, each line's so many times
+        self._singles, self._runs = _FFI.new("struct mmsghdr[]", BATCH), _FFI.new("struct mmsghdr[]", BATCH)
+        for place in range(BATCH):
+            for messages in (self._singles, self._runs):
+                header = messages[place].header
+                header.parts, header.parts_count = batch.parts + place, 1
+            header.control, header.control_size = batch.control, _CONTROL_BYTES
 
     def put(self, place: int, line: Line) -> None:
         """Sets or appends a line."""
         self.lines[place : place + 1] = [line]
-        for plan in self._plans.values():
-            plan.put(place, line)
+        for run, keys in self._keys.items():
+            keys[place * run : (place + 1) * run] = [line.key] * run
+        for messages in (self._singles, self._runs):
+            header = messages[place].header
+            header.name, header.name_size = line.name, line.name_size
 
     def pop(self) -> Line:
         """Takes the last line out."""
         line = self.lines.pop()
-        for plan in self._plans.values():
-            del plan.keys[len(self.lines) * plan.run :]
+        for run, keys in self._keys.items():
+            del keys[len(self.lines) * run :]
         return line
 
-    def plan(self, run: int) -> _Plan:
-        """How to send a run of so many packets."""
-        plan = self._plans.get(run)
-        if plan is None:
-            plan = self._plans[run] = _Plan(self._batch, run, self.lines)
-        return plan
+    def messages(self, run: int) -> Any:
+        """One to each line, of so many packets."""
+        return self._singles if run == 1 else self._runs
+
+    def keys(self, run: int) -> list[Any]:
+        """Under which each packet of those messages is encrypted."""
+        keys = self._keys.get(run)
+        if keys is None:
+            keys = self._keys[run] = [line.key for line in self.lines for _ in range(run)]
+        return keys
 
 
 class _Layout:
     """Where runs lie in the slab, of packets of `size` bytes, the last one of `last`, that all grow by `overhead`."""
 
-    __slots__ = ("ends", "lengths", "longest", "parts", "places", "slots", "stride")
+    __slots__ = ("at_once", "ends", "lengths", "longest", "parts", "places", "slots", "stride")
 
     def __init__(self, slab: Any, size: int, last: int, run: int, overhead: int) -> None:
-        self.longest, self.ends = run, range(run, BATCH + 1, run)  # packets up to and with each message
+        self.longest, self.ends = run, range(run, BATCH * run + 1, run)  # packets up to and with each message
         self.stride = size + overhead
         assert self.stride <= _SLOT_BYTES - 64
         apart = _SLOT_BYTES if run == 1 else -(-run * self.stride // 64) * 64  # bytes from one line's run to the next's
-        at_once = BATCH // run
-        self.places = [slab + line * apart for line in range(at_once)]
+        self.at_once = BATCH // -(-BATCH * run // _SLOTS)
+        self.places = [slab + line * apart for line in range(self.at_once)]
         self.slots = [place + number * self.stride for place in self.places for number in range(run)]
-        self.lengths = struct.pack(f"{at_once * run}i", *([size] * (run - 1) + [last]) * at_once)
+        self.lengths = struct.pack(f"{self.at_once * run}i", *([size] * (run - 1) + [last]) * self.at_once)
         base, whole = int(_FFI.cast("uintptr_t", slab)), (run - 1) * self.stride + last + overhead
-        self.parts = struct.pack(f"{2 * at_once}Q", *(one for n in range(at_once) for one in (base + n * apart, whole)))
+        parts = [(base + place % self.at_once * apart, whole) for place in range(BATCH)]
+        self.parts = struct.pack(f"{2 * BATCH}Q", *(one for part in parts for one in part))
 
 
 class _Portion:
@@ -233,14 +222,14 @@ class Batch:
 
     def __init__(self, port: UdpPort) -> None:
         self._port = port
-        self._slab = _FFI.new("char[]", BATCH * _SLOT_BYTES)
+        self._slab = _FFI.new("char[]", _SLOTS * _SLOT_BYTES)
         self.parts = _FFI.new("struct iovec[]", BATCH)
         self.control = _FFI.new("char[]", _CONTROL_BYTES)
         self.segments = True  # until the kernel or the device says that it cannot
         self._segmented = False  # whether it has been seen to
-        self._lengths = _FFI.new("int[]", BATCH)  # of the packets; libsrtp makes them those of the encrypted ones
+        self._lengths = _FFI.new("int[]", _SLOTS)  # of the packets; libsrtp makes them those of the encrypted ones
         first = int(_FFI.cast("uintptr_t", self._lengths))
-        self._length_at = [srtp_ffi.cast("int *", first + place * _INT_BYTES) for place in range(BATCH)]
+        self._length_at = [srtp_ffi.cast("int *", first + place * _INT_BYTES) for place in range(_SLOTS)]
         self._layouts: dict[tuple[int, int, int, int], _Layout] = {}
         self._burst = Chunk(self)
         self._name = _FFI.new("char[]", _NAME_BYTES)  # of the line that a portion goes to
@@ -253,20 +242,19 @@ class Batch:
             for packet in packets:
                 self.fan((packet,), chunk)
             return
-        run, plan = len(packets), chunk.plan(len(packets))
-        at_once = BATCH // run
+        run = len(packets)
         layout = self._layout(len(packets[0]), len(packets[-1]), run, chunk.lines[0].overhead)
         if run > 1:
             _copy(self.control, _CONTROL.pack(18, _SOL_UDP, _UDP_SEGMENT, layout.stride), 18)
+        _copy(self.parts, layout.parts, len(layout.parts))
         joined = b"".join([packet.ljust(layout.stride, b"\0") for packet in packets])
+        messages, keys, at_once = chunk.messages(run), chunk.keys(run), layout.at_once
         for start in range(0, len(chunk.lines), at_once):
             count = min(at_once, len(chunk.lines) - start)
-            _copy(self.parts, layout.parts, count * _IOVEC_BYTES)
             _copy(self._lengths, layout.lengths, count * run * _INT_BYTES)
             deque(map(_copy, layout.places[:count], repeat(joined), repeat(len(joined))), maxlen=0)
-            keys = plan.keys[start * run : (start + count) * run]
-            statuses = list(map(_protect, keys, layout.slots, self._length_at))
-            self._send(plan.messages + start, chunk.lines[start : start + count], layout, statuses)
+            statuses = list(map(_protect, keys[start * run : (start + count) * run], layout.slots, self._length_at))
+            self._send(messages + start, chunk.lines[start : start + count], layout, statuses)
 
     def burst(self, line: Line, packets: Sequence[bytes]) -> None:
         """Many packets of any length to one line, in order and in runs. What was made of a Portion is kept with it."""

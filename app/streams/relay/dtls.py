@@ -34,7 +34,9 @@ PROFILES: Final = [SRTP_AEAD_AES_128_GCM, SRTP_AES128_CM_SHA1_80]
 
 _OVERHEAD: Final = {SRTP_AEAD_AES_128_GCM.openssl_profile: 16, SRTP_AES128_CM_SHA1_80.openssl_profile: 10}
 
-REPLAY_WINDOW: Final = 1_024  # packets
+# In packets. Ours is moved along with each packet that each viewer is sent, and needs room for what is sent late alone.
+_WINDOW_IN: Final = 1_024
+WINDOW_OUT: Final = 512
 
 _FAREWELL_BYTES_MAX: Final = 256
 
@@ -141,7 +143,7 @@ class _Transport(RTCDtlsTransport):
 def _policy(profile: SRTPProtectionProfile, direction: int) -> pylibsrtp.Policy:
     policy = pylibsrtp.Policy(ssrc_type=direction, srtp_profile=profile.libsrtp_profile)
     policy.allow_repeat_tx = True
-    policy.window_size = REPLAY_WINDOW
+    policy.window_size = WINDOW_OUT if direction == pylibsrtp.Policy.SSRC_ANY_OUTBOUND else _WINDOW_IN
     return policy
 
 

@@ -1,7 +1,7 @@
 """How a publisher's RTP packet becomes the room's: under the room's SSRC, sequence number and timestamp.
 
 Pure. A room's numbers go on where they were when its publisher comes back or another takes over: viewers keep one
-SRTP stream, whose replay window (1,024 packets) a jump backwards would fall foul of.
+SRTP stream, whose replay window (512 packets as we send it) a jump backwards would fall foul of.
 """
 
 import struct
@@ -12,7 +12,7 @@ import msgspec
 HEADER_BYTES: Final = 12
 _HEADER: Final = struct.Struct("!BBHII")
 _RTX_HEADER: Final = struct.Struct("!BBHIIH")
-LATE_MAX: Final = 1_000  # packets; later ones are of no use and would look replayed
+LATE_MAX: Final = 500  # packets, a second and a half; later ones are of no use and would look replayed
 JUMP_MAX: Final = 3_000  # a publisher that jumps further has begun anew
 _FIRST_SEQUENCE_MAX: Final = 0x7FFF  # so that no early wrap can be lost with its packets (RFC 3711, 3.3.1)
 
