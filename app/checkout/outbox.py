@@ -31,6 +31,8 @@ ERROR_LENGTH_MAX: Final = 500
 CLOSE_WAIT_S: Final = 5.0
 KICK_EVERY_S: Final = 0.25
 KICKS_OF_A_CROWD: Final = 8
+KICK_LOOKS_S: Final = 0.02
+"""After a kick it is looked whether a crowd follows: its first come alone, and would bring the others' notes here."""
 
 log = structlog.get_logger()
 
@@ -164,7 +166,9 @@ class Outbox:
 
     async def _drain(self, lane: Lane) -> None:
         try:
-            await self._run_once(lane)
+            await asyncio.sleep(KICK_LOOKS_S)
+            if self._kicks <= KICKS_OF_A_CROWD:
+                await self._run_once(lane)
         except EXTERNAL as error:
             if not is_outage(error):
                 raise

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from app.checkout.meters import read_meters
-from app.checkout.outbox import FAILURES_MAX, Lane, Outbox, pause_s
+from app.checkout.outbox import FAILURES_MAX, KICKS_OF_A_CROWD, Lane, Outbox, pause_s
 from tests.waiting import eventually
 
 DAY_S = 86_400.0
@@ -114,6 +114,24 @@ async def test_who_waits_for_the_provider_keeps_no_other_note_waiting(pg):
     never.set()
     await asyncio.wait_for(outbox.close(), 10)
     assert (await outbox.count()).waiting == 0
+
+
+async def test_the_first_of_a_crowd_leave_their_notes_to_the_worker_as_the_others_do(pg):
+    """They brought as many notes of the others here as one claim takes."""
+    told = []
+
+    async def tell(subject: str) -> bool:
+        told.append(subject)
+        return True
+
+    outbox = outbox_of(pg, house={"tell": tell}, provider={})
+    await note(pg, "tell", "first", "other")
+    outbox.kick()
+    outbox.kick(KICKS_OF_A_CROWD + 1)
+    await asyncio.wait_for(outbox._draining["house"], 10)
+    assert told == []
+    await outbox.run()
+    assert sorted(told) == ["first", "other"]
 
 
 async def test_closing_does_not_wait_for_a_provider_that_hangs(pg, monkeypatch):
