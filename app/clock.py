@@ -11,6 +11,7 @@ from typing import Final
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS: Final = [one + other for one in _ALPHABET for other in _ALPHABET]
 ID_LENGTH: Final = 12  # 60 bits
+_DICE: Final = (1 << 35) - 1
 
 
 def now_ms() -> int:
@@ -34,6 +35,13 @@ def new_ordered_id() -> str:
     For rows that are written by the thousand: their index grows at its end instead of all over.
     """
     return _spell(now_ms() << 35 | secrets.randbits(35), 16)
+
+
+def new_ordered_ids(count: int) -> list[str]:
+    """So many of them, of the same millisecond."""
+    common, low = divmod(now_ms() << 35, 1 << 40)
+    head, dice = _spell(common, 8), secrets.token_bytes(5 * count)
+    return [head + _spell(low | int.from_bytes(dice[at : at + 5]) & _DICE, 8) for at in range(0, 5 * count, 5)]
 
 
 def _spell(number: int, length: int) -> str:

@@ -8,6 +8,7 @@ buyer, who takes again with the next method.
 import asyncio
 import hashlib
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -78,6 +79,7 @@ class Wanted(msgspec.Struct, frozen=True, gc=False):
     address: str = ""
 
 
+@lru_cache(1024)  # a crowd asks for the same
 def body_hash(*words: str, keep: bool = False) -> bytes:
     """What a request asked, as it is kept under its idempotency key. No word has a NUL in it."""
     said = "\0".join(words) + ("\0\0keep" if keep else "")

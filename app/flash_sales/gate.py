@@ -111,9 +111,9 @@ class Gate:
         ]
         return await self._batch_of(pool).submit_all(operations)
 
-    async def confirm_all(self, pool: str, holds: Sequence[str]) -> Sequence[Decided]:
-        """As confirm, of holds of one pool."""
-        return await self._batch_of(pool).submit_all([("confirm", hold) for hold in holds])
+    async def confirm_all(self, pool: str, holds: Sequence[str]) -> Decided:
+        """As confirm, of holds of one pool, BATCH_MAX at most: sold, whatever each of them was."""
+        return await self._ask(pool, ("sold", holds))
 
     async def release(self, hold: str, person: str = "") -> Decided:
         """Released · over · paying (a payment is in flight; the house, person "", may all the same)."""

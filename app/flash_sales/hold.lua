@@ -17,6 +17,7 @@
 --         {"extend", hold, person, attempt, for_ms, total_max_ms, force}
 --         {"resume", hold, attempt, give_back} the payment is over without an order; with give_back the hold too
 --         {"confirm", hold}                    Postgres says the order stands
+--         {"sold", holds}                      as confirm, of many; the answer is `sold`, whatever each was
 --         {"give_back", return, person, quantity, epoch}  units of an order came back; Postgres counted them in `epoch`
 --         {"mend", hold, how, sha1, epoch}     "confirm" or "resume", unless record or epoch is another by now
 --         {"read", hold, person}
@@ -201,13 +202,12 @@ function act.resume(op)
     return answer_with('resumed', hold)
 end
 
-function act.confirm(op)
-    local hold = find_hold(op[2])
+local function confirm(hold)
     if not hold then
-        return answer('not_found')
+        return 'not_found'
     end
     if hold[STATE] == 'confirmed' then
-        return answer_with('over', hold)
+        return 'over'
     end
     if hold[STATE] ~= 'held' then
         -- Ended here, yet Postgres committed: Postgres is the truth, so the unit is taken out again. `left` may go
@@ -217,7 +217,20 @@ function act.confirm(op)
         count_buyer(hold[PERSON], hold[QUANTITY])
     end
     end_hold(hold, 'confirmed')
-    return answer_with('confirmed', hold)
+    return 'confirmed'
+end
+
+function act.confirm(op)
+    local hold = find_hold(op[2])
+    local code = confirm(hold)
+    return hold and answer_with(code, hold) or answer(code)
+end
+
+function act.sold(op)
+    for _, id in ipairs(op[2]) do
+        confirm(find_hold(id))
+    end
+    return answer('sold')
 end
 
 -- Its record keeps a repeated one from counting twice. A gate of another epoch was built after Postgres had counted.

@@ -171,14 +171,19 @@ end
 
 local function read_ahead()
     local places, persons = {}, {}
+    local function will_see(place)
+        local list = list_in(places, shard_of(place))
+        list[#list + 1] = place
+    end
     for _, op in ipairs(ops) do
-        local place = op[1] == 'give_back' and op[2] or op[2] and place_of(op[2])
-        if place then
-            local shard = shard_of(place)
-            local list = list_in(places, shard)
-            list[#list + 1] = place
+        if op[1] == 'sold' then
+            for _, id in ipairs(op[2]) do
+                will_see(place_of(id))
+            end
+        elseif op[2] then
+            will_see(op[1] == 'give_back' and op[2] or place_of(op[2]))
             if op[1] == 'take' then
-                list = list_in(persons, shard_of_person(op[3]))
+                local list = list_in(persons, shard_of_person(op[3]))
                 list[#list + 1] = op[3]
             end
         end

@@ -74,7 +74,8 @@ class ModelPool:
         return [self._answer(now, ended, op) for op in operations], ended
 
     def _answer(self, now: int, ended: list[str], op: tuple) -> tuple:
-        code, name = getattr(self, op[0])(now, ended, *op[1:])
+        act = self.sold_all if op[0] == "sold" else getattr(self, op[0])  # `sold` are the units
+        code, name = act(now, ended, *op[1:])
         return code, self.holds[name].record() if name and code != "mismatch" else False
 
     def take(self, now, _ended, name, person, key, body, quantity, show, ttl):
@@ -175,6 +176,11 @@ class ModelPool:
         hold.state, hold.attempt = "confirmed", ""
         self.sold += hold.quantity
         return ("confirmed", name)
+
+    def sold_all(self, now, ended, names):
+        for name in names:
+            self.confirm(now, ended, name)
+        return ("sold", "")
 
     def read(self, _now, _ended, name, person):
         hold = self.holds.get(name)

@@ -62,6 +62,7 @@ operation = st.one_of(
     st.tuples(st.just("resize"), hold, who, st.integers(1, 5), quantity),
     st.tuples(st.just("resume"), hold, attempt, st.booleans()),
     st.tuples(st.just("confirm"), hold),
+    st.tuples(st.just("sold"), st.lists(hold, min_size=1, max_size=3)),
     st.tuples(st.just("read"), hold, st.one_of(who, st.just(""))),
     st.tuples(st.just("clear")),
     st.tuples(st.just("look")),
@@ -204,6 +205,8 @@ class Names:
 
     def _meant(self, op: tuple, live: list[str]) -> tuple:
         what, *rest = op
+        if what == "sold":
+            return (what, [self._hold(one, live) for one in rest[0]])
         if rest:
             rest[0] = self._hold(rest[0], live)
         if what in {"release", "resize", "extend", "read"} and rest[1] == OWNER:

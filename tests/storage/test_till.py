@@ -142,7 +142,7 @@ async def test_the_till_closes_when_the_gate_knows_of_all_orders(pg, valkey):
 
         async def slowly(*asked):
             await go_on.wait()
-            known.extend(await confirm_all(*asked))
+            known.append(await confirm_all(*asked))
 
         world.checkout.gate.confirm_all = slowly
         assert (await world.buy_now(buyer, pool)).status_code == 201
@@ -152,7 +152,9 @@ async def test_the_till_closes_when_the_gate_knows_of_all_orders(pg, valkey):
         go_on.set()
         async with asyncio.timeout(GUARD_S):
             await asyncio.gather(*closing)
-        assert [one.code for one in known] == ["confirmed"]
+        assert [one.code for one in known] == ["sold"]
+        gate = await world.gate(pool)
+        assert (gate.held, gate.sold) == (0, 1)
 
 
 async def test_a_purchase_that_gave_its_hold_back_is_judged_anew_under_the_same_key(pg, valkey):
