@@ -40,6 +40,10 @@ class AccountsGatekeeper:
         """The person of the session with this secret."""
         return await self._accounts.sessions.find(secret)
 
+    def known(self, right: Right, secret: str) -> Person | None:
+        """Whom the cache knows, where being somebody is all that the right asks."""
+        return self._accounts.sessions.known(secret) if right in _FREE or right is Right.SIGNED_IN else None
+
     async def refuse(self, right: Right, person: Person | None, scope: Mapping[str, str]) -> Refusal | None:
         """None when the right holds. Rights of a show or shop need a scope of one name."""
         if right in _FREE:

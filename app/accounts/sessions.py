@@ -57,11 +57,14 @@ class Sessions:
 
     async def find(self, secret: str) -> Person | None:
         """The person whose session this secret opens, None when there is none (any more)."""
+        return self.known(secret) or await self._lookups.submit(hash_secret(secret))
+
+    def known(self, secret: str) -> Person | None:
+        """The same, of whom this process has found in the last CACHE_S."""
         token_hash = hash_secret(secret)
         known = self._known(token_hash)
-        if known is None:
-            return await self._lookups.submit(token_hash)
-        self._busy[token_hash] = None
+        if known is not None:
+            self._busy[token_hash] = None
         return known
 
     def _known(self, token_hash: bytes) -> Person | None:

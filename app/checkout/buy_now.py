@@ -7,6 +7,8 @@ Where the gate alone decides who may take, the purchase goes through the till; w
 per network, the door is asked first. That one key is for one pool is known from the attempt, which has the key.
 """
 
+import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 import msgspec
@@ -15,9 +17,9 @@ from app.checkout.key_holds import take_by_key
 from app.checkout.parts import Checkout
 from app.checkout.pay import known_or, place_order, way_to_pay
 from app.checkout.saved_cards import is_saved
-from app.checkout.till import Purchase, Till
+from app.checkout.till import Purchase, Till, Told
 from app.checkout.views import OrderView
-from app.flash_sales.holds import asks_gate_alone, take_hold
+from app.flash_sales.holds import asks_gate_alone, known_to_ask_gate_alone, take_hold
 from app.flash_sales.parts import FlashSales
 from app.refusal import Refusal
 
@@ -37,6 +39,17 @@ async def buy_now(till: Till, wanted: Purchase) -> OrderView | Refusal:
     if alone:
         return await till.buy(wanted)
     return await _by_the_door(till.checkout, till.sales, wanted)
+
+
+def begin_to_buy(till: Till, wanted: Purchase) -> asyncio.Future[Sequence[Told]] | None:
+    """As Till.begin, where buy_now would go to the till and has nobody to ask before; else None."""
+    checkout = till.checkout
+    if is_saved(wanted.method) or not checkout.provider.knows(wanted.method):
+        return None
+    if not checkout.declines.lets_on(wanted.person, wanted.address):
+        return None
+    alone = known_to_ask_gate_alone(till.sales, pool=wanted.pool, show=wanted.show, address=wanted.address)
+    return till.begin(wanted) if alone else None
 
 
 async def _by_the_door(checkout: Checkout, sales: FlashSales, wanted: Purchase) -> OrderView | Refusal:

@@ -73,6 +73,10 @@ class Declines:
         rows = await self._pg.fetch(_WAITING, WAITS_MAX)
         self._waits = {(row["kind"], row["mark"]): now_s + row["left_s"] for row in rows}
 
+    def lets_on(self, person: str, address: str) -> bool:
+        """Whether `refuse` would say None without asking Postgres."""
+        return not self._waits or not any((kind, mark) in self._waits for kind, mark in _marks(person, address))
+
     async def refuse(self, person: str, address: str) -> Refusal | None:
         """Why this person, there, cannot pay now; None for go on. From memory, while nobody waits or one is trusted."""
         if not self._waits:

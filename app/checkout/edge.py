@@ -1,5 +1,6 @@
 """The doors of checkout: its routes and loops. Decodes and views; decides nothing."""
 
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Annotated, Final
 
@@ -7,7 +8,7 @@ import msgspec
 
 from app.checkout.address_rules import ShipTo, clean_address
 from app.checkout.agreement import Agreement
-from app.checkout.buy_now import buy_now
+from app.checkout.buy_now import begin_to_buy, buy_now
 from app.checkout.card_edge import card_endpoints
 from app.checkout.cart_edge import cart_endpoints
 from app.checkout.cart_store import forget_carts
@@ -15,6 +16,7 @@ from app.checkout.condition_rules import Agreed
 from app.checkout.conditions_edge import condition_endpoints
 from app.checkout.coupon_edge import coupon_endpoints, presented
 from app.checkout.coupon_rules import Code
+from app.checkout.coupons import Presented
 from app.checkout.list_edge import list_endpoints
 from app.checkout.meters import read_meters
 from app.checkout.orders import orders_in
@@ -22,14 +24,14 @@ from app.checkout.parts import Checkout
 from app.checkout.pay import Wanted, body_hash, place_order
 from app.checkout.settle import NO_PAYMENT, forget, look_for_buyer, settle
 from app.checkout.shop_edge import undo_endpoints
-from app.checkout.till import Purchase, Till
+from app.checkout.till import Alone, Purchase, Till, Told
 from app.checkout.views import HostOrderView, OrderView, PaymentOffer
 from app.checkout.webhooks import EVENT_BYTES_MAX, forget_events, hear_stripe
 from app.flash_sales.holds import Name, Quantity
 from app.flash_sales.parts import FlashSales
-from app.http.endpoint import Call, Endpoint, Reply
+from app.http.endpoint import Begun, Call, Endpoint, Reply
 from app.http.headers import Guests
-from app.person import Right
+from app.person import Person, Right
 from app.refusal import Refusal
 from app.settings import Settings
 from app.storage.loops import Loop
@@ -93,12 +95,14 @@ class HostOrders(msgspec.Struct, frozen=True):
 
 def endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
     """The routes of checkout."""
+    till = Till(parts, sales)
     return [
         Endpoint(
             method="POST",
             path="/api/buy-now",
             right=Right.SIGNED_IN,
-            action=partial(_buy_now, Till(parts, sales)),
+            action=partial(_buy_now, till),
+            at_once=partial(_begin_to_buy, till),
             summary="Take a hold and pay for it in one step",
             body=BuyNow,
             answer=OrderView,
@@ -211,22 +215,45 @@ async def _place(parts: Checkout, call: Call) -> Reply | Refusal:
 
 async def _buy_now(till: Till, call: Call) -> Reply | Refusal:
     assert call.idempotency_key is not None
-    body: BuyNow = call.body
-    purchase = Purchase(
-        call.signed_in.id,
+    coupon = presented(call.body.coupon, call)
+    purchase = _purchase(call.signed_in, call.body, call.idempotency_key, call.address, coupon)
+    return _made(await buy_now(till, purchase))
+
+
+def _begin_to_buy(till: Till, person: Person, body: BuyNow, key: str, address: str) -> Begun | None:
+    if body.coupon is not None:
+        return None
+    waits = begin_to_buy(till, _purchase(person, body, key, address, None))
+    return None if waits is None else Begun(waits, _told)
+
+
+def _told(alone: Sequence[Told]) -> Reply | Refusal | Awaitable[Reply | Refusal]:
+    told = alone[0]
+    return _made(told) if isinstance(told, OrderView | Refusal) else _go_on(told)
+
+
+async def _go_on(alone: Alone) -> Reply | Refusal:
+    return _made(await alone())
+
+
+def _made(answer: OrderView | Refusal) -> Reply | Refusal:
+    return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
+
+
+def _purchase(person: Person, body: BuyNow, key: str, address: str, coupon: Presented | None) -> Purchase:
+    return Purchase(
+        person.id,
         body.pool,
         body.quantity,
         body.show or "",
         body.method,
-        call.idempotency_key,
-        call.address,
+        key,
+        address,
         body.admission or "",
         body.agreed,
-        presented(body.coupon, call),
+        coupon,
         keep=body.keep,
     )
-    answer = await buy_now(till, purchase)
-    return answer if isinstance(answer, Refusal) else Reply(answer, status=201)
 
 
 async def _offer(parts: Checkout, call: Call) -> Reply:

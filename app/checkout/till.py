@@ -127,9 +127,13 @@ class _Buying(msgspec.Struct):
 
     purchase: Purchase
     taken: Decided
-    wanted: Wanted
     new: NewAttempt
     told: Told | None = None
+
+    @property
+    def wanted(self) -> Wanted:
+        """The request to pay for it, for who leaves the wave."""
+        return self.purchase.paid_with(self.taken.id)
 
 
 class Till:
@@ -139,19 +143,23 @@ class Till:
         self.checkout = checkout
         self.sales = sales
         self._waves: dict[str, GroupCommit[Purchase, Told]] = {}
-        self._confirming: set[asyncio.Task[Sequence[Decided]]] = set()
+        self._confirming: set[asyncio.Task[Decided]] = set()
         checkout.before_close.append(self._drain)
 
     async def buy(self, purchase: Purchase) -> OrderView | Refusal:
         """The order, or why there is none. The gate alone decides who takes from its pool (asks_gate_alone)."""
+        told = (await self.begin(purchase))[0]
+        return told if isinstance(told, OrderView | Refusal) else await told()
+
+    def begin(self, purchase: Purchase) -> "asyncio.Future[Sequence[Told]]":
+        """What its wave comes to for it, alone in a list: the order, why there is none, or how it goes on alone."""
         waves = self._waves.get(purchase.pool)
         if waves is None:
             if len(self._waves) >= _POOLS_MAX:
                 self._waves = {pool: one for pool, one in self._waves.items() if not one.idle}
             waves = GroupCommit(partial(self._wave, purchase.pool), BATCH_MAX, WAVES_MAX, evenly=True)
             self._waves[purchase.pool] = waves
-        told = await waves.submit(purchase)
-        return told if isinstance(told, OrderView | Refusal) else await told()
+        return waves.enqueue((purchase,))
 
     async def _drain(self) -> None:
         for waves in list(self._waves.values()):
@@ -174,7 +182,7 @@ class Till:
     async def _take(self, pool: str, purchases: list[Purchase], asked_s: float) -> list[_Buying | Told]:
         """Holds for all; an attempt for each whose hold was granted and who asks for nothing special."""
         checkout = self.checkout
-        attempts = [clock.new_ordered_id() for _ in purchases]
+        attempts = clock.new_ordered_ids(len(purchases))
         taken = await take_to_pay(
             self.sales,
             pool,
@@ -202,16 +210,14 @@ class Till:
         """Whether it says nothing but what it wants and how it is paid for: whatever the wave does not know of, in
         whatever field, is not plain.
         """
-        said = one.wanted
-        bare = Wanted(said.person, said.holds, said.method, said.key, said.body_hash, said.passing, None, _TO_SAVED)
-        if said.kept or said.address:
-            bare = msgspec.structs.replace(bare, kept=said.kept, address=said.address)
-        return (
-            said == bare
-            and said.passing.issuperset(said.holds)
-            and payable(self.checkout, one.new)
-            and not too_little_time(self.checkout, one.taken)
+        said = one.purchase
+        bare = Purchase(
+            *(said.person, said.pool, said.quantity, said.show, said.method, said.key, said.address, said.admission),
+            said=said.said,
+            tries=said.tries,
+            after=said.after,
         )
+        return said == bare and payable(self.checkout, one.new) and not too_little_time(self.checkout, one.taken)
 
     async def _sell(self, pool: str, begun: list[_Buying], asked_s: float) -> None:
         """From holds to orders."""
@@ -239,7 +245,7 @@ class Till:
         here the room sees the units sold without waiting for the outbox's turn.
         """
 
-        def look(confirming: "asyncio.Task[Sequence[Decided]]") -> None:
+        def look(confirming: "asyncio.Task[Decided]") -> None:
             self._confirming.discard(confirming)
             failure = None if confirming.cancelled() else confirming.exception()
             if failure is not None:  # the log alone is left to hear of it
@@ -297,7 +303,6 @@ def _wish(asked: Purchase, attempt: str) -> WishToPay:
 
 def _begin(purchase: Purchase, attempt: str, decided: Decided) -> _Buying:
     assert decided.label is not None
-    wanted = purchase.paid_with(decided.id)
     new = NewAttempt(
         id=attempt,
         person=purchase.person,
@@ -306,12 +311,12 @@ def _begin(purchase: Purchase, attempt: str, decided: Decided) -> _Buying:
         currency=decided.label.currency,
         method=purchase.method,
         key=purchase.key,
-        body_hash=wanted.body_hash,
+        body_hash=purchase.body_hash,
         lines=(line_of(decided.id, decided),),
-        kept=wanted.kept,
+        kept=bool(purchase.said),
         address=purchase.address,
     )
-    return _Buying(purchase, decided, wanted, new)
+    return _Buying(purchase, decided, new)
 
 
 def _alive_ms(one: _Buying) -> int:

@@ -224,6 +224,14 @@ async def asks_gate_alone(sales: FlashSales, *, pool: str, show: str, address: s
     return not entrance.waiting_room and not (entrance.per_address_limit and network_of(address))
 
 
+def known_to_ask_gate_alone(sales: FlashSales, *, pool: str, show: str, address: str) -> bool:
+    """Whether asks_gate_alone would say yes without asking anybody."""
+    entrance = sales.entrance_of.known(pool)
+    if entrance is None or (show and not sales.sells.known(show, pool)) or entrance.waiting_room:
+        return False
+    return not (entrance.per_address_limit and network_of(address))
+
+
 async def take_to_pay(
     sales: FlashSales, pool: str, wishes: Sequence[WishToPay], *, for_ms: int, total_max_ms: int
 ) -> Sequence[Decided]:

@@ -36,6 +36,10 @@ class EntranceOf:
         self._pg = pg
         self._known: dict[str, Entrance] = {}
 
+    def known(self, pool: str) -> Entrance | None:
+        """What was read once."""
+        return self._known.get(pool)
+
     async def __call__(self, pool: str) -> Entrance | None:
         """What was read once, else what Postgres says."""
         known = self._known.get(pool)

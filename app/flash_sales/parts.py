@@ -1,6 +1,5 @@
 """What the actions of flash_sales need, and how it is put together and taken apart."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -15,7 +14,7 @@ from app.flash_sales.door import Door
 from app.flash_sales.gate import Gate
 from app.flash_sales.gate_wire import HoldRecord, place_of
 from app.flash_sales.hold_index import BusyPools, HoldNote, KeyClaim, claim_keys, note_holds
-from app.flash_sales.known import Entrance, EntranceOf, KnownBriefly
+from app.flash_sales.known import EntranceOf, KnownBriefly
 from app.flash_sales.line_joins import Joining, find_places, write_joins
 from app.flash_sales.voice import Voice
 from app.rooms.bus import Rooms
@@ -41,6 +40,29 @@ SHOWS_KNOWN_S: Final = 2.0
 POOLS_KNOWN_MAX: Final = 10_000
 
 
+class Sells:
+    """Whether a pool is sold in a show: it is of the show's shop. Remembers what is so, for it never changes."""
+
+    def __init__(self, pg: asyncpg.Pool) -> None:
+        self._pg = pg
+        self._known: set[tuple[str, str]] = set()
+
+    def known(self, show: str, pool: str) -> bool:
+        """True of what was found to be so."""
+        return (show, pool) in self._known
+
+    async def __call__(self, show: str, pool: str) -> bool:
+        """What is known, else what Postgres says."""
+        if (show, pool) in self._known:
+            return True
+        if not await self._pg.fetchval(_SELLS, show, pool):
+            return False
+        if len(self._known) >= POOLS_KNOWN_MAX:
+            self._known.clear()
+        self._known.add((show, pool))
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class FlashSales:
     """Made by `open_flash_sales`."""
@@ -59,8 +81,8 @@ class FlashSales:
     joins: GroupCommit[Joining, Any]
     places: GroupCommit[str, list[line_store.Entry]]
     served: GroupCommit[tuple[str, str, str, str], None]
-    sells: Callable[[str, str], Awaitable[bool]]  # (show, pool)
-    entrance_of: Callable[[str], Awaitable[Entrance | None]]
+    sells: Sells
+    entrance_of: EntranceOf
     line_states: KnownBriefly
     lines_said: dict[str, Any]
     line_epochs: dict[str, int]  # of the gates, as this process has seen to their lines
@@ -92,24 +114,6 @@ class _ShowsOfPool:
             self._known.clear()
         self._known[pool] = (now_s, shows)
         return shows
-
-
-class _Sells:
-    """Whether a pool is sold in a show: it is of the show's shop. Remembers what is so, for it never changes."""
-
-    def __init__(self, pg: asyncpg.Pool) -> None:
-        self._pg = pg
-        self._known: set[tuple[str, str]] = set()
-
-    async def __call__(self, show: str, pool: str) -> bool:
-        if (show, pool) in self._known:
-            return True
-        if not await self._pg.fetchval(_SELLS, show, pool):
-            return False
-        if len(self._known) >= POOLS_KNOWN_MAX:
-            self._known.clear()
-        self._known.add((show, pool))
-        return True
 
 
 class _HoldsEnded:
@@ -147,7 +151,7 @@ def open_flash_sales(pg: asyncpg.Pool, valkey: Redis, rooms: Rooms, settings: Se
         door=door,
         bans=BanBook(pg),
         voice=voice,
-        sells=_Sells(pg),
+        sells=Sells(pg),
         entrance_of=entrance_of,
         claims=GroupCommit(partial(claim_keys, valkey)),
         notes=GroupCommit(partial(note_holds, valkey)),

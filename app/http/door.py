@@ -51,9 +51,11 @@ class Surroundings:
 
     def address(self, request: HTTPConnection) -> str:
         """The client's address; empty when the peer has none (a unix socket)."""
-        if not self._trusted:
-            return self._peer(request)
-        return client_address(self._peer(request), request.headers.get("x-forwarded-for"), self._trusted)
+        return self.address_of(self._peer(request), request.headers.get("x-forwarded-for"))
+
+    def address_of(self, peer: str, forwarded: str | None) -> str:
+        """The same of what a request says: its peer, and its X-Forwarded-For."""
+        return client_address(peer, forwarded, self._trusted) if self._trusted else peer
 
     def scheme(self, request: HTTPConnection) -> str:
         """The scheme, http or https, as the client used it."""
@@ -95,7 +97,7 @@ class Door:
         except ClientDisconnect:
             return
         except Exception as failure:  # noqa: BLE001 the outermost boundary: the caller learns no internals
-            answer = failed(request, failure)
+            answer = failed(request.method, request.url.path, failure)
         await respond(answer, scope, receive, send)
 
     async def _answer(self, request: Request) -> Response | Refusal:
@@ -172,6 +174,12 @@ class Door:
         refused = await self.refuse_in_body(endpoint.right, person, body, _query_scope(request))
         return body if refused is None else refused
 
+    @staticmethod
+    def scope_fits(body: Any) -> bool:
+        """Whether the scope that the body names, if any, is spelled as ids are."""
+        named = (getattr(body, name, None) for name in _BODY_SCOPE)
+        return all(_ID.fullmatch(value) for value in named if isinstance(value, str))
+
     async def refuse_in_body(
         self, right: Right, person: Person | None, body: Any, query: Mapping[str, str]
     ) -> Refusal | None:
@@ -223,9 +231,9 @@ def response_of(outcome: Reply | Refusal | Response) -> Response | Refusal:
     return Response(msgspec.json.encode(outcome.body), outcome.status, outcome.headers, outcome.content_type)
 
 
-def failed(request: Request, failure: Exception) -> Refusal:
+def failed(method: str, path: str, failure: Exception) -> Refusal:
     """What the caller learns of a failure; the log learns all."""
-    where = {"method": request.method, "path": request.url.path}
+    where = {"method": method, "path": path}
     if is_outage(failure):
         _log.warning("infrastructure_away", error=repr(failure), **where)
         return Refusal("unavailable", "A part of the service is restarting; try again.", retry_after_ms=RETRY_AFTER_MS)

@@ -69,7 +69,7 @@ def build_asgi(routes: Sequence[BaseRoute], lifespan: Lifespan | None = None) ->
         return await lost_page(request) or problem_response(NOT_FOUND)
 
     async def wrong(request: Request, failure: Exception) -> Response:
-        return problem_response(failed(request, failure))
+        return problem_response(failed(request.method, request.url.path, failure))
 
     handlers: Mapping[Any, Any] = {404: not_found, HTTPException: not_found, Exception: wrong}
     application = _Application(routes=list(routes), exception_handlers=handlers, lifespan=lifespan)

@@ -3,6 +3,7 @@
 Owns these types only; it never routes, decodes or authenticates (app/http/edge.py does).
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -50,13 +51,27 @@ class Call(msgspec.Struct, frozen=True):
 Action: TypeAlias = Callable[[Call], Awaitable[Reply | Refusal | Response]]
 
 
+class Begun(msgspec.Struct, frozen=True, gc=False):
+    """What has begun without anything to wait for before: of what `waits` comes to, `tell` makes the outcome, or what
+    has to be waited for on the way there.
+    """
+
+    waits: asyncio.Future[Any]
+    tell: Callable[[Any], Reply | Refusal | Awaitable[Reply | Refusal]]
+
+
+AtOnce: TypeAlias = Callable[[Person, Any, str, str], Begun | None]
+"""As an action, for person, body, idempotency key and address; None where the action has to be asked."""
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One method on one path.
 
     `path` in Starlette's form (`/api/shows/{show}`); `body` a msgspec type, `bytes` for a raw body, None for none;
     `answer` the type of a 2xx body and `query` the names that it needs in the query, for OpenAPI; `idempotent`
     demands the Idempotency-Key header (missing: 400); `direct` answers before any routing (app/http/edge.py), where a
-    path has no parameters and routing would cost as much as the work; some of these go quick (app/http/quick.py).
+    path has no parameters and routing would cost as much as the work; some of these go quick (app/http/quick.py), and
+    what `at_once` begins needs no task of its own.
     """
 
     method: str
@@ -69,6 +84,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     query: tuple[str, ...] = ()
     idempotent: bool = False
     direct: bool = False
+    at_once: AtOnce | None = None
     body_bytes_max: int = BODY_BYTES_MAX
     content_types: tuple[str, ...] = ("application/json",)
 
@@ -81,6 +97,9 @@ class Gatekeeper(Protocol):
 
     async def find(self, secret: str) -> Person | None:
         """The person of the session with this secret, else None."""
+
+    def known(self, right: Right, secret: str) -> Person | None:
+        """As `find`, of whom nobody has to be asked for, and who holds `right` wherever it is needed; else None."""
 
     async def refuse(self, right: Right, person: Person | None, scope: Mapping[str, str]) -> Refusal | None:
         """None when `person` holds `right` in `scope` ({"show": id} and the like), else why not."""

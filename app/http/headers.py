@@ -94,6 +94,10 @@ class SecurityHeaders:
         """What completes a head that has the headers `given`, as it goes over the wire: for who answers past us."""
         return self._beside(given, self._lines_of(scope)).encoded
 
+    def lines_for(self, host: bytes, path: str) -> bytes:
+        """The same where the head has nothing of ours, by what was asked."""
+        return self._lines_for(host, path).encoded
+
     def _beside(self, given: Sequence[tuple[bytes, bytes]], lines: _Lines) -> _Lines:
         names = {name.lower() for name, _ in given}
         if names.isdisjoint(self._names):
@@ -107,7 +111,10 @@ class SecurityHeaders:
             if name == b"host":
                 host = value
                 break
-        welcome = self._guests is not None and scope["path"].startswith(self._guests.prefix)
+        return self._lines_for(host, scope["path"])
+
+    def _lines_for(self, host: bytes, path: str) -> _Lines:
+        welcome = self._guests is not None and path.startswith(self._guests.prefix)
         known = self._known.get((host, welcome))
         if known is None:
             policy = content_security_policy(host.decode("latin-1"), self._guests if welcome else None)

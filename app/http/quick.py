@@ -5,10 +5,12 @@ which asks everything in its order. The usual comes whole from the protocol (app
 all that stands around the doors, and goes back in one piece; it is the same answer.
 """
 
+import asyncio
 import hmac
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from starlette.requests import Request
@@ -18,18 +20,21 @@ from starlette.types import ASGIApp, Message, Scope
 from app import clock
 from app.http.body import decode_body
 from app.http.credentials import SESSION_COOKIE, csrf_token
-from app.http.door import Door, failed, key_fits, response_of
-from app.http.endpoint import Call, Endpoint, Reply
+from app.http.door import Door, Surroundings, failed, key_fits, response_of
+from app.http.endpoint import Begun, Call, Endpoint, Gatekeeper, Reply
 from app.http.headers import SecurityHeaders
 from app.http.problems import problem_response
 from app.http.whole_request import WholeAnswer, WholeRequest
-from app.person import Person, Right
+from app.person import Right
 from app.refusal import Refusal
 
 _COOKIE: Final = re.compile(SESSION_COOKIE.encode() + rb"=([A-Za-z0-9_-]{43})")
 _JSON: Final = b"application/json"
 _TYPE_LINE: Final = b"content-type: application/json\r\n"
 _LENGTH: Final = b"content-length"
+_PROOFS_MAX: Final = 4096
+_encode: Final = msgspec.json.Encoder().encode
+_Tell: TypeAlias = Callable[[WholeAnswer | Awaitable[WholeAnswer]], None]
 
 
 def goes_quick(endpoint: Endpoint) -> bool:
@@ -40,6 +45,10 @@ def goes_quick(endpoint: Endpoint) -> bool:
 class QuickDoor(Door):
     """A door whose usual request is answered without being asked as ASGI does. All its endpoints go quick."""
 
+    def __init__(self, endpoints: Sequence[Endpoint], gatekeeper: Gatekeeper, surroundings: Surroundings) -> None:
+        super().__init__(endpoints, gatekeeper, surroundings)
+        self._proofs: dict[bytes, tuple[str, bytes]] = {}
+
     def takes(self, asked: WholeRequest) -> bool:
         """Whether the request is usual."""
         head = asked.head
@@ -49,10 +58,28 @@ class QuickDoor(Door):
             and len(asked.body) <= self.endpoints["POST"].body_bytes_max
         )
 
+    def begin_usual(self, asked: WholeRequest, peer: str, scope_of: Callable[[], Scope]) -> Begun | None:
+        """What the action begins, where nobody has to be asked who calls; None for `answer_usual`."""
+        endpoint, head = self.endpoints["POST"], asked.head
+        if endpoint.at_once is None:
+            return None
+        secret = self._secret(head, scope_of)
+        person = None if secret is None else self.gatekeeper.known(endpoint.right, secret)
+        key = head.get(b"idempotency-key", b"").decode("latin-1")
+        if person is None or not key_fits(key):
+            return None
+        body = decode_body(self.decoders["POST"], asked.body)
+        if isinstance(body, Refusal) or not self.scope_fits(body):
+            return None
+        forwarded = head.get(b"x-forwarded-for")
+        said = None if forwarded is None else forwarded.decode("latin-1")
+        return endpoint.at_once(person, body, key, self.surroundings.address_of(peer, said))
+
     async def answer_usual(self, request: Request, asked: WholeRequest) -> Reply | Refusal | Response | None:
         """The action's outcome; None for the long way, and then nothing has happened."""
         endpoint = self.endpoints["POST"]
-        person = await self._find(request, asked.head)
+        secret = self._secret(asked.head, lambda: request.scope)
+        person = None if secret is None else await self.gatekeeper.find(secret)
         key = asked.head.get(b"idempotency-key", b"").decode("latin-1")
         if person is None or not key_fits(key):
             return None
@@ -74,15 +101,28 @@ class QuickDoor(Door):
             )
         )
 
-    async def _find(self, request: Request, head: dict[bytes, bytes]) -> Person | None:
-        """The person of the session cookie, whose CSRF token came along, and from an origin of ours."""
-        cookie = _COOKIE.fullmatch(head.get(b"cookie", b""))
-        if cookie is None or (b"origin" in head and not self.surroundings.origin_allowed(request)):
+    def _secret(self, head: dict[bytes, bytes], scope_of: Callable[[], Scope]) -> str | None:
+        """The secret of the session cookie, whose CSRF token came along, and from an origin of ours."""
+        secret, token = self._proof(head.get(b"cookie", b""))
+        if not secret or (b"origin" in head and not self.surroundings.origin_allowed(Request(scope_of()))):
             return None
-        secret = cookie.group(1).decode()
-        if not hmac.compare_digest(head.get(b"x-csrf-token", b""), csrf_token(secret).encode()):
-            return None
-        return await self.gatekeeper.find(secret)
+        return secret if hmac.compare_digest(head.get(b"x-csrf-token", b""), token) else None
+
+    def _proof(self, cookie: bytes) -> tuple[str, bytes]:
+        """The secret in a cookie, and the CSRF token that belongs to it; nothing when there is none. Who buys comes
+        again, and what follows from a secret never changes.
+        """
+        known = self._proofs.get(cookie)
+        if known is not None:
+            return known
+        found = _COOKIE.fullmatch(cookie)
+        if found is None:
+            return "", b""
+        if len(self._proofs) >= _PROOFS_MAX:
+            self._proofs.clear()
+        secret = found.group(1).decode()
+        known = self._proofs[cookie] = secret, csrf_token(secret).encode()
+        return known
 
 
 class QuickWay:
@@ -97,6 +137,52 @@ class QuickWay:
         door = self._doors.get(asked.path)
         return door is not None and door.takes(asked)
 
+    def begin(self, asked: WholeRequest, peer: str, scope_of: Callable[[], Scope], tell: _Tell) -> bool:
+        """As ShortWay's."""
+        try:
+            begun = self._doors[asked.path].begin_usual(asked, peer, scope_of)
+        except Exception as failure:  # noqa: BLE001 as in `answer`
+            asyncio.get_running_loop().call_soon(tell, self._failed(asked, scope_of, failure))
+            return True
+        if begun is not None:
+            begun.waits.add_done_callback(partial(self._tell, asked, scope_of, tell, begun))
+        return begun is not None
+
+    def _tell(
+        self,
+        asked: WholeRequest,
+        scope_of: Callable[[], Scope],
+        tell: _Tell,
+        begun: Begun,
+        waits: asyncio.Future[Any],
+    ) -> None:
+        """Makes the answer of what was begun, and tells it."""
+        try:
+            outcome = begun.tell(waits.result())
+            if isinstance(outcome, Reply) and _is_plain(outcome):
+                lines = _TYPE_LINE + self._shell.lines_for(asked.head[b"host"], asked.path)
+                answer: WholeAnswer | Awaitable[WholeAnswer] = WholeAnswer(outcome.status, lines, _encode(outcome.body))
+            else:
+                answer = self._awaited(asked, scope_of, outcome)
+        except Exception as failure:  # noqa: BLE001 as in `answer`
+            answer = self._failed(asked, scope_of, failure)
+        tell(answer)
+
+    async def _awaited(
+        self,
+        asked: WholeRequest,
+        scope_of: Callable[[], Scope],
+        outcome: Reply | Refusal | Awaitable[Reply | Refusal],
+    ) -> WholeAnswer:
+        try:
+            said = outcome if isinstance(outcome, Reply | Refusal) else await outcome
+            return self._answer_of(said, scope_of())
+        except Exception as failure:  # noqa: BLE001 as in `answer`
+            return self._failed(asked, scope_of, failure)
+
+    def _failed(self, asked: WholeRequest, scope_of: Callable[[], Scope], failure: Exception) -> WholeAnswer:
+        return self._answer_of(failed("POST", asked.path, failure), scope_of())
+
     async def answer(self, asked: WholeRequest, scope: dict[str, Any]) -> WholeAnswer | None:
         """As ShortWay's."""
         request = Request(scope, _nothing_more)
@@ -104,12 +190,12 @@ class QuickWay:
             outcome = await self._doors[asked.path].answer_usual(request, asked)
             return None if outcome is None else self._answer_of(outcome, scope)
         except Exception as failure:  # noqa: BLE001 the outermost boundary: the caller learns no internals
-            return self._answer_of(failed(request, failure), scope)
+            return self._answer_of(failed("POST", asked.path, failure), scope)
 
     def _answer_of(self, outcome: Reply | Refusal | Response, scope: Scope) -> WholeAnswer:
         if isinstance(outcome, Reply) and _is_plain(outcome):
             lines = _TYPE_LINE + self._shell.lines_beside((), scope)
-            return WholeAnswer(outcome.status, lines, msgspec.json.encode(outcome.body))
+            return WholeAnswer(outcome.status, lines, _encode(outcome.body))
         answer = response_of(outcome)
         return self._said(problem_response(answer) if isinstance(answer, Refusal) else answer, scope)
 

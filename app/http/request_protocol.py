@@ -8,6 +8,7 @@ is built on private parts of uvicorn; tests/protocol/test_request_protocol.py na
 """
 
 import asyncio
+from collections.abc import Awaitable, Coroutine
 from functools import partial
 from typing import Any, Final
 
@@ -51,6 +52,8 @@ class BoundedRequests(HttpToolsProtocol):
     _on_short_way = False  # a request of this connection
     _behind = b""  # what came meanwhile
     _is_last = False
+    _answered_s = 0.0  # when the last of the short way went out, by the loop's clock
+    _usual: tuple[Any, bytes] = (None, b"")  # uvicorn's own lines, and the same as they go over the wire
 
     def __init__(self, *args: Any, arrivals: Arrivals, short_way: ShortWay | None, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -158,10 +161,13 @@ class BoundedRequests(HttpToolsProtocol):
     def _go_short(self, way: ShortWay, asked: WholeRequest, data: bytes) -> None:
         if self._hurry is not None:
             self._be_patient()
-        self._unset_keepalive_if_required()
         self._silent_bytes = 0
         self._on_short_way = True
-        task = self.loop.create_task(self._answer_short(way, asked, data))
+        if not way.begin(asked, self.client[0] if self.client else "", partial(self._scope_of, asked), self._told):
+            self._by_task(self._answer_short(way, asked, data))
+
+    def _by_task(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -169,6 +175,22 @@ class BoundedRequests(HttpToolsProtocol):
         answer = await way.answer(asked, self._scope_of(asked))
         if answer is not None and self.flow.write_paused:
             await self.flow.drain()
+        self._end_short(answer, data)
+
+    def _told(self, answer: WholeAnswer | Awaitable[WholeAnswer]) -> None:
+        if isinstance(answer, WholeAnswer) and not self.flow.write_paused:
+            self._end_short(answer)
+        else:
+            self._by_task(self._tell_later(answer))
+
+    async def _tell_later(self, answer: WholeAnswer | Awaitable[WholeAnswer]) -> None:
+        said = answer if isinstance(answer, WholeAnswer) else await answer
+        if self.flow.write_paused:
+            await self.flow.drain()
+        self._end_short(said)
+
+    def _end_short(self, answer: WholeAnswer | None, data: bytes = b"") -> None:
+        """Sends the answer; without one the request is read as any other."""
         self._on_short_way = False
         behind, self._behind = self._behind, b""
         if self.transport.is_closing():
@@ -201,13 +223,35 @@ class BoundedRequests(HttpToolsProtocol):
         }
 
     def _write(self, answer: WholeAnswer) -> None:
-        usual = [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
+        headers, usual = self._usual
+        if headers is not self.server_state.default_headers:
+            headers = self.server_state.default_headers
+            usual = b"".join([b"%b: %b\r\n" % header for header in headers])
+            self._usual = headers, usual
         end = b"connection: close\r\ncontent-length: %d\r\n\r\n" if self._is_last else b"content-length: %d\r\n\r\n"
-        head = (STATUS_LINE[answer.status], *usual, answer.lines, end % len(answer.body))
-        self.transport.write(b"".join((*head, answer.body)))
+        body = answer.body
+        self.transport.write(b"".join((STATUS_LINE[answer.status], usual, answer.lines, end % len(body), body)))
+        self.server_state.total_requests += 1
         if self._is_last:
             self.transport.close()
-        self.on_response_complete()
+            return
+        self.flow.resume_reading()
+        self._answered_s = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_again_in(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Ends a connection that has been idle for as long as one may be. On the short way no request moves the timer:
+        it looks when the last was answered, and comes back.
+        """
+        idle_s = 0.0 if self._on_short_way else self.loop.time() - self._answered_s
+        if idle_s >= self.timeout_keep_alive:
+            super().timeout_keep_alive_handler()
+        elif not self.transport.is_closing():
+            self._look_again_in(self.timeout_keep_alive - idle_s)
+
+    def _look_again_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
     def handle_websocket_upgrade(self) -> None:
         """Hands the connection over to uvicorn's other protocol, and keeps nothing: parser and protocol hold each

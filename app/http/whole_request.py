@@ -5,7 +5,7 @@ answers it. It is strict: of whatever is unusual it knows nothing, and the parse
 """
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -39,6 +39,19 @@ class ShortWay(Protocol):
 
     def takes(self, asked: WholeRequest) -> bool:
         """Whether it is of the kind that goes this way."""
+        ...
+
+    def begin(
+        self,
+        asked: WholeRequest,
+        peer: str,
+        scope_of: Callable[[], dict[str, Any]],
+        tell: Callable[[WholeAnswer | Awaitable[WholeAnswer]], None],
+    ) -> bool:
+        """Whether it has begun at once, because nothing has to be asked before; `tell` is then called with the answer,
+        or what is to be awaited for it, once and in a later turn of the loop. Else nothing has happened: `answer`.
+        `peer` is the client's address.
+        """
         ...
 
     def answer(self, asked: WholeRequest, scope: dict[str, Any]) -> Awaitable[WholeAnswer | None]:

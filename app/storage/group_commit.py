@@ -66,14 +66,15 @@ class GroupCommit(Generic[Item, Answer]):
 
     async def submit(self, item: Item) -> Answer:
         """The answer of the batch that carried `item`."""
-        return (await self._enqueue((item,)))[0]
+        return (await self.enqueue((item,)))[0]
 
     async def submit_all(self, items: Sequence[Item]) -> Sequence[Answer]:
         """The answers to items that stay together: at least one, and `batch_max` at most."""
         assert 0 < len(items) <= self._batch_max
-        return await self._enqueue(items)
+        return await self.enqueue(items)
 
-    def _enqueue(self, items: Sequence[Item]) -> asyncio.Future[Sequence[Answer]]:
+    def enqueue(self, items: Sequence[Item]) -> asyncio.Future[Sequence[Answer]]:
+        """As submit_all, for who goes on by a callback."""
         if len(self._waiting) >= WAITING_MAX:
             raise Overloaded("the group is full")
         if self._loop is None:

@@ -8,7 +8,7 @@ import pytest
 
 from app.http.credentials import SESSION_COOKIE, csrf_token
 from app.http.edge import build_asgi, build_routes
-from app.http.endpoint import Endpoint, Reply
+from app.http.endpoint import Begun, Endpoint, Reply
 from app.http.headers import SecurityHeaders
 from app.http.quick import short_way_of
 from app.http.request_protocol import BoundedRequests
@@ -33,21 +33,51 @@ class Gate:
     async def find(self, secret):
         return Person("ann", "Ann") if secret == SECRET else None
 
+    def known(self, right, secret):
+        assert right is Right.SIGNED_IN
+        return Person("ann", "Ann") if secret == SECRET else None
+
     async def refuse(self, right, person, scope):
         del scope
         return None if person is not None or right is Right.ANYONE else Refusal("sign_in", "Sign in.")
 
 
+class Asked(msgspec.Struct):
+    body: Body
+    idempotency_key: str
+
+
 async def count(call):
+    return outcome(call)
+
+
+def outcome(call):
     if call.body.count < 0:
         return Refusal("sold_out", "None are left.")
+    if call.body.count == 501:
+        raise RuntimeError("a defect")
     if call.body.count == 500:
         return Reply({"count": "\ud800"})  # which no encoder takes
     return Reply({"count": call.body.count, "key": call.idempotency_key}, status=201)
 
 
+def begin(person, body, key, address):
+    """As `count`, at once; 8 goes on alone, 9 has to be asked for, 502 begins nothing, 503 breaks later."""
+    assert (person.id, address) == ("ann", "127.0.0.1")
+    if body.count == 502:
+        raise RuntimeError("a defect")
+    loop = asyncio.get_running_loop()
+    waits = loop.create_future()
+    if body.count == 503:
+        loop.call_soon(waits.set_exception, RuntimeError("a defect"))
+    else:
+        loop.call_soon(waits.set_result, Asked(body, key))
+
+    return None if body.count == 9 else Begun(waits, count if body.count == 8 else outcome)
+
+
 @asynccontextmanager
-async def served(counted: list[bytes], monkeypatch):
+async def served(counted: list[bytes], monkeypatch, at_once=None):
     """A server with one endpoint that has a short way; `counted` gets the bodies of answers that went it."""
     inner = BoundedRequests._write
 
@@ -65,6 +95,7 @@ async def served(counted: list[bytes], monkeypatch):
         body=Body,
         idempotent=True,
         direct=True,
+        at_once=at_once,
     )
     app = SecurityHeaders(build_asgi(build_routes([one], Gate(), Settings())), tls=True)
     async with on_uvicorn(app=app, short_way=short_way_of(app)) as port:
@@ -113,18 +144,51 @@ async def test_the_short_way_gives_the_answer_of_the_long_way(monkeypatch):
     assert any(line.startswith(b"content-security-policy: default-src 'self'") for line in lines)
 
 
+@pytest.mark.parametrize("at_once", [None, begin])
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b'{"count":-1}', b"409"), (b"{", b"400"), (b'{"other":1}', b"400"), (b'{"count":500}', b"500")],
+    [
+        (b'{"count":-1}', b"409"),
+        (b"{", b"400"),
+        (b'{"other":1}', b"400"),
+        (b'{"count":500}', b"500"),
+        (b'{"count":501}', b"500"),
+    ],
 )
-async def test_a_refusal_is_the_same_on_both_ways(body, status, monkeypatch):
+async def test_a_refusal_is_the_same_on_both_ways(body, status, at_once, monkeypatch):
     """An answer that could not be written was never sent, and the connection kept."""
     short: list[bytes] = []
-    async with served(short, monkeypatch) as port:
+    async with served(short, monkeypatch, at_once) as port:
         quick = await answered(port, request(body))
         assert await answered(port, request(body, "/count?by=the-long-way")) == quick
     assert quick[0][0].startswith(b"HTTP/1.1 " + status)
     assert short == [quick[1]]
+
+
+@pytest.mark.parametrize("number", [3, 8, 9])
+async def test_what_begins_at_once_gives_the_same_answers_to_one_request_after_the_other(number, monkeypatch):
+    short: list[bytes] = []
+    body = b'{"count":%d}' % number
+    async with served(short, monkeypatch, begin) as port:
+        quick = await answered(port, request(body))
+        assert await answered(port, request(body, "/count?by=the-long-way")) == quick
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request(body) * 2)
+        async with asyncio.timeout(GUARD_S):
+            for _ in range(2):
+                await reader.readuntil(quick[1])
+        writer.close()
+    assert short[0] == quick[1] == b'{"count":%d,"key":"one"}' % number
+
+
+@pytest.mark.parametrize("number", [502, 503])
+async def test_what_breaks_where_it_begins_at_once_is_our_fault_and_nobody_learns_more(number, monkeypatch):
+    short: list[bytes] = []
+    async with served(short, monkeypatch, begin) as port:
+        head, body = await answered(port, request(b'{"count":%d}' % number))
+    assert head[0].startswith(b"HTTP/1.1 500 ")
+    assert short == [body]
+    assert b"a defect" not in body
 
 
 OTHER = "t" * 43
@@ -143,10 +207,13 @@ OTHER = "t" * 43
         ("content-type: application/json", "content-type: text/plain", b"415"),
     ],
 )
-async def test_whoever_the_door_turns_away_is_turned_away_on_the_short_way_too(line, instead, status, monkeypatch):
+@pytest.mark.parametrize("at_once", [None, begin])
+async def test_whoever_the_door_turns_away_is_turned_away_on_the_short_way_too(
+    line, instead, status, at_once, monkeypatch
+):
     counted: list[bytes] = []
     wrong = request(b'{"count":3}', "/count", "x-a: b").replace(line.encode(), instead.encode())
-    async with served(counted, monkeypatch) as port:
+    async with served(counted, monkeypatch, at_once) as port:
         quick = await answered(port, wrong)
         assert await answered(port, wrong.replace(b"/count", b"/count?by=the-long-way")) == quick
     assert quick[0][0].startswith(b"HTTP/1.1 " + status)

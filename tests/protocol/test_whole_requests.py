@@ -122,6 +122,9 @@ class Way:
     def takes(self, asked):
         return asked.path == "/whole"
 
+    def begin(self, *_asked):
+        return False
+
     async def answer(self, asked, scope):
         assert (scope["path"], scope["type"], scope["client"][0]) == ("/whole", "http", "127.0.0.1")
         self.asked.append(asked.body)
@@ -231,6 +234,24 @@ async def test_a_server_that_ends_answers_what_it_has_taken_takes_no_more_and_ha
     assert answer.endswith(b"\r\n\r\n%b" % said)
     assert way.asked == [body]
     client.writer.close()
+
+
+async def test_a_connection_that_is_idle_for_too_long_is_ended_and_one_that_waits_for_its_answer_is_not(monkeypatch):
+    """No request of the short way moves the timer: it looks when the last was answered."""
+    way, looks = Way(), []
+    inner = BoundedRequests.timeout_keep_alive_handler
+    monkeypatch.setattr(BoundedRequests, "timeout_keep_alive_handler", lambda self: (looks.append(1), inner(self)))
+    async with served(short_way=way, timeout_keep_alive=0.1) as port:
+        client = await connect(port)
+        client.writer.write(GET)
+        assert (await client.next())[1] == b"hi"
+        client.writer.write(post(b"one"))
+        await begun(way, 1)
+        seen = len(looks)
+        await eventually_true(lambda: len(looks) > seen, GUARD_S, "the timer has looked")
+        way.go_on.set()
+        assert (await client.next())[1] == b"one"
+        assert await client.end() == b""
 
 
 async def test_who_left_is_not_answered_and_disturbs_nobody():

@@ -3,7 +3,14 @@
 import asyncio
 from collections import Counter
 
+import msgspec
+
 from app import clock
+from app.checkout.buy_now import begin_to_buy, buy_now
+from app.checkout.declines import _marks
+from app.checkout.till import Purchase, Till
+from app.checkout.views import OrderView
+from app.refusal import Refusal
 from tests.protocol.callers import problem
 from tests.storage.stock_world import open_world
 
@@ -100,3 +107,27 @@ async def test_the_door_before_all_routes_checks_what_every_door_checks(pg, valk
         assert await ask(body | {"price_minor": 1}) == (400, "unknown_field")
         assert problem(await buyer.get("/api/buy-now"))[0] == 405
         assert (await world.gate(pool)).left == 1
+
+
+async def test_what_begins_at_once_is_what_asks_nobody_before(pg, valkey):
+    """Whoever has to wait after declined payments went past that check."""
+    async with open_world(pg, valkey) as world:
+        pool, other = (await world.sale(9, per_buyer_limit=9))["pool"], (await world.variant(9))[1]
+        till, buyer = Till(world.checkout, world.sales), await world.buyer()
+        one = Purchase(buyer.account, pool, 1, "", "works", "first", "192.0.2.1")
+        assert begin_to_buy(till, one) is None
+        assert not isinstance(await buy_now(till, one), Refusal)
+        begun = begin_to_buy(till, msgspec.structs.replace(one, key="second"))
+        assert begun is not None
+        (told,) = await begun
+        assert isinstance(told, OrderView)
+        for changed in ({"pool": other}, {"method": "nonsense"}, {"method": "card_abc"}, {"show": "elsewhere"}):
+            assert begin_to_buy(till, msgspec.structs.replace(one, **changed)) is None
+        for kind, mark in _marks(one.person, one.address):
+            world.checkout.declines._remember(kind, mark, 60_000)
+            assert begin_to_buy(till, msgspec.structs.replace(one, key="third")) is None
+            world.checkout.declines._waits.clear()
+        for finish in world.checkout.before_close:
+            await finish()
+        await world.settle_all()
+        await world.check(pool)
