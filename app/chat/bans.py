@@ -48,7 +48,7 @@ INSERT INTO sanctions (id, show_id, shop_id, account_id, kind, reason, by_accoun
 SELECT $1, $2, $3, $4, 'ban', $5, $6 WHERE NOT EXISTS (
     SELECT 1 FROM sanctions
     WHERE account_id = $4 AND kind = 'ban' AND lifted_at IS NULL
-          AND show_id IS NOT DISTINCT FROM $2 AND shop_id IS NOT DISTINCT FROM $3
+          AND show_id IS NOT DISTINCT FROM $2 AND shop_id IS NOT DISTINCT FROM $3 AND copy_of IS NULL
 ) RETURNING id
 """
 _LIFT: Final = """
@@ -109,7 +109,7 @@ async def set_ban(
             fresh = await connection.fetchval(_INSERT, *values) is not None
             number = await write_act(connection, deed) if fresh else 0
         if fresh:
-            reach = _Reach(await _shows(chat, of_show, shop), shop)
+            reach = _Reach(await shows_of(chat, of_show, shop), shop)
             await _enforce(chat, connection, ban, reach, target, reason=wanted.reason, first=True)
     if wanted.delete:
         await purge(chat, show, actor, target)
@@ -135,8 +135,8 @@ async def end_ban(
             lifted = await connection.fetch(_LIFT, of_show, shop, target.id, actor.id)
             detail = {"everywhere": any(row["everywhere"] for row in lifted)}
             number = await write_act(connection, msgspec.structs.replace(deed, detail=detail)) if lifted else 0
-        for room in await _shows(chat, None if shop else show, shop):
-            await _restate(chat, connection, room, target)
+        for room in await shows_of(chat, None if shop else show, shop):
+            await restate(chat, connection, room, target)
     if lifted:
         if (await sanctions.sanctions_of(chat.pg, show)).get(target.id, 0) is not None:
             await chat.rooms.tell(show, target.id, Banned(None))
@@ -163,17 +163,18 @@ async def meant(
     return target, shop
 
 
-async def _restate(chat: Chat, connection: Any, room: str, target: Who) -> None:
-    """Makes the room's copy say what Postgres says, after a ban was lifted."""
+async def restate(chat: Chat, connection: Any, room: str, target: Who) -> bool:
+    """Makes the room's copy say what Postgres says, after a ban was lifted. Whether it said something else."""
     in_force = await sanctions.sanctions_of(connection, room)
     known = await chat.rooms.sanction_of(room, target.id)
     if known != Muted(None) or (target.id in in_force and in_force[target.id] is None):
-        return
+        return False
     ended = BanEnded(target, clock.now_ms())
     if target.id in in_force:
         await chat.rooms.sanction(room, target.id, in_force[target.id], ended)
     else:
         await chat.rooms.absolve(room, target.id, ended)
+    return True
 
 
 async def _shop_of(chat: Chat, show: str, actor: Person) -> tuple[str, Standing] | Refusal:
@@ -185,7 +186,8 @@ async def _shop_of(chat: Chat, show: str, actor: Person) -> tuple[str, Standing]
     return shop, place.standing
 
 
-async def _shows(chat: Chat, show: str | None, shop: str | None) -> Sequence[str]:
+async def shows_of(chat: Chat, show: str | None, shop: str | None) -> Sequence[str]:
+    """The show alone, or (with `shop`) all of the shop in which somebody may be."""
     if shop is None:
         assert show is not None
         return [show]
@@ -217,10 +219,10 @@ async def enforce_all(chat: Chat) -> None:
     for row in await chat.pg.fetch(_UNENFORCED, ENFORCED_AT_ONCE_MAX):
         target = Who(row["account_id"], row["name"])
         async with sanctions.one_at_a_time(chat.pg, target.id) as connection:
-            reach = _Reach(await _shows(chat, row["show_id"], row["shop_id"]), row["shop_id"])
+            reach = _Reach(await shows_of(chat, row["show_id"], row["shop_id"]), row["shop_id"])
             await _enforce(chat, connection, row["id"], reach, target, reason=row["reason"], first=False)
     for row in await chat.pg.fetch(_YOUNG, AGAIN_S):
-        reach = _Reach(await _shows(chat, row["show_id"], row["shop_id"]), row["shop_id"])
+        reach = _Reach(await shows_of(chat, row["show_id"], row["shop_id"]), row["shop_id"])
         await _tell_listeners(chat, row["account_id"], reach)
 
 

@@ -2,6 +2,7 @@
 
 from app.chat import (
     answers,
+    ban_lists,
     blocks,
     exports,
     poll_edge,
@@ -13,6 +14,7 @@ from app.chat import (
     unbans,
 )
 from app.chat.agreement import agreement_loop
+from app.chat.ban_lists import lists_loop
 from app.chat.bans import bans_loop
 from app.chat.copy import copy_loop
 from app.chat.delayed import delayed_loop
@@ -33,16 +35,17 @@ def commands(parts: Chat) -> list[Command]:
 
 def endpoints(parts: Chat) -> list[Endpoint]:
     """What can be asked over HTTP."""
-    edges = (staff_edge, blocks, poll_edge, quick_replies, answers, unanswered, unbans, exports)
+    edges = (staff_edge, blocks, poll_edge, quick_replies, answers, unanswered, unbans, ban_lists, exports)
     return [endpoint for edge in edges for endpoint in edge.endpoints(parts)]
 
 
 def loops(parts: Chat) -> list[Loop]:
-    """Copies to Postgres, sanctions that rooms missed, bans, delays, votes, polls, the saying of reactions."""
+    """Copies to Postgres, sanctions that rooms missed, bans and lists of them, delays, votes, polls, reactions."""
     return [
         copy_loop(parts),
         agreement_loop(parts),
         bans_loop(parts),
+        lists_loop(parts),
         delayed_loop(parts),
         questions_loop(parts),
         polls_loop(parts),

@@ -1,5 +1,6 @@
 """Posting and deleting messages: one action per thing that a person can do. Owns no SQL and no script."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final
 
 import msgspec
@@ -24,11 +25,32 @@ from app.chat.text_rules import clean_message
 from app.chat.watch_rules import Level, watched_message, watched_words
 from app.person import Person, Standing
 from app.refusal import Refusal
-from app.rooms.bus import Answer, Backlogged, Judged, Kept, Muted, Pace, Repeated, Spoken, Stale, Taken, TooFast, Warned
+from app.rooms.bus import (
+    Answer,
+    Backlogged,
+    Crowded,
+    Judged,
+    Kept,
+    Muted,
+    Pace,
+    Repeated,
+    Shared,
+    Spoken,
+    Stale,
+    Taken,
+    TooFast,
+    Warned,
+)
 
 BACKLOG_RETRY_MS: Final = 2000
 RULES_TRIES_MAX: Final = 4
 BANNED: Final = Refusal("banned", "You may not write in this show.")
+_NOT_YET: Final[Mapping[type, tuple[str, str]]] = {
+    TooFast: ("too_fast", "You are writing too fast."),
+    Crowded: ("crowded", "Too many are writing at once; try again in a moment."),
+    Repeated: ("repeated", "You have just said that."),
+    Taken: ("not_unique", "Somebody has just said that."),
+}
 DELETED_MAX: Final = 50
 """So many messages are deleted by one command."""
 
@@ -77,8 +99,11 @@ async def post(
     key: str,
     now_ms: int,
     re: str | None = None,
+    address: str = "",
 ) -> Posted | Refusal:
-    """Says `text` in the show's room, or has it wait. `key` is the person's own: a retry has no second effect."""
+    """Says `text` in the show's room, or has it wait. `key` is the person's own: a retry has no second effect.
+    `address`: where from.
+    """
     clean = clean_message(text)
     if isinstance(clean, Refusal):
         return clean
@@ -96,7 +121,8 @@ async def post(
         else:
             same = "" if standing is not Standing.VIEWER else likeness(folded)
             judged = Judged(rules.version, same, "" if verdict is None else "wait", unique_ms(rules.modes, verdict))
-            answer = await _speak(chat, show, event, former, modes=rules.modes, judged=judged)
+            shared = chat.shared(address, standing)
+            answer = await _speak(chat, show, event, former, modes=rules.modes, judged=judged, shared=shared)
             if isinstance(answer, Kept):
                 # Kept by an earlier try: its row may be missing, and the rules may have changed since.
                 await keep(chat, show, msgspec.structs.replace(event, id=answer.id), verdict or Hold(DELAY))
@@ -152,10 +178,12 @@ async def _judge_in_chat(chat: ChatParts, show: str, event: Chat, modes: Modes) 
     return decide_in_chat(event.text, modes, staff=staff, buyer=buyer, follows_s=follows_s)
 
 
-async def _speak(chat: ChatParts, show: str, event: Chat, former: str, *, modes: Modes, judged: Judged) -> Answer:
+async def _speak(
+    chat: ChatParts, show: str, event: Chat, former: str, *, modes: Modes, judged: Judged, shared: Shared | None
+) -> Answer:
     pace = pace_of(modes, chat.pace, staff=event.by.standing is not Standing.VIEWER)
     return await chat.rooms.speak(
-        show, event.by.id, event, event_id=event.id, former_id=former, pace=pace, judged=judged
+        show, event.by.id, event, event_id=event.id, former_id=former, pace=pace, judged=judged, shared=shared
     )
 
 
@@ -183,12 +211,9 @@ def refused(answer: Answer) -> Refusal:
             return BANNED if left_ms is None else Refusal("timed_out", "You may not write for a while.", left_ms)
         case Warned():
             return Refusal("warned", "Read the moderator's warning first.")
-        case TooFast():
-            return Refusal("too_fast", "You are writing too fast.", answer.retry_after_ms)
-        case Repeated():
-            return Refusal("repeated", "You have just said that.", answer.retry_after_ms)
-        case Taken():
-            return Refusal("not_unique", "Somebody has just said that.", answer.retry_after_ms)
+        case TooFast() | Crowded() | Repeated() | Taken():
+            code, why = _NOT_YET[type(answer)]
+            return Refusal(code, why, answer.retry_after_ms)
     assert isinstance(answer, Backlogged), answer
     return Refusal("overloaded", "The room takes no more messages just now.", BACKLOG_RETRY_MS)
 

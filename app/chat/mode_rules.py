@@ -5,14 +5,15 @@ the others as they were.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
 from app.chat.emoji_rules import is_emoji
-from app.chat.flood_rules import has_link, is_flood
+from app.chat.flood_rules import is_flood
+from app.chat.link_rules import has_foreign_link
 from app.chat.term_rules import Matcher
 from app.refusal import Refusal
 from app.rooms.bus import Pace
@@ -51,14 +52,15 @@ class Modes(msgspec.Struct, frozen=True):
 
 
 class Rulebook(msgspec.Struct, frozen=True):
-    """The modes, the matcher and the people who are watched of one show, under the version that the room
-    knows them by.
+    """The modes, the matcher, the people who are watched and the sites that may be named of one show, under the version
+    that the room knows them by.
     """
 
     version: int
     modes: Modes
     matcher: Matcher
     watched: Mapping[str, str] = {}
+    sites: Sequence[str] = ()
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -85,7 +87,7 @@ def decide(text: str, folded: str, rules: Rulebook, *, staff: bool, newcomer: bo
     if staff:
         return None
     modes = in_force(rules.modes)
-    refusal = _refuse(text, folded, modes)
+    refusal = _refuse(text, folded, modes, () if modes.shield else rules.sites)
     if refusal is not None:
         return refusal
     found = rules.matcher.find(folded)
@@ -135,12 +137,12 @@ def unique_ms(modes: Modes, verdict: Hold | None = None) -> int:
     return UNIQUE_MS if is_read and in_force(modes).unique else 0
 
 
-def _refuse(text: str, folded: str, modes: Modes) -> Refusal | None:
+def _refuse(text: str, folded: str, modes: Modes, sites: Sequence[str]) -> Refusal | None:
     if not modes.open:
         return Refusal("chat_off", "The chat is closed for now.")
     if is_flood(text):
         return Refusal("flood", "That is too much of the same for one message.")
-    if not modes.links and has_link(text, folded):
+    if not modes.links and has_foreign_link(text, folded, sites):
         return Refusal("links_off", "Links are not allowed here just now.")
     return None
 

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from app import clock
 from app.chat.acts import Deed, tell_act, write_act
 from app.chat.events import who
+from app.chat.link_rules import SITE_LENGTH_MAX, SITES_MAX, clean_site
 from app.chat.mode_rules import Delay, Following, Modes, Slow
 from app.chat.parts import Chat
 from app.chat.term_rules import TERM_LENGTH_MAX, TERMS_MAX, Terms, clean_term
@@ -16,6 +17,8 @@ from app.refusal import Refusal
 
 Term = Annotated[str, Meta(max_length=TERM_LENGTH_MAX * 2)]
 TermList = Annotated[list[Term], Meta(max_length=TERMS_MAX)]
+
+SiteList = Annotated[list[Annotated[str, Meta(max_length=SITE_LENGTH_MAX * 2)]], Meta(max_length=SITES_MAX)]
 
 
 class SetModes(msgspec.Struct, frozen=True):
@@ -34,10 +37,11 @@ class SetModes(msgspec.Struct, frozen=True):
 
 
 class SetTerms(msgspec.Struct, frozen=True):
-    """terms.set: both lists, as they are to be."""
+    """terms.set: both lists, as they are to be; the sites that may be named stay when they are not given."""
 
     blocked: TermList
     permitted: TermList = []
+    sites: SiteList | UnsetType = UNSET
 
 
 async def set_modes(chat: Chat, show: str, actor: Person, wanted: SetModes, *, undoes: int = 0) -> Modes:
@@ -68,10 +72,14 @@ async def set_terms(chat: Chat, show: str, actor: Person, wanted: SetTerms, *, u
     lists = [[clean_term(term) for term in terms] for terms in (wanted.blocked, wanted.permitted)]
     if any(None in terms for terms in lists):
         return Refusal("term_invalid", f"A term has 2 to {TERM_LENGTH_MAX} letters beside its stars.")
+    sites = None if wanted.sites is UNSET else [clean_site(site) for site in wanted.sites]
+    if sites is not None and None in sites:
+        return Refusal("term_invalid", "A site is a name such as example.org, without a page of it.")
     blocked, permitted = (tuple(dict.fromkeys(term for term in terms if term)) for terms in lists)
-    after = Terms(blocked, permitted)
     async with chat.moderating, chat.rulebooks.changing(show) as change:
         before = change.before.terms
+        allowed = before.sites if sites is None else tuple(dict.fromkeys(site for site in sites if site))
+        after = Terms(blocked, permitted, allowed)
         if after == before:
             return after
         detail = {"before": msgspec.to_builtins(before), "after": msgspec.to_builtins(after)}

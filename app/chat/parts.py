@@ -12,13 +12,20 @@ from app.chat.ballots import Ballot, write_answers
 from app.chat.known_answers import KnownAnswers
 from app.chat.reactions import Reactions
 from app.chat.rulebooks import Rulebooks
-from app.rooms.bus import Pace, Rooms
+from app.http.origin_rules import address_group
+from app.person import Standing
+from app.rooms.bus import Pace, Rooms, Shared
 from app.rooms.copies import Copies
 from app.settings import Settings
 from app.storage.group_commit import GroupCommit
 
 MODERATING_MAX: Final = 4
 """Sanctions at work at once: each holds a connection while the room, to be opened, may need another."""
+
+PEOPLE_OF_A_PLACE: Final = 10
+"""As much as so many people may write, all from one address may together."""
+BY_ROOM: Final = Pace(1, 1000)
+"""What all viewers of a room may write together: a thousand messages a second."""
 
 
 class BanListener(Protocol):
@@ -67,6 +74,7 @@ class Chat:
     rooms: Rooms
     copies: Copies
     pace: Pace
+    by_place: Pace
     rulebooks: Rulebooks
     ballots: GroupCommit[Ballot, int | None]
     reactions: Reactions = field(default_factory=Reactions)
@@ -75,6 +83,10 @@ class Chat:
     words_listeners: tuple[WordsListener, ...] = ()
     has_bought: Callable[[str, str], Awaitable[bool]] = nobody
     moderating: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MODERATING_MAX))
+
+    def shared(self, address: str, standing: Standing) -> Shared | None:
+        """What somebody who writes from this address shares with others; the staff nothing."""
+        return None if standing is not Standing.VIEWER else Shared(address_group(address), self.by_place, BY_ROOM)
 
 
 def build_chat(
@@ -87,12 +99,13 @@ def build_chat(
     has_bought: Callable[[str, str], Awaitable[bool]] = nobody,
 ) -> Chat:
     """Chat over the given stores. `has_bought(show, person)`: whether the person is a buyer there."""
-    pace = Pace(10_000 // settings.chat_per_10_s, settings.chat_per_10_s)
+    per_10_s = settings.chat_per_10_s
     return Chat(
         pg=pg,
         rooms=rooms,
         copies=copies,
-        pace=pace,
+        pace=Pace(10_000 // per_10_s, per_10_s),
+        by_place=Pace(max(1, 10_000 // (per_10_s * PEOPLE_OF_A_PLACE)), per_10_s * PEOPLE_OF_A_PLACE),
         rulebooks=Rulebooks(pg, rooms),
         ballots=GroupCommit(partial(write_answers, pg)),
         ban_listeners=ban_listeners,

@@ -15,8 +15,8 @@ def commands(parts: Chat) -> list[Command]:
 
     async def ask(order: Order) -> Any:
         person, standing = signed_in(order), order.standing
-        text, key, now_ms = order.body.text, order.id, order.now_ms
-        return await questions.ask(parts, order.show, person, standing, text=text, key=key, now_ms=now_ms)
+        asked = {"text": order.body.text, "key": order.id, "now_ms": order.now_ms, "address": order.address}
+        return await questions.ask(parts, order.show, person, standing, **asked)
 
     async def vote(order: Order) -> Any:
         return await questions.vote(parts, order.show, signed_in(order), order.body)

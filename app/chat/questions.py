@@ -79,9 +79,17 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 async def ask(
-    chat: ChatParts, show: str, person: Person, standing: Standing, *, text: str, key: str, now_ms: int
+    chat: ChatParts,
+    show: str,
+    person: Person,
+    standing: Standing,
+    *,
+    text: str,
+    key: str,
+    now_ms: int,
+    address: str = "",
 ) -> Asked | Refusal:
-    """Asks. `key` is the person's own: a retry has no second effect."""
+    """Asks. `key` is the person's own: a retry has no second effect. `address`: where from."""
     clean = clean_message(text)
     if isinstance(clean, Refusal):
         return clean
@@ -93,7 +101,8 @@ async def ask(
     full = await _refuse_more(chat, show, person)
     if full is not None:
         return full
-    passed = await _pass(chat, show, Chat(question, Author(person.id, person.name, standing), clean, now_ms), former)
+    event = Chat(question, Author(person.id, person.name, standing), clean, now_ms)
+    passed = await _pass(chat, show, event, former, address)
     if isinstance(passed, Refusal):
         return passed
     state, why = ("held", passed.why) if passed is not None else ("open", "")
@@ -117,7 +126,7 @@ async def _refuse_more(chat: ChatParts, show: str, person: Person) -> Refusal | 
     return None
 
 
-async def _pass(chat: ChatParts, show: str, event: Chat, former: str) -> Hold | Refusal | None:
+async def _pass(chat: ChatParts, show: str, event: Chat, former: str, address: str) -> Hold | Refusal | None:
     """Through the gate that messages pass, without being said there: held (Hold), refused, or free (None)."""
     for _ in range(RULES_TRIES_MAX):
         rules = await chat.rulebooks.of(show)
@@ -137,6 +146,7 @@ async def _pass(chat: ChatParts, show: str, event: Chat, former: str) -> Hold | 
             former_id=former,
             pace=Pace(1, 1000, ":ask") if staff else ASK_PACE,
             judged=Judged(rules.version, "", "wait"),
+            shared=chat.shared(address, event.by.standing),
         )
         if isinstance(answer, Kept):
             return verdict

@@ -21,11 +21,12 @@ RULEBOOKS_MAX: Final = 1000
 NOTICE: Final = "notice"
 TICKER: Final = "ticker"
 
-_READ: Final = "SELECT version, modes, blocked, permitted, notice, ticker FROM chat_rooms WHERE show_id = $1"
+_READ: Final = "SELECT version, modes, blocked, permitted, sites, notice, ticker FROM chat_rooms WHERE show_id = $1"
 _WATCHED: Final = "SELECT account_id, level FROM watched WHERE show_id = $1"
 _MAKE: Final = "INSERT INTO chat_rooms (show_id) VALUES ($1) ON CONFLICT DO NOTHING"
 _WRITE: Final = """
-UPDATE chat_rooms SET version = version + 1, modes = $2, blocked = $3, permitted = $4, notice = $5, ticker = $6
+UPDATE chat_rooms SET version = version + 1, modes = $2, blocked = $3, permitted = $4, notice = $5, ticker = $6,
+    sites = $7
 WHERE show_id = $1 RETURNING version
 """
 
@@ -61,7 +62,7 @@ def _room(row: Any) -> ChatRoom:
     if row is None:
         return ChatRoom()
     notice = None if row["notice"] is None else msgspec.convert(row["notice"], Notice)
-    terms = Terms(tuple(row["blocked"]), tuple(row["permitted"]))
+    terms = Terms(tuple(row["blocked"]), tuple(row["permitted"]), tuple(row["sites"]))
     return ChatRoom(row["version"], msgspec.convert(row["modes"], Modes), terms, notice, tuple(row["ticker"]))
 
 
@@ -96,6 +97,7 @@ class Change:
             list(fresh.terms.permitted),
             notice,
             list(fresh.ticker),
+            list(fresh.terms.sites),
         )
         self.after = msgspec.structs.replace(fresh, version=version)
 
@@ -130,7 +132,7 @@ class Rulebooks:
         while len(self._known) >= RULEBOOKS_MAX:
             del self._known[next(iter(self._known))]
         watched = await read_watched(self._pg, show)
-        self._known[show] = Rulebook(room.version, room.modes, Matcher(room.terms), watched)
+        self._known[show] = Rulebook(room.version, room.modes, Matcher(room.terms), watched, room.terms.sites)
         return self._known[show]
 
     @asynccontextmanager

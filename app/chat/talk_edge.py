@@ -29,6 +29,7 @@ def commands(parts: Chat) -> list[Command]:
             key=order.id,
             now_ms=order.now_ms,
             re=body.re,
+            address=order.address,
         )
         if isinstance(posted, Posted) and _is_heard(posted) and order.standing is Standing.VIEWER:
             await _tell_listeners(parts, order, posted.message)

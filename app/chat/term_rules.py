@@ -77,10 +77,11 @@ _APART_PLAIN: Final = bytes(code if chr(code).isalnum() or chr(code) == "_" else
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """A show's lists, as its moderators wrote them."""
+    """A show's lists, as its moderators wrote them. `sites`: whose addresses may be named where links are off."""
 
     blocked: tuple[str, ...] = ()
     permitted: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
 
 
 def clean_term(term: str) -> str | None:

@@ -155,11 +155,12 @@ async def _terms_back(taken: _Taken) -> Refusal | None:
         return NO_UNDOING
 
     def back(name: str, now: tuple[str, ...]) -> list[str]:
-        before, after = taken.detail["before"][name], taken.detail["after"][name]
+        before, after = (taken.detail[when].get(name, []) for when in ("before", "after"))
         kept = [term for term in now if term in before or term not in after]
         return kept + [term for term in before if term not in after and term not in kept]
 
-    wanted = SetTerms(back("blocked", terms.blocked), back("permitted", terms.permitted))
+    sites = back("sites", terms.sites)
+    wanted = SetTerms(back("blocked", terms.blocked), back("permitted", terms.permitted), sites)
     done = await set_terms(taken.chat, taken.show, taken.actor, wanted, undoes=taken.n)
     return done if isinstance(done, Refusal) else None
 

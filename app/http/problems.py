@@ -117,6 +117,7 @@ STATUS_OF: Final[dict[str, int]] = {
     "empty": 400,
     "too_long": 400,
     "too_fast": 429,
+    "crowded": 429,
     "timed_out": 403,
     "banned": 403,
     "overloaded": 503,

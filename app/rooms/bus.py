@@ -53,6 +53,12 @@ class TooFast(msgspec.Struct, frozen=True):
     retry_after_ms: int
 
 
+class Crowded(msgspec.Struct, frozen=True):
+    """The room refused the words: too many write from this address, or in this room; again in `retry_after_ms`."""
+
+    retry_after_ms: int
+
+
 class Warned(msgspec.Struct, frozen=True):
     """The room refused the words: the person has not yet acknowledged a warning."""
 
@@ -98,6 +104,16 @@ class Pace(msgspec.Struct, frozen=True):
     name: str = ""
 
 
+class Shared(msgspec.Struct, frozen=True):
+    """Allowances that somebody has together with others: all from the same `place` (an address; None: not counted),
+    and all who write in the room.
+    """
+
+    place: str | None
+    by_place: Pace
+    by_room: Pace
+
+
 class Judged(msgspec.Struct, frozen=True):
     """What was decided on words before they are spoken. `rules`: the version of the state key RULES that they were
     judged by, None when by none. `likeness`: the same for words that say the same, "" when that is not counted.
@@ -140,7 +156,7 @@ class WordsForm(msgspec.Struct, frozen=True):
     tombstone: str
 
 
-Answer: TypeAlias = Spoken | Kept | Muted | Warned | TooFast | Repeated | Taken | Stale | Backlogged
+Answer: TypeAlias = Spoken | Kept | Muted | Warned | TooFast | Crowded | Repeated | Taken | Stale | Backlogged
 UNJUDGED: Final = Judged()
 
 
@@ -164,9 +180,10 @@ class Rooms(Protocol):
         former_id: str,
         pace: Pace,
         judged: Judged = UNJUDGED,
+        shared: Shared | None = None,
     ) -> Answer:
-        """Like append, but only when `person` has no sanction and keeps the pace, and nothing that the words were
-        judged by has changed; one script decides and appends.
+        """Like append, but only when `person` has no sanction and keeps the pace, with the others (`shared`) too, and
+        nothing that the words were judged by has changed; one script decides and appends.
 
         The event's `event_id` is made from the command's: a retry has it again, or had it as `former_id`, and is
         answered with the first try's Spoken, also when the room was lost in between. The event is also kept to be

@@ -1,5 +1,6 @@
 """The names of a room's keys and channel, and how its scripts are read. Does no I/O but reading those files."""
 
+import hashlib
 from pathlib import Path
 from typing import Final
 
@@ -63,6 +64,15 @@ class RoomKeys(msgspec.Struct, frozen=True):
     def pace(self, person: str, name: str = "") -> str:
         """When one person's allowance of that name is full again."""
         return f"{self.prefix}:pace{name}:{person}"
+
+    def pace_from(self, place: str) -> str:
+        """When the allowance is full again that all share who write from one address."""
+        return f"{self.prefix}:pace-from:{hashlib.sha256(place.encode()).hexdigest()[:32]}"
+
+    @property
+    def pace_of_all(self) -> str:
+        """When the room's own allowance is full again."""
+        return self.prefix + ":pace-of-all"
 
     def same(self, person: str) -> str:
         """What one person said last, and how often."""

@@ -21,12 +21,14 @@ from app.rooms.bus import (
     UNJUDGED,
     Answer,
     Backlogged,
+    Crowded,
     Judged,
     Kept,
     Muted,
     Pace,
     Repeated,
     Said,
+    Shared,
     Spoken,
     Stale,
     Story,
@@ -37,7 +39,7 @@ from app.rooms.bus import (
     show_of,
     staff_room,
 )
-from app.rooms.keys import channel_of, keys_of, room_script
+from app.rooms.keys import RoomKeys, channel_of, keys_of, room_script
 from app.rooms.opening import Memory, Remembered, give_back, open_room
 from app.rooms.sources import Sources
 from app.storage.valkey import Argument, server_of
@@ -114,17 +116,19 @@ class ValkeyRooms:
         former_id: str,
         pace: Pace,
         judged: Judged = UNJUDGED,
+        shared: Shared | None = None,
     ) -> Answer:
         """Appends a person's words, unless a sanction, the pace, other rules or the backlog is against it."""
         keys, words = keys_of(room), encode(event)
         retries = (keys.once(event_id), keys.once(former_id))
         own = (keys.pace(person, pace.name), keys.copies, keys.state, keys.same(person), keys.said(judged.likeness))
-        script_keys = (keys.head, keys.log, keys.mutes, *retries, *own)
+        all_shared, allowances = _allowances(keys, shared)
+        script_keys = (keys.head, keys.log, keys.mutes, *retries, *own, *all_shared)
         args: tuple[Argument, ...] = (channel_of(room), person, words, event_id, former_id, HISTORY_MAX)
         args += (ONCE_TTL_MS, pace.every_ms, pace.burst, COPIES_MAX)
         version = "" if judged.rules is None else judged.rules
         judgement: tuple[Argument, ...] = (RULES, version, judged.likeness, SAME_MAX, SAME_TTL_MS, judged.then)
-        judgement += (judged.unique_ms or "",)
+        judgement += (judged.unique_ms or "", *allowances)
         answer = await self._in_open_room(room, lambda: _speak(self.valkey, script_keys, (*args, "", *judgement)))
         if answer[0] == b"unsure":
             first = await self._said_before(room, (event_id, former_id))
@@ -354,6 +358,7 @@ ANSWERS: Final[Mapping[bytes, Callable[[Sequence[Any]], Answer]]] = {
     b"same": lambda answer: Repeated(answer[1]),
     b"taken": lambda answer: Taken(answer[1]),
     b"fast": lambda answer: TooFast(answer[1]),
+    b"crowded": lambda answer: Crowded(answer[1]),
     b"backlog": lambda _: Backlogged(),
 }
 """What speak.lua answers, as values."""
@@ -365,6 +370,15 @@ def _read_state(stored: Mapping[bytes, bytes]) -> dict[str, tuple[int, bytes]]:
         version, _, value = pair.partition(b" ")
         state[key.decode()] = (int(version), value)
     return state
+
+
+def _allowances(keys: RoomKeys, shared: Shared | None) -> tuple[tuple[str, str], tuple[Argument, ...]]:
+    """The keys of what somebody shares with others, and the arguments about them."""
+    places = (keys.pace_from(shared.place if shared and shared.place else ""), keys.pace_of_all)
+    if shared is None:
+        return places, ("",) * 4
+    by_place = ("", "") if shared.place is None else (shared.by_place.every_ms, shared.by_place.burst)
+    return places, (*by_place, shared.by_room.every_ms, shared.by_room.burst)
 
 
 def _spoken(answer: Sequence[Any]) -> Spoken:

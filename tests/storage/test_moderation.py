@@ -11,7 +11,7 @@ from app.chat.copy import copy_all
 from app.chat.edge import commands as commands_of
 from app.chat.held import decide
 from app.chat.held_store import waiting_in
-from app.chat.messages import Posted, delete, delete_many, find_said
+from app.chat.messages import Posted, delete, delete_many, find_said, post
 from app.chat.modes import SetModes, SetTerms, set_modes, set_terms
 from app.chat.notices import pinned, set_notice, written
 from app.chat.parts import build_chat
@@ -96,6 +96,34 @@ async def test_rules_come_back_with_a_wiped_room(place):
     assert isinstance(await place.say("one"), Posted)
     assert (await state(place, "chat"))["slow_s"] == 20
     assert (await place.say("two")).code == "too_fast"
+
+
+async def test_sites_that_may_be_named_hold_on_every_process_and_not_under_the_shield(place):
+    await set_modes(place.chat, place.show, place.moderator, SetModes(links=False))
+    here = place.chat
+    place.chat = second_worker(place)
+    assert (await place.say("see example.org/sale")).code == "links_off"
+    refused = await set_terms(here, place.show, place.moderator, SetTerms([], [], ["example.org/sale"]))
+    assert refused.code == "term_invalid"
+    await set_terms(here, place.show, place.moderator, SetTerms([], [], ["https://Example.org/"]))
+    await set_terms(here, place.show, place.moderator, SetTerms(["scam"]))  # who gives no sites leaves them
+    assert (await place.say("see example.org/sale")).o is not None
+    assert (await place.say("see example.com")).code == "links_off"
+    await set_modes(here, place.show, place.moderator, SetModes(shield=True))
+    assert (await place.say("at www.example.org")).code == "links_off"
+
+
+async def test_whoever_writes_from_a_crowded_address_is_told_when_there_is_room_again(place):
+    place.chat = build_chat(place.pg, place.rooms, place.chat.copies, Settings(chat_per_10_s=1))
+    asked = {"now_ms": clock.now_ms(), "address": "192.0.2.7"}
+    for n in range(12):
+        person = Person(f"p{n}", f"P{n}")
+        said = await post(place.chat, place.show, person, Standing.VIEWER, text=f"I am {n}", key="k", **asked)
+        assert (said.code == "crowded" and said.retry_after_ms > 0) if n >= 10 else said.o is not None
+    asked["key"] = "k"
+    assert (await post(place.chat, place.show, place.host, Standing.HOST, text="hello", **asked)).o is not None
+    asked["address"] = "192.0.2.8"
+    assert (await post(place.chat, place.show, place.viewer, Standing.VIEWER, text="hello", **asked)).o is not None
 
 
 async def test_slow_mode_gives_each_viewer_a_wait_of_their_own_and_staff_none(place):

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from app.rooms.bus import HISTORY_MAX, Backlogged, Muted, Pace, Spoken, staff_room
+from app.rooms.bus import HISTORY_MAX, Backlogged, Crowded, Muted, Pace, Shared, Spoken, staff_room
 from app.rooms.hub import Hub
 from app.rooms.keys import channel_of, keys_of
 from app.rooms.news import Hinted, Opened, Set, StandingChanged, Told, read_news
@@ -27,9 +27,28 @@ def rooms(valkey):
     return ValkeyRooms(valkey, Sources())
 
 
-async def speak(rooms, n, *, person="ann", key=None, pace=EASY):
+async def speak(rooms, n, *, person="ann", key=None, pace=EASY, shared=None):
     event_id = f"{person} {key or n}"
-    return await rooms.speak("s", person, Said(n), event_id=event_id, former_id="-" + event_id, pace=pace)
+    former = "-" + event_id
+    return await rooms.speak("s", person, Said(n), event_id=event_id, former_id=former, pace=pace, shared=shared)
+
+
+async def test_those_of_one_address_and_all_of_a_room_share_an_allowance_on_every_process(rooms, valkey):
+    other = ValkeyRooms(valkey, Sources())
+    slow, easy = Pace(60_000, 2), Pace(1, 1000)
+
+    async def say(n, place, by_place, by_room=easy):
+        return await speak((rooms, other)[n % 2], n, person=f"p{n}", shared=Shared(place, by_place, by_room))
+
+    assert [type(await say(n, "192.0.2.1", slow)) for n in range(3)] == [Spoken, Spoken, Crowded]
+    refused = await say(2, "192.0.2.1", slow)
+    assert 0 < refused.retry_after_ms <= 60_000
+    assert isinstance(await say(1, "192.0.2.1", slow), Spoken)  # a retry counts nothing
+    assert isinstance(await say(3, "192.0.2.2", slow), Spoken)
+    assert [type(await say(n, None, slow)) for n in (4, 5, 6)] == [Spoken] * 3
+    assert [type(await say(n, None, slow, slow)) for n in (7, 8, 9)] == [Spoken, Spoken, Crowded]
+    assert isinstance(await speak(rooms, 10, person="staff"), Spoken)
+    assert b"192.0.2" not in b" ".join(await valkey.keys("*"))
 
 
 async def test_offsets_are_consecutive_whoever_speaks_and_the_history_agrees(rooms, valkey):

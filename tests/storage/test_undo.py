@@ -122,10 +122,10 @@ async def test_a_warning_is_taken_back_as_long_as_nobody_has_read_it(place):
 
 async def test_modes_and_terms_go_back_and_what_others_changed_since_stays(place):
     await set_modes(place.chat, place.show, place.moderator, SetModes(shield=True, links=False))
-    await set_terms(place.chat, place.show, place.moderator, SetTerms(["spam", "scam"], ["spamalot"]))
+    await set_terms(place.chat, place.show, place.moderator, SetTerms(["spam", "scam"], ["spamalot"], ["a.org"]))
     modes, terms = [row["n"] for row in await acts(place)]
     await set_modes(place.chat, place.show, place.host, SetModes(links=True, slow_s=5))
-    await set_terms(place.chat, place.show, place.host, SetTerms(["scam", "fraud"], ["spamalot"]))
+    await set_terms(place.chat, place.show, place.host, SetTerms(["scam", "fraud"], ["spamalot"], ["a.org", "b.org"]))
     assert await take_back(place, modes) is None
     assert await take_back(place, terms) is None
     room = await read_room(place.pg, place.show)
@@ -141,7 +141,7 @@ async def test_modes_and_terms_go_back_and_what_others_changed_since_stays(place
         "delay_s": 0,
         "followers_min": None,
     }
-    assert (room.terms.blocked, room.terms.permitted) == (("fraud",), ())
+    assert (room.terms.blocked, room.terms.permitted, room.terms.sites) == (("fraud",), (), ("b.org",))
 
 
 async def test_what_was_pinned_before_is_pinned_again_a_message_only_while_it_is_there(place):

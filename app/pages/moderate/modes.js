@@ -42,7 +42,7 @@ export class Modes {
         el("button", { type: "button", class: "button small", id: "edit-terms", onclick: () => editTerms(this.terms, this.send).then(this.fresh) }, "Terms…"),
         el("button", { type: "button", class: "button small", id: "new-notice", onclick: () => this.writeNotice() }, "Notice…"),
         lead ? el("button", { type: "button", class: "button small danger", id: "clear-chat", onclick: () => this.clear() }, "Clear the chat…") : null));
-    this.terms = { blocked: [], permitted: [] };
+    this.terms = { blocked: [], permitted: [], sites: [] };
   }
 
   toggle(name, word, label = word) {
