@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import asyncpg
 from redis.asyncio import Redis
 
+from app.accounts.hints import Hints, hint_key
 from app.accounts.leaving import SignOutListener
 from app.accounts.passwords import Passwords
 from app.accounts.sessions import Sessions
@@ -23,6 +25,7 @@ class Accounts:
     settings: Settings
     sessions: Sessions
     passwords: Passwords
+    hints: Hints
     crowd: Crowd = field(default_factory=Crowd)  # the sockets that tickets of this process lead to
     rooms: Rooms | None = None  # None: a process without rooms, as the command line
     sign_out_listeners: Sequence[SignOutListener] = ()
@@ -42,6 +45,7 @@ def build_accounts(
         settings=settings,
         sessions=Sessions(pg),
         passwords=Passwords(),
+        hints=Hints(pg, partial(hint_key, settings)),
         rooms=rooms,
         sign_out_listeners=sign_out_listeners,
     )

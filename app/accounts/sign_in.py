@@ -6,6 +6,7 @@ starts a session of its own and ends the browser's last one.
 
 from typing import Final
 
+from app.accounts.hints import device_cookie, device_of
 from app.accounts.name_rules import clean_email
 from app.accounts.parts import Accounts
 from app.accounts.passwords import weak
@@ -70,7 +71,8 @@ async def view_session(accounts: Accounts, account: str | None, secret: str | No
 async def read_session(accounts: Accounts, call: Call) -> Reply:
     """Who is asking, for the page."""
     account = None if call.person is None else call.person.id
-    return Reply(await view_session(accounts, account, cookie_secret(call.request)))
+    headers = {} if device_of(call.request) else {"Set-Cookie": device_cookie()}
+    return Reply(await view_session(accounts, account, cookie_secret(call.request)), headers=headers)
 
 
 async def sign_in(accounts: Accounts, call: Call) -> Reply | Refusal:
@@ -151,6 +153,7 @@ async def _start(accounts: Accounts, account: str, call: Call) -> Reply:
     if last is not None:
         await _end_session(accounts, last, await accounts.sessions.find(last))
     secret = await accounts.sessions.open(account)
+    await accounts.hints.note(account, device_of(call.request), call.address)
     session = await view_session(accounts, account, secret)
     return Reply(session, status=201, headers={"Set-Cookie": set_cookie(secret, SESSION_S)})
 

@@ -18,6 +18,7 @@ from app.chat.ban_lists import lists_loop
 from app.chat.bans import bans_loop
 from app.chat.copy import copy_loop
 from app.chat.delayed import delayed_loop
+from app.chat.evasion import hints_loop
 from app.chat.parts import Chat
 from app.chat.polls import polls_loop
 from app.chat.questions import questions_loop
@@ -40,12 +41,13 @@ def endpoints(parts: Chat) -> list[Endpoint]:
 
 
 def loops(parts: Chat) -> list[Loop]:
-    """Copies to Postgres, sanctions that rooms missed, bans and lists of them, delays, votes, polls, reactions."""
+    """Copies to Postgres, sanctions that rooms missed, bans, their lists and hints, delays, votes, polls, reactions."""
     return [
         copy_loop(parts),
         agreement_loop(parts),
         bans_loop(parts),
         lists_loop(parts),
+        hints_loop(parts),
         delayed_loop(parts),
         questions_loop(parts),
         polls_loop(parts),

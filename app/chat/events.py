@@ -178,6 +178,22 @@ class UnbanDecided(msgspec.Struct, frozen=True, tag="unban.decided", tag_field="
     by: Who
 
 
+class EvasionSuspected(msgspec.Struct, frozen=True, tag="evasion", tag_field="t"):
+    """For the staff room: somebody may be `like`, who is banned. `hint`: they share a `device` or an `address`."""
+
+    by: Who
+    like: Who
+    hint: str
+    at: int
+
+
+class EvasionClosed(msgspec.Struct, frozen=True, tag="evasion.closed", tag_field="t"):
+    """For the staff room: somebody has seen to what was suspected of the account."""
+
+    account: str
+    by: Who
+
+
 class Banned(msgspec.Struct, frozen=True, tag="banned", tag_field="t"):
     """For the person alone: why; None: no longer."""
 

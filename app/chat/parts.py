@@ -12,6 +12,7 @@ from app.chat.ballots import Ballot, write_answers
 from app.chat.known_answers import KnownAnswers
 from app.chat.reactions import Reactions
 from app.chat.rulebooks import Rulebooks
+from app.chat.suspicions import Suspicions
 from app.http.origin_rules import address_group
 from app.person import Standing
 from app.rooms.bus import Pace, Rooms, Shared
@@ -79,6 +80,7 @@ class Chat:
     ballots: GroupCommit[Ballot, int | None]
     reactions: Reactions = field(default_factory=Reactions)
     answers: KnownAnswers = field(default_factory=KnownAnswers)
+    suspicions: Suspicions = field(default_factory=Suspicions)
     ban_listeners: tuple[BanListener, ...] = ()
     words_listeners: tuple[WordsListener, ...] = ()
     has_bought: Callable[[str, str], Awaitable[bool]] = nobody

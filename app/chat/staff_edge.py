@@ -6,6 +6,7 @@ from app.accounts.standing import standing as standing_of
 from app.chat import question_store
 from app.chat.acts import acts_of
 from app.chat.bans import EndBan, SetBan, end_ban, set_ban
+from app.chat.evasion import CloseEvasion, close_evasion, open_evasions
 from app.chat.held import Decide, decide
 from app.chat.held_store import waiting_in
 from app.chat.messages import Delete, DeleteMany, delete, delete_many, find_said
@@ -95,6 +96,9 @@ def _about_people(parts: Chat) -> list[Any]:
     async def person_watch(order: Order) -> Any:
         return await watch(parts, order.show, signed_in(order), order.standing, order.body)
 
+    async def evasion_close(order: Order) -> None:
+        await close_evasion(parts, order.show, signed_in(order), order.body.account)
+
     async def warning_give(order: Order) -> Any:
         return await warn(parts, order.show, signed_in(order), order.standing, order.body)
 
@@ -105,6 +109,7 @@ def _about_people(parts: Chat) -> list[Any]:
         ("ban.end", EndBan, ban_end),
         ("warning.give", GiveWarning, warning_give),
         ("person.watch", Watch, person_watch),
+        ("evasion.close", CloseEvasion, evasion_close),
         ("undo", Undo, undo_act),
     ]
 
@@ -166,7 +171,8 @@ def _readings(parts: Chat) -> list[Endpoint]:
         asked = [as_held(row) for row in await question_store.held(parts.pg, show)]
         unbans = await open_requests(parts.pg, show)
         watched = await read_watched(parts.pg, show)
-        return Reply(Desk(room.modes, room.terms, room.notice, held, reports, asked, unbans, watched))
+        suspected = await open_evasions(parts.pg, show)
+        return Reply(Desk(room.modes, room.terms, room.notice, held, reports, asked, unbans, watched, suspected))
 
     async def show_person(call: Call) -> Reply | Refusal:
         card = await person_card(parts, call.path["show"], call.path["account"])

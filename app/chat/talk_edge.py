@@ -4,6 +4,7 @@ from typing import Any
 
 from app.chat import held_store
 from app.chat.answers import answer
+from app.chat.evasion import look
 from app.chat.messages import Post, Posted, Unseen, find_said, post
 from app.chat.parts import Chat, Heard
 from app.chat.reactions import React
@@ -31,6 +32,8 @@ def commands(parts: Chat) -> list[Command]:
             re=body.re,
             address=order.address,
         )
+        if isinstance(posted, Posted) and order.standing is Standing.VIEWER:
+            await look(parts, order.show, signed_in(order))
         if isinstance(posted, Posted) and _is_heard(posted) and order.standing is Standing.VIEWER:
             await _tell_listeners(parts, order, posted.message)
             if posted.o is not None and not isinstance(posted, Unseen):

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from app.chat.events import Held, QuestionHeld, Report, UnbanAsked, Who
+from app.chat.events import EvasionSuspected, Held, QuestionHeld, Report, UnbanAsked, Who
 from app.chat.mode_rules import Modes
 from app.chat.moderation_rules import UNDOABLE
 from app.chat.rulebooks import Notice
@@ -43,6 +43,7 @@ class Desk(msgspec.Struct, frozen=True):
     questions: list[QuestionHeld]
     unbans: list[UnbanAsked]
     watched: dict[str, Level]
+    evasions: list[EvasionSuspected]
 
 
 def act_view(row: Any) -> ActView:

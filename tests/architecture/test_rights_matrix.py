@@ -200,6 +200,7 @@ COMMANDS = {
     "poll.start": "sign_in forbidden in in forbidden",
     "poll.end": "sign_in forbidden in in forbidden",
     "poll.answer": "sign_in in in in in",
+    "evasion.close": "sign_in forbidden in in forbidden",
     "undo": "sign_in forbidden in in forbidden",
     "timeout.end": "sign_in forbidden in in forbidden",
     "reaction.add": "sign_in in in in in",

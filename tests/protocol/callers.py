@@ -58,7 +58,7 @@ def problem(answer: httpx.Response) -> tuple[int, str]:
 
 def accounts_over(pg: asyncpg.Pool, valkey: Redis, **settings) -> Accounts:
     """Accounts as wiring builds them."""
-    return build_accounts(pg, valkey, Settings(**settings))
+    return build_accounts(pg, valkey, Settings(**{"hint_key": "a key", **settings}))
 
 
 async def somebody(app: ASGIApp, accounts: Accounts, name: str) -> Caller:

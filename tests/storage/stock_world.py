@@ -165,7 +165,7 @@ class World:
 @asynccontextmanager
 async def open_world(pg, valkey, *, rooms=None, provider: Provider | None = None, stage=True, **settings):
     """A process. With `stage` also a shop with a host and a live show."""
-    set_up = Settings(**settings)
+    set_up = Settings(**{"hint_key": "a key", **settings})
     rooms = rooms or HeardRooms()
     sales = open_flash_sales(pg, valkey, rooms, set_up)
     accounts = build_accounts(pg, valkey, set_up, sign_out_listeners=(SaleSource(sales),))

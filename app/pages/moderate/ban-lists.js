@@ -1,7 +1,7 @@
 // Lists of bans between shops, for the host: offering one's own by its code, taking over another's, leaving it again.
 // Owns the dialog.
 
-import { del, get, post, put, segment } from "../shared/api.js";
+import { get, post, put, remove, segment } from "../shared/api.js";
 import { openDialog } from "../shared/dialog.js";
 import { busy, el, fill } from "../shared/dom.js";
 import { toastProblem } from "../shared/toast.js";
@@ -28,7 +28,7 @@ export async function openBanLists(show) {
       el("input", { class: "input", id: "list-code", readonly: true, "aria-label": "Code of our list", value: code, onfocus: (event) => event.target.select() }),
       press("withdraw-list", "Share it no more", () => put(path, { shared: false }), true)]);
   const row = (one) => el("li", { class: "row between" }, el("span", {}, el("strong", {}, one.name), ` keeps ${one.bans} out`),
-    press(`leave-${one.shop}`, "Leave", () => del(`${path}/taken/${segment(one.shop)}`), true));
+    press(`leave-${one.shop}`, "Leave", () => remove(`${path}/taken/${segment(one.shop)}`), true));
   const draw = (lists) => {
     const held = body.contains(document.activeElement);
     const code = el("input", { class: "input", id: "take-code", required: true, maxlength: "100", autocomplete: "off" });

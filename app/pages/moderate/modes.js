@@ -15,8 +15,8 @@ const followerWords = (min) => (min === "" ? "Everybody may write" : min === "0"
 const delayWords = (s) => (s ? `Viewers see it ${s} s later` : "No delay for viewers");
 
 export class Modes {
-  /** `send(op, body)` sends a command; `fresh()` loads the desk anew; `lead`: may do what nobody can undo. */
-  constructor(host, { send, fresh, lead }) {
+  /** `send(op, body)` sends a command; `fresh()` loads the desk anew; `lead`: may do what nobody can undo; `lists()` opens the lists of bans, null: not theirs. */
+  constructor(host, { send, fresh, lead, lists }) {
     this.send = send;
     this.fresh = fresh;
     this.shield = this.toggle("shield", "Shield", "Shield: the strictest of everything, until it is lowered");
@@ -41,6 +41,7 @@ export class Modes {
       el("div", { class: "row" },
         el("button", { type: "button", class: "button small", id: "edit-terms", onclick: () => editTerms(this.terms, this.send).then(this.fresh) }, "Terms…"),
         el("button", { type: "button", class: "button small", id: "new-notice", onclick: () => this.writeNotice() }, "Notice…"),
+        lists ? el("button", { type: "button", class: "button small", id: "ban-lists", onclick: lists }, "Lists of bans…") : null,
         lead ? el("button", { type: "button", class: "button small danger", id: "clear-chat", onclick: () => this.clear() }, "Clear the chat…") : null));
     this.terms = { blocked: [], permitted: [], sites: [] };
   }

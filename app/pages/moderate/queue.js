@@ -1,4 +1,4 @@
-// What waits for a decision: held messages, who asks to be let back, and reports. `a` lets the chosen one through, `d` turns it down.
+// What waits for a decision: held messages, who may be somebody that is banned, who asks to be let back, and reports. `a` lets the chosen one through, `d` turns it down.
 
 import { timeOfDay } from "../shared/clock.js";
 import { busy, el, fill } from "../shared/dom.js";
@@ -17,13 +17,16 @@ export class Queue {
     this.held = new Map();
     this.reports = new Map();
     this.unbans = new Map();
+    this.evasions = new Map(); // by account
     this.count = el("span", { class: "badge numbers" });
     this.list = el("ol", { class: "queue-rows", id: "queue-rows", "data-rows": "", "aria-label": "Waiting" });
     fill(host, el("div", { class: "row" }, el("h2", {}, "Waiting"), this.count), this.list);
     this.draw();
   }
 
-  load({ held, reports, unbans }) {
+  load({ held, reports, unbans, evasions }) {
+    this.evasions.clear();
+    evasions.forEach((one) => this.suspect(one));
     this.unbans = new Map(unbans.map((one) => [one.id, one]));
     this.held = new Map(held.filter(forUs).map((one) => [one.id, one]));
     this.reports.clear();
@@ -38,6 +41,9 @@ export class Queue {
       else if (event.t === "held.decided") this.held.delete(event.id);
       else if (event.t === "unban.asked") this.unbans.set(event.id, event);
       else if (event.t === "unban.decided") this.unbans.delete(event.id);
+      else if (event.t === "evasion") this.suspect(event);
+      else if (event.t === "evasion.closed") this.evasions.delete(event.account);
+      else if (event.t === "act" && event.act === "ban.set") this.evasions.delete(event.target?.id);
       else if (event.t === "report") this.report(event);
       else if (event.t === "report.closed") this.reports.delete(event.message);
     }
@@ -50,9 +56,15 @@ export class Queue {
     this.reports.set(one.message, known);
   }
 
+  suspect(one) {
+    const known = this.evasions.get(one.by.id) ?? { ...one, all: new Map() };
+    known.all.set(one.like.id, one);
+    this.evasions.set(one.by.id, known);
+  }
+
   draw() {
     const focused = this.list.contains(document.activeElement) ? [...this.list.children].indexOf(document.activeElement.closest("li")) : -1;
-    const rows = [...[...this.held.values()].sort((a, b) => a.at - b.at).map((one) => this.heldRow(one)), ...[...this.unbans.values()].map((one) => this.unbanRow(one)), ...[...this.reports.values()].map((one) => this.reportRow(one))];
+    const rows = [...[...this.held.values()].sort((a, b) => a.at - b.at).map((one) => this.heldRow(one)), ...[...this.evasions.values()].map((one) => this.evasionRow(one)), ...[...this.unbans.values()].map((one) => this.unbanRow(one)), ...[...this.reports.values()].map((one) => this.reportRow(one))];
     fill(this.count, String(rows.length));
     fill(this.list, rows.length ? rows : el("li", { class: "faint" }, "Nothing."));
     if (focused >= 0) this.list.children[Math.min(focused, this.list.children.length - 1)].focus();
@@ -74,6 +86,20 @@ export class Queue {
       kind: "held", data: { held: one.id, by: one.by.id }, words: [el("strong", {}, one.by.name), " ", one.text],
       about: `${timeOfDay(one.at)}, held for ${WHY[one.why] ?? one.why}${found}`,
       buttons: [this.button("Approve", "a", "held.approve", { message: one.id }), this.button("Deny", "d", "held.deny", { message: one.id }, true)],
+    });
+  }
+
+  evasionRow(one) {
+    const ban = el("button", { type: "button", class: "button small danger", data: { key: "d" } }, "Ban…");
+    ban.addEventListener("click", () => busy(ban, async () => {
+      const reason = await askText({ title: `Ban ${one.by.name}`, label: "Why? The person reads this.", yes: "Ban", required: false, danger: true });
+      if (reason !== null) await this.send("ban.set", { account: one.by.id, reason });
+    }));
+    const names = [...one.all.values()].map((flag) => `${flag.like.name} (same ${flag.hint})`).join(", ");
+    return this.row({
+      kind: "evasion", data: { evasion: one.by.id, by: one.by.id }, words: [el("strong", {}, one.by.name), ` may be ${names}, banned here`],
+      about: `${timeOfDay(one.at)}, by what they sign in with; households share an address`,
+      buttons: [this.button("Somebody else", "a", "evasion.close", { account: one.by.id }), ban],
     });
   }
 
