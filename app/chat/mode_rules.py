@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from app.chat.emoji_rules import is_emoji
 from app.chat.flood_rules import is_flood
+from app.chat.level_rules import STRICTEST, Languages, Levels
 from app.chat.link_rules import has_foreign_link
 from app.chat.term_rules import Matcher
 from app.refusal import Refusal
@@ -36,7 +37,7 @@ class Modes(msgspec.Struct, frozen=True):
     """The state key `chat` of a room. `slow_s` 0: no slow mode. `newcomers`: their messages wait for a moderator.
     `emoji`: nothing but emoji; `buyers`: only who has bought; `unique`: nothing that anybody has just said; `delay_s`:
     so long after the staff do viewers see what viewers say. `followers_min`: only who has followed the shop for so many
-    minutes; None: no such rule.
+    minutes; None: no such rule. `levels`: how strictly kinds of words are looked for, in these `languages`.
     """
 
     slow_s: Slow = 0
@@ -49,6 +50,8 @@ class Modes(msgspec.Struct, frozen=True):
     unique: bool = False
     delay_s: Delay = 0
     followers_min: Following | None = None
+    levels: Levels = Levels()
+    languages: Languages = ("en",)
 
 
 class Rulebook(msgspec.Struct, frozen=True):
@@ -79,7 +82,7 @@ def in_force(modes: Modes) -> Modes:
     if not modes.shield:
         return modes
     slow_s = max(modes.slow_s, SHIELD_SLOW_S)
-    return msgspec.structs.replace(modes, slow_s=slow_s, links=False, newcomers=True, unique=True)
+    return msgspec.structs.replace(modes, slow_s=slow_s, links=False, newcomers=True, unique=True, levels=STRICTEST)
 
 
 def decide(text: str, folded: str, rules: Rulebook, *, staff: bool, newcomer: bool) -> Hold | Refusal | None:

@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from app import clock
 from app.chat.acts import Deed, tell_act, write_act
 from app.chat.events import who
+from app.chat.level_rules import Languages, Levels
 from app.chat.link_rules import SITE_LENGTH_MAX, SITES_MAX, clean_site
 from app.chat.mode_rules import Delay, Following, Modes, Slow
 from app.chat.parts import Chat
@@ -34,6 +35,8 @@ class SetModes(msgspec.Struct, frozen=True):
     unique: bool | UnsetType = UNSET
     delay_s: Delay | UnsetType = UNSET
     followers_min: Following | UnsetType | None = UNSET
+    levels: Levels | UnsetType = UNSET
+    languages: Languages | UnsetType = UNSET
 
 
 class SetTerms(msgspec.Struct, frozen=True):

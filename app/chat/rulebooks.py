@@ -5,6 +5,7 @@ rulebook may be old: the room's script refuses what was judged by another versio
 again.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -12,6 +13,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from app.chat.level_rules import matcher_of
 from app.chat.mode_rules import Modes, Rulebook, in_force
 from app.chat.term_rules import Matcher, Terms
 from app.chat.watch_rules import Level
@@ -116,6 +118,7 @@ class Rulebooks:
         self._pg = pg
         self._rooms = rooms
         self._known: dict[str, Rulebook] = {}
+        self._making: dict[Any, asyncio.Task[Matcher]] = {}
 
     async def of(self, show: str) -> Rulebook:
         """The show's rulebook, as it was when this process last looked."""
@@ -129,11 +132,25 @@ class Rulebooks:
 
     async def _read(self, show: str) -> Rulebook:
         room = await read_room(self._pg, show)
+        watched, modes = await read_watched(self._pg, show), in_force(room.modes)
+        matcher = await self._make(Terms(room.terms.blocked, room.terms.permitted), modes.levels, modes.languages)
+        read = Rulebook(room.version, room.modes, matcher, watched, room.terms.sites)
         while len(self._known) >= RULEBOOKS_MAX:
             del self._known[next(iter(self._known))]
-        watched = await read_watched(self._pg, show)
-        self._known[show] = Rulebook(room.version, room.modes, Matcher(room.terms), watched, room.terms.sites)
-        return self._known[show]
+        if show not in self._known or self._known[show].version <= read.version:
+            self._known[show] = read
+        return read
+
+    async def _make(self, *lists: Any) -> Matcher:
+        """The matcher of these lists. A long one takes a good part of a second: it is made beside the loop, which has
+        others to serve, and once for all who wait for it.
+        """
+        making = self._making.get(lists)
+        if making is None:
+            making = asyncio.create_task(asyncio.to_thread(matcher_of, *lists), name="matcher")
+            self._making[lists] = making
+            making.add_done_callback(lambda _: self._making.pop(lists, None))
+        return await asyncio.shield(making)
 
     @asynccontextmanager
     async def changing(self, show: str) -> AsyncIterator[Change]:

@@ -70,6 +70,7 @@ async def test_a_mode_holds_on_a_worker_that_had_other_rules_in_mind(place):
     assert await state(place, "chat") == {
         "slow_s": 0, "links": True, "open": True, "newcomers": False, "shield": False,
         "emoji": False, "buyers": False, "unique": False, "delay_s": 0, "followers_min": None,
+        "levels": {"harassment": 0, "profanity": 0, "sexual": 0, "spam": 0}, "languages": ["en"],
     }  # fmt: skip
 
 
@@ -146,6 +147,7 @@ async def test_the_shield_is_one_switch_and_leaves_the_other_modes_as_they_were(
     assert await state(place, "chat") == {
         "slow_s": 30, "links": False, "open": True, "newcomers": True, "shield": True,
         "emoji": False, "buyers": False, "unique": True, "delay_s": 0, "followers_min": None,
+        "levels": {"harassment": 4, "profanity": 4, "sexual": 4, "spam": 4}, "languages": ["en"],
     }  # fmt: skip
     assert (await place.say("see example.com")).code == "links_off"
     assert (await place.say("hello")).o is None
