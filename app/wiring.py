@@ -63,6 +63,7 @@ from app.streams.media_control import MediaControl, StreamSource
 from app.streams.media_parts import Media
 from app.streams.parts import Streams
 from app.webhooks import edge as webhooks_edge
+from app.webhooks.asking import WebhookWayOut
 from app.webhooks.parts import Webhooks, open_webhooks
 
 CLOSE_GUARD_S: Final = 5
@@ -146,6 +147,8 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
         streams = Streams(pg=pg, valkey=valkey, rooms=bus, settings=settings, sales=sale_source, media=media)
         catalog = Catalog(pg=pg, stock_listeners=(sale_source,), product_listeners=(PinnedProducts(streams),))
         stack.callback(catalog.darkroom.close)
+        webhooks = open_webhooks(pg, settings)
+        stack.push_async_callback(webhooks.target.aclose)
         listeners = (BannedHolds(sales), BannedSessions(media))
         chat = build_chat(
             pg,
@@ -155,12 +158,11 @@ async def build_features(stores: Stores, settings: Settings) -> AsyncIterator[Fe
             *listeners,
             words_listeners=(CommentToBuy(sales),),
             has_bought=partial(has_bought, pg),
+            way_out=WebhookWayOut(webhooks),
         )
         memory = ChatMemory(chat)
         checkout = open_checkout(pg, valkey, sales, bus, settings)
         stack.push_async_callback(checkout.close)
-        webhooks = open_webhooks(pg, settings)
-        stack.push_async_callback(webhooks.target.aclose)
         bus.sources = Sources(
             states=(ShowKeys(streams), StreamSource(media), sale_source, memory), stories=(memory,), sanctions=(memory,)
         )

@@ -8,6 +8,7 @@ from app.chat import (
     poll_edge,
     question_edge,
     quick_replies,
+    reviewing,
     staff_edge,
     talk_edge,
     unanswered,
@@ -36,7 +37,7 @@ def commands(parts: Chat) -> list[Command]:
 
 def endpoints(parts: Chat) -> list[Endpoint]:
     """What can be asked over HTTP."""
-    edges = (staff_edge, blocks, poll_edge, quick_replies, answers, unanswered, unbans, ban_lists, exports)
+    edges = (staff_edge, blocks, poll_edge, quick_replies, answers, unanswered, unbans, ban_lists, reviewing, exports)
     return [endpoint for edge in edges for endpoint in edge.endpoints(parts)]
 
 

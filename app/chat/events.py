@@ -62,8 +62,8 @@ class ChatPurged(msgspec.Struct, frozen=True, tag="chat.purged", tag_field="t"):
 
 
 class Held(msgspec.Struct, frozen=True, tag="held", tag_field="t"):
-    """For the staff room: a message waits. `why`: `term` (with what was `found`), `newcomer`,
-    `restricted`; `delay` when it is let out by itself, `hidden` when its author alone sees it beside the staff.
+    """For the staff room: a message waits. `why`: `term` (with what was `found`), `newcomer`, `restricted`, `review`;
+    `delay` when it is let out by itself, `hidden` when its author alone sees it beside the staff.
     """
 
     id: str

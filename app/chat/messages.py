@@ -20,6 +20,7 @@ from app.chat.mode_rules import Hold, Modes, Rulebook, decide, decide_in_chat, p
 from app.chat.moderation_rules import may_delete
 from app.chat.notices import unpin_gone
 from app.chat.parts import Chat as ChatParts
+from app.chat.reviewing import review
 from app.chat.targets import MessageId
 from app.chat.text_rules import clean_message
 from app.chat.watch_rules import Level, watched_message, watched_words
@@ -138,7 +139,8 @@ async def post(
 
 async def judge(chat: ChatParts, show: str, event: Chat, folded: str, rules: Rulebook) -> Hold | Refusal | None:
     """What becomes of words under these rules: free (None), held, or refused. `folded`: their text as folded."""
-    return watched_words(await _judge_words(chat, show, event, folded, rules), _level(event, rules))
+    verdict = await review(chat, show, event, await _judge_words(chat, show, event, folded, rules))
+    return watched_words(verdict, _level(event, rules))
 
 
 async def _judge_message(
@@ -148,7 +150,7 @@ async def _judge_message(
     verdict = await _judge_words(chat, show, event, folded, rules)
     if not isinstance(verdict, Refusal):
         verdict = stricter(verdict, await _judge_in_chat(chat, show, event, rules.modes))
-    return watched_message(verdict, _level(event, rules))
+    return watched_message(await review(chat, show, event, verdict), _level(event, rules))
 
 
 async def _judge_words(chat: ChatParts, show: str, event: Chat, folded: str, rules: Rulebook) -> Hold | Refusal | None:

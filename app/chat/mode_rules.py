@@ -67,8 +67,8 @@ class Rulebook(msgspec.Struct, frozen=True):
 
 
 class Hold(msgspec.Struct, frozen=True):
-    """The message waits: for a moderator (`why`: `term` with what was found, `newcomer`,
-    `restricted`), for a while (`delay`), or for good (`hidden`; `instead`: what it would have waited for had it been
+    """The message waits: for a moderator (`why`: `term` with what was found, `newcomer`, `restricted`, `review`),
+    for a while (`delay`), or for good (`hidden`; `instead`: what it would have waited for had it been
     anybody else's, "" when it would have been said).
     """
 

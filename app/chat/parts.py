@@ -11,6 +11,7 @@ import asyncpg
 from app.chat.ballots import Ballot, write_answers
 from app.chat.known_answers import KnownAnswers
 from app.chat.reactions import Reactions
+from app.chat.reviewers import NoWayOut, Reviewers, WayOut
 from app.chat.rulebooks import Rulebooks
 from app.chat.suspicions import Suspicions
 from app.http.origin_rules import address_group
@@ -77,6 +78,7 @@ class Chat:
     pace: Pace
     by_place: Pace
     rulebooks: Rulebooks
+    reviewers: Reviewers
     ballots: GroupCommit[Ballot, int | None]
     reactions: Reactions = field(default_factory=Reactions)
     answers: KnownAnswers = field(default_factory=KnownAnswers)
@@ -99,8 +101,11 @@ def build_chat(
     *ban_listeners: BanListener,
     words_listeners: tuple[WordsListener, ...] = (),
     has_bought: Callable[[str, str], Awaitable[bool]] = nobody,
+    way_out: WayOut | None = None,
 ) -> Chat:
-    """Chat over the given stores. `has_bought(show, person)`: whether the person is a buyer there."""
+    """Chat over the given stores. `has_bought(show, person)`: whether the person is a buyer there. `way_out`: how
+    somebody outside is asked about messages; None: not at all.
+    """
     per_10_s = settings.chat_per_10_s
     return Chat(
         pg=pg,
@@ -109,6 +114,7 @@ def build_chat(
         pace=Pace(10_000 // per_10_s, per_10_s),
         by_place=Pace(max(1, 10_000 // (per_10_s * PEOPLE_OF_A_PLACE)), per_10_s * PEOPLE_OF_A_PLACE),
         rulebooks=Rulebooks(pg, rooms),
+        reviewers=Reviewers(pg, way_out or NoWayOut()),
         ballots=GroupCommit(partial(write_answers, pg)),
         ban_listeners=ban_listeners,
         words_listeners=words_listeners,

@@ -123,6 +123,8 @@ ROUTES = {
     "PUT /api/shows/{show}/ban-lists": HOST,
     "POST /api/shows/{show}/ban-lists/taken": HOST,
     "DELETE /api/shows/{show}/ban-lists/taken/{shop}": HOST,
+    "GET /api/shows/{show}/reviewer": HOST,
+    "PUT /api/shows/{show}/reviewer": HOST,
     "GET /api/shows/{show}/quick-replies": STAFF,
     "PUT /api/shows/{show}/quick-replies": HOST,
     "GET /api/shows/{show}/moderation": STAFF,

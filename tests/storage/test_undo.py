@@ -140,6 +140,8 @@ async def test_modes_and_terms_go_back_and_what_others_changed_since_stays(place
         "unique": False,
         "delay_s": 0,
         "followers_min": None,
+        "levels": dict.fromkeys(("harassment", "profanity", "sexual", "spam"), 0),
+        "languages": ("en",),
     }
     assert (room.terms.blocked, room.terms.permitted, room.terms.sites) == (("fraud",), (), ("b.org",))
 

@@ -18,6 +18,7 @@ const WORDS = {
   "ban.end": "let back in",
   "unban.accepted": "accepted the request of",
   "unban.declined": "declined the request of",
+  "review.set": "chose who is asked about messages",
   "list.share": "offered the shop's bans to others",
   "list.withdraw": "shares the shop's bans no more",
   "list.take": "took over another shop's bans",

@@ -4,7 +4,7 @@ import { timeOfDay } from "../shared/clock.js";
 import { busy, el, fill } from "../shared/dom.js";
 import { askText } from "./terms.js";
 
-const WHY = { term: "a blocked term", newcomer: "a first message", restricted: "its author" };
+const WHY = { term: "a blocked term", newcomer: "a first message", restricted: "its author", review: "the reviewer outside" };
 
 // What is only delayed, or hidden, stands in the chat itself.
 const forUs = (held) => held.why !== "delay" && held.why !== "hidden";

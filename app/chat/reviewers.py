@@ -1,0 +1,94 @@
+"""Whom shops ask outside about what is about to be said, as a process remembers it, and the way out. Owns the reading
+of the table reviewers; decides nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import asyncpg
+import msgspec
+
+from app import clock
+from app.chat.events import Chat
+from app.chat.review_rules import Outcome
+from app.refusal import Refusal
+
+KNOWN_S: Final = 1.0
+SHOWS_MAX: Final = 1000
+
+_READ: Final = """
+SELECT r.url, r.secret, r.limit_ms, r.otherwise FROM reviewers r JOIN shows s ON s.shop_id = r.shop_id WHERE s.id = $1
+"""
+
+
+class Reviewer(msgspec.Struct, frozen=True):
+    """Whom a shop asks. `limit_ms`: how long for; `otherwise`: what becomes of words without an answer."""
+
+    url: str
+    secret: str
+    limit_ms: int
+    otherwise: Outcome
+
+
+class WayOut(Protocol):
+    """How a question leaves this machine: the webhooks' way, or (where nobody can be asked) none."""
+
+    def refuse(self, url: str) -> Refusal | None:
+        """Why nobody at this address can be asked."""
+
+    def new_secret(self) -> str:
+        """A fresh one to sign with."""
+
+    async def ask(self, url: str, secret: str, question: Mapping[str, Any], limit_s: float) -> int | None:
+        """The status of the answer, None when there was none in time. Raises nothing that the far side can cause."""
+
+
+class NoWayOut:
+    """Where nothing goes out."""
+
+    def refuse(self, url: str) -> Refusal | None:  # noqa: ARG002  whatever it is
+        """Always."""
+        return Refusal("url_invalid", "Nobody outside can be asked here.")
+
+    def new_secret(self) -> str:
+        """None is used."""
+        return ""
+
+    async def ask(self, url: str, secret: str, question: Mapping[str, Any], limit_s: float) -> int | None:  # noqa: ARG002  whoever
+        """Nobody answers."""
+        return None
+
+
+class Reviewers:
+    """What this process knows of whom shops ask. A change made elsewhere is known KNOWN_S later."""
+
+    def __init__(self, pg: asyncpg.Pool, way_out: WayOut) -> None:
+        self.way_out = way_out
+        self._pg = pg
+        self._known: dict[str, tuple[float, Reviewer | None]] = {}
+
+    async def of(self, show: str) -> Reviewer | None:
+        """Whom the show's shop asks, None: nobody."""
+        known = self._known.get(show)
+        if known is not None and clock.monotonic_s() - known[0] < KNOWN_S:
+            return known[1]
+        found = await read_reviewer(self._pg, show)
+        if len(self._known) >= SHOWS_MAX:
+            self._known.clear()
+        self._known[show] = (clock.monotonic_s(), found)
+        return found
+
+    def forget(self) -> None:
+        """One has just changed, for all shows of a shop."""
+        self._known.clear()
+
+    async def ask(self, show: str, message: Chat, reviewer: Reviewer) -> int | None:
+        """What the reviewer answers about the message."""
+        question = {"show": show, "message": message.id, "account": message.by.id, "text": message.text}
+        return await self.way_out.ask(reviewer.url, reviewer.secret, question, reviewer.limit_ms / 1000)
+
+
+async def read_reviewer(pg: asyncpg.Pool, show: str) -> Reviewer | None:
+    """Whom the show's shop asks, as Postgres has it."""
+    row = await pg.fetchrow(_READ, show)
+    return None if row is None else Reviewer(row["url"], row["secret"], row["limit_ms"], Outcome(row["otherwise"]))

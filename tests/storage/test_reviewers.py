@@ -1,0 +1,107 @@
+"""Somebody outside who is asked about messages: over the webhooks' way, within a limit, with a choice for no answer."""
+
+import asyncio
+
+import pytest
+from standardwebhooks import Webhook
+
+from app import clock
+from app.chat.audit import verify
+from app.chat.delayed import release_due
+from app.chat.held_store import waiting_in
+from app.chat.modes import SetModes, SetTerms, set_modes, set_terms
+from app.chat.questions import ask
+from app.chat.review_rules import Outcome
+from app.chat.reviewing import SetReviewer, set_reviewer, view
+from app.person import Standing
+from app.settings import Settings
+from app.webhooks.asking import WebhookWayOut
+from app.webhooks.parts import open_webhooks
+from tests.chat_place import chat_over, chat_place
+from tests.receiver import receiver, says
+
+
+@pytest.fixture
+async def place(pg, valkey):
+    """A place whose questions go out, also to this machine."""
+    place = await chat_place(pg, valkey)
+    webhooks = open_webhooks(pg, Settings(webhooks_private=True))
+    place.chat, place.rooms = chat_over(pg, valkey, way_out=WebhookWayOut(webhooks))
+    yield place
+    await webhooks.target.aclose()
+
+
+async def choose(place, url, otherwise=Outcome.HOLD, limit_ms=3000):
+    wanted = SetReviewer(url, limit_ms, otherwise)
+    answer = await set_reviewer(place.chat, place.show, place.host, wanted)
+    assert (answer.url, answer.otherwise, answer.limit_ms) == (url, otherwise, limit_ms)
+    return answer.secret
+
+
+async def test_the_reviewers_status_says_what_becomes_of_a_message(place):
+    async with receiver() as reviewer:
+        secret = await choose(place, reviewer.url)
+        reviewer.answers += [says(200), says(202), says(403), says(204)]
+        first = await place.say("one")
+        assert first.o is not None
+        assert (await place.say("two")).o is None
+        assert (await place.say("three")).code == "not_now"
+        await set_modes(place.chat, place.show, place.moderator, SetModes(delay_s=60))
+        assert (await place.say("four")).delay_ms == 60_000
+        await set_modes(place.chat, place.show, place.moderator, SetModes(delay_s=0))
+        assert next((one.text, one.why) for one in await waiting_in(place.pg, place.show)) == ("two", "review")
+        await set_terms(place.chat, place.show, place.moderator, SetTerms(["scam"]))
+        assert (await place.say("a scam")).o is None  # a filter holds it: nobody is asked
+        assert (await place.say("hello", person=place.host, standing=Standing.HOST)).o is not None
+        asked = [Webhook(secret).verify(body, headers) for headers, body in reviewer.got]
+        assert [one["data"]["text"] for one in asked] == ["one", "two", "three", "four"]
+        assert asked[0]["type"] == "message.review"
+        assert (asked[0]["data"]["account"], asked[0]["data"]["message"]) == (place.viewer.id, first.message)
+        reviewer.answers.append(says(202))
+        key, now_ms = clock.new_id(), clock.now_ms()
+        question = await ask(place.chat, place.show, place.viewer, Standing.VIEWER, text="Why?", key=key, now_ms=now_ms)
+        assert question.held
+        assert await choose(place, reviewer.url, Outcome.SAY) == secret
+        await set_reviewer(place.chat, place.show, place.host, SetReviewer())
+        assert (await place.say("free")).o is not None
+        assert len(reviewer.got) == 5
+    assert (await view(place.chat, place.show)).url == ""
+    assert (await verify(place.pg)).broken is None
+    await release_due(place.chat)
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "told"), [(Outcome.SAY, "said"), (Outcome.HOLD, "held"), (Outcome.REFUSE, "not_now")]
+)
+async def test_where_no_answer_comes_in_time_the_shops_choice_counts(place, otherwise, told):
+    await choose(place, "http://127.0.0.1:9/nobody", otherwise)
+    assert await becomes(place, "one") == told
+    hanging = asyncio.Event()
+
+    async def never(*_):
+        await hanging.wait()
+
+    server = await asyncio.start_server(never, "127.0.0.1", 0)
+    async with server:
+        await choose(place, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", otherwise, limit_ms=100)
+        assert await becomes(place, "two") == told
+        hanging.set()
+
+
+async def becomes(place, text):
+    answer = await place.say(text)
+    if not hasattr(answer, "o"):
+        return answer.code
+    return "held" if answer.o is None else "said"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.org/", "https://127.0.0.1/", "https://10.0.0.1/", "ftp://x", "nothing"]
+)
+async def test_nobody_on_a_private_network_is_asked(pg, valkey, url):
+    place = await chat_place(pg, valkey)
+    webhooks = open_webhooks(pg, Settings())
+    place.chat, place.rooms = chat_over(pg, valkey, way_out=WebhookWayOut(webhooks))
+    refused = await set_reviewer(place.chat, place.show, place.host, SetReviewer(url))
+    assert refused.code == "url_invalid"
+    await webhooks.target.aclose()
