@@ -77,6 +77,7 @@ class Chat:
     copies: Copies
     pace: Pace
     by_place: Pace
+    by_room: Pace
     rulebooks: Rulebooks
     reviewers: Reviewers
     ballots: GroupCommit[Ballot, int | None]
@@ -90,7 +91,7 @@ class Chat:
 
     def shared(self, address: str, standing: Standing) -> Shared | None:
         """What somebody who writes from this address shares with others; the staff nothing."""
-        return None if standing is not Standing.VIEWER else Shared(address_group(address), self.by_place, BY_ROOM)
+        return None if standing is not Standing.VIEWER else Shared(address_group(address), self.by_place, self.by_room)
 
 
 def build_chat(
@@ -113,6 +114,7 @@ def build_chat(
         copies=copies,
         pace=Pace(10_000 // per_10_s, per_10_s),
         by_place=Pace(max(1, 10_000 // (per_10_s * PEOPLE_OF_A_PLACE)), per_10_s * PEOPLE_OF_A_PLACE),
+        by_room=BY_ROOM,
         rulebooks=Rulebooks(pg, rooms),
         reviewers=Reviewers(pg, way_out or NoWayOut()),
         ballots=GroupCommit(partial(write_answers, pg)),

@@ -16,6 +16,7 @@ from app import clock
 from app.chat.events import Author, Chat
 from app.chat.flood_rules import likeness
 from app.chat.fold_rules import fold
+from app.chat.level_rules import STRICTEST
 from app.chat.message_rules import message_ids
 from app.chat.messages import Posted, post
 from app.chat.mode_rules import decide
@@ -111,8 +112,8 @@ async def measure(pg_url: str, valkey_url: str) -> dict[str, float]:
     await migrate(pg_url)
     pool, valkey = await open_pool(pg_url), open_valkey(valkey_url)
     place = await chat_place(pool, valkey)
-    place.chat = type(place.chat)(**{**vars(place.chat), "pace": FREE})
-    await set_modes(place.chat, place.show, place.moderator, SetModes(links=False, newcomers=False))
+    place.chat = type(place.chat)(**{**vars(place.chat), "pace": FREE, "by_room": FREE})
+    await set_modes(place.chat, place.show, place.moderator, SetModes(links=False, newcomers=False, levels=STRICTEST))
     await set_terms(place.chat, place.show, place.moderator, SetTerms(terms(), ["kalimba"]))
     bench = Bench(place)
     for say in (bench.filtered, bench.unfiltered):

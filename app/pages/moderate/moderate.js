@@ -14,7 +14,6 @@ import { Stage } from "../shared/stage.js";
 import { toast, toastProblem } from "../shared/toast.js";
 import { Unanswered } from "../shared/unanswered.js";
 import { Acts } from "./acts.js";
-import { openBanLists } from "./ban-lists.js";
 import { listenToKeys } from "./keys.js";
 import { Modes } from "./modes.js";
 import { openPerson } from "./person.js";
@@ -68,7 +67,7 @@ class ModerationPage {
     this.stage = new Stage(places.stage, { showId: found.id, compact: true });
     this.chat = new StaffChat(places.chat, { room: this.room, show: found.id, host: found.standing === "host", me: session.person, open: true, title: "Chat", person: (account) => this.showPerson(account) });
     const send = (op, body) => this.chat.send(op, body);
-    this.modes = new Modes(places.modes, { send, fresh: () => this.readAgain(this.desk), lead: found.standing !== "moderator", lists: found.standing === "host" ? () => openBanLists(found.id) : null });
+    this.modes = new Modes(places.modes, { send, fresh: () => this.readAgain(this.desk), lead: found.standing !== "moderator", host: found.standing === "host" ? found.id : null });
     this.queue = new Queue(places.queue, { send, wordsOf: (message) => this.chat.feed.lineOf(message)?.querySelector(".chat-words")?.textContent });
     const asked = el("div", {});
     fill(places.questions, el("h2", {}, "Questions"), asked);

@@ -4,6 +4,9 @@
 import { duration } from "../shared/clock.js";
 import { confirmDialog } from "../shared/dialog.js";
 import { el, fill } from "../shared/dom.js";
+import { openBanLists } from "./ban-lists.js";
+import { editLevels } from "./levels.js";
+import { openReviewer } from "./reviewer.js";
 import { askText, editTerms } from "./terms.js";
 
 const SLOW = [0, 1, 5, 10, 30, 60, 120];
@@ -15,8 +18,8 @@ const followerWords = (min) => (min === "" ? "Everybody may write" : min === "0"
 const delayWords = (s) => (s ? `Viewers see it ${s} s later` : "No delay for viewers");
 
 export class Modes {
-  /** `send(op, body)` sends a command; `fresh()` loads the desk anew; `lead`: may do what nobody can undo; `lists()` opens the lists of bans, null: not theirs. */
-  constructor(host, { send, fresh, lead, lists }) {
+  /** `send(op, body)` sends a command; `fresh()` loads the desk anew; `lead`: may do what nobody can undo; `host`: the show when they are its host. */
+  constructor(host, { send, fresh, lead, host: show }) {
     this.send = send;
     this.fresh = fresh;
     this.shield = this.toggle("shield", "Shield", "Shield: the strictest of everything, until it is lowered");
@@ -40,8 +43,10 @@ export class Modes {
       el("div", { class: "row" }, this.emoji, this.buyers, this.unique, this.delay, this.followers),
       el("div", { class: "row" },
         el("button", { type: "button", class: "button small", id: "edit-terms", onclick: () => editTerms(this.terms, this.send).then(this.fresh) }, "Terms…"),
+        el("button", { type: "button", class: "button small", id: "edit-levels", onclick: () => editLevels(this.modes, this.send).then(this.fresh) }, "Levels…"),
         el("button", { type: "button", class: "button small", id: "new-notice", onclick: () => this.writeNotice() }, "Notice…"),
-        lists ? el("button", { type: "button", class: "button small", id: "ban-lists", onclick: lists }, "Lists of bans…") : null,
+        show ? el("button", { type: "button", class: "button small", id: "ban-lists", onclick: () => openBanLists(show) }, "Lists of bans…") : null,
+        show ? el("button", { type: "button", class: "button small", id: "reviewer", onclick: () => openReviewer(show) }, "Reviewer…") : null,
         lead ? el("button", { type: "button", class: "button small danger", id: "clear-chat", onclick: () => this.clear() }, "Clear the chat…") : null));
     this.terms = { blocked: [], permitted: [], sites: [] };
   }
@@ -59,6 +64,7 @@ export class Modes {
 
   draw({ modes, terms }) {
     this.terms = terms;
+    this.modes = modes;
     for (const name of SWITCHES) this[name].setAttribute("aria-pressed", String(modes[name]));
     if (!SLOW.includes(modes.slow_s)) this.slow.append(el("option", { value: String(modes.slow_s) }, `One message every ${modes.slow_s} s`));
     this.slow.value = String(modes.slow_s);
