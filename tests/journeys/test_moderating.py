@@ -84,6 +84,7 @@ async def test_a_moderator_keeps_order_by_keyboard(people) -> None:
     the shield."""
     ana, ben, moderator = people
     await block_a_term(ana, ben, moderator)
+    await choose_a_level(ana, moderator)
     await pin_and_answer(ana, ben, moderator)
     await see_to_a_report(ana, ben, moderator)
     await delete_many(ana, ben, moderator)
@@ -112,6 +113,20 @@ async def block_a_term(ana: Viewer, ben: Viewer, moderator: KeyboardModerator) -
     await expect(ben.line("what an 1d1ot")).to_have_count(0)
     await moderator.press("q", "a")
     await ben.sees_line("what an 1d1ot")
+    await expect(moderator.page.locator("#queue-rows .held")).to_have_count(0)
+
+
+async def choose_a_level(ana: Viewer, moderator: KeyboardModerator) -> None:
+    await moderator.reach("#edit-levels")
+    await moderator.press("Enter")
+    await moderator.reach("#level-profanity")
+    await moderator.press("4")
+    await moderator.reach("#save-levels")
+    await moderator.press("Enter")
+    await expect(moderator.page.get_by_role("dialog")).to_have_count(0)
+    await ana.say("d4mn, that was fast")
+    await expect(moderator.page.locator("#queue-rows .held")).to_contain_text("d4mn, that was fast")
+    await moderator.press("q", "d")
     await expect(moderator.page.locator("#queue-rows .held")).to_have_count(0)
 
 
