@@ -41,6 +41,9 @@ held AS (
     INSERT INTO held_messages (id, show_id, account_id, name, body, why, found, sent_at)
     SELECT 'h' || id, 'demo', id, left(body, 40), body, 'term', body, now() FROM t
 ),
+suspected AS (
+    INSERT INTO evasions (show_id, account_id, like_id, kind) SELECT 'demo', id, 'x1', 'device' FROM t WHERE n > 1
+),
 reported AS (
     INSERT INTO reports (id, show_id, message_id, author_id, by_account_id, reason)
     SELECT id, 'demo', id, id, id, body FROM t
@@ -60,8 +63,8 @@ shops AS (UPDATE shops SET name = $1[1]),
 viewers AS (UPDATE accounts SET name = left($1[2], 40) WHERE demo_role = 'viewer'),
 hosts AS (UPDATE accounts SET name = left($1[3], 40) WHERE demo_role IN ('host', 'moderator')),
 rooms AS (
-    INSERT INTO chat_rooms (show_id, version, notice, blocked, ticker)
-    VALUES ('demo', 9, jsonb_build_object('text', $1[4], 'by', $1[5], 'at', 1), $1, $1)
+    INSERT INTO chat_rooms (show_id, version, notice, blocked, sites, ticker)
+    VALUES ('demo', 9, jsonb_build_object('text', $1[4], 'by', $1[5], 'at', 1), $1, $1, $1)
 )
 UPDATE shows SET title = left($1[6], 120), version = version + 10 WHERE id = 'demo'
 """
@@ -127,14 +130,21 @@ async def look_at_the_watch_page(page: Page) -> None:
 
 
 async def look_at_the_moderation_page(page: Page) -> None:
-    for rows in ("#queue-rows .held", "#queue-rows .report", ".question-row.held", "#act-rows .undo"):
+    for rows in (
+        "#queue-rows .held",
+        "#queue-rows .evasion",
+        "#queue-rows .report",
+        ".question-row.held",
+        "#act-rows .undo",
+    ):
         await expect(page.locator(rows).first).to_be_visible()
     await page.locator(".chat-line .card").first.click()
     await expect(page.locator("#person-state")).to_be_visible()
     await stays_text(page)
     await page.keyboard.press("Escape")
     await page.locator("#edit-terms").click()
-    await expect(page.locator("#terms-blocked")).to_have_value("\n".join(CORPUS))
+    for lists in ("#terms-blocked", "#terms-sites"):
+        await expect(page.locator(lists)).to_have_value("\n".join(CORPUS))
     await stays_text(page)
 
 
