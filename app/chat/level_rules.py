@@ -16,7 +16,7 @@ from app.chat.term_rules import Matcher, Terms
 
 LEVEL_MAX: Final = 4
 DEGREES: Final = 4
-MATCHERS_MAX: Final = 256
+MATCHERS_MAX: Final = 64
 """So many lists are kept in the form in which they are searched: most shows have the same."""
 
 Level = Annotated[int, Meta(ge=0, le=LEVEL_MAX)]
