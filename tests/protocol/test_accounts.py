@@ -70,29 +70,6 @@ async def test_the_cookie_is_bound_to_the_host_and_out_of_reach_of_scripts(app):
     assert "Domain" not in cookie
 
 
-async def test_a_browser_is_known_again_by_a_cookie_of_which_the_server_keeps_a_keyed_hash(app, pg):
-    answer = await Caller(app).get("/api/session")
-    device = answer.headers["set-cookie"].split(";")[0]
-    assert device.startswith("__Host-hawker-device=")
-    assert {"Path=/", "HttpOnly", "Secure", "SameSite=Lax"} <= set(answer.headers["set-cookie"].split("; "))
-    again = await Caller(app).get("/api/session", headers={"Cookie": device})
-    assert "set-cookie" not in again.headers
-    _, person = await signed_up(app)
-    answers = []
-    for address in ("198.51.100.1", "198.51.100.2"):
-        caller = Caller(app, address=address)
-        wanted = {"email": person["email"], "password": PASSWORD}
-        answers.append((await caller.post("/api/session", wanted, headers={"Cookie": device})).json())
-    rows = await pg.fetch(
-        "SELECT kind, hash FROM account_hints WHERE account_id = $1 AND seen_at > now() - interval '1 minute'",
-        answers[0]["person"]["id"],
-    )
-    assert sorted(row["kind"] for row in rows) == ["address"] * 3 + ["device"]  # one of them from signing up
-    secret = device.partition("=")[2].encode()
-    assert hashlib.sha256(secret).digest() not in {row["hash"] for row in rows}
-    assert hashlib.sha256(b"device " + secret).digest() not in {row["hash"] for row in rows}
-
-
 async def test_the_secret_is_kept_as_a_hash_only(app, pg):
     caller, _ = await signed_up(app)
     hashes = [row["token_hash"] for row in await pg.fetch("SELECT token_hash FROM sessions")]

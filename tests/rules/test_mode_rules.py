@@ -3,6 +3,7 @@
 import pytest
 
 from app.chat.emoji_rules import is_emoji
+from app.chat.level_rules import STRICTEST
 from app.chat.mode_rules import UNIQUE_MS, Hold, Modes, decide_in_chat, in_force, stricter, unique_ms
 from app.refusal import Refusal
 
@@ -82,7 +83,7 @@ def test_of_two_decisions_the_stricter_one_holds():
 
 def test_the_shield_has_nothing_said_twice_and_leaves_the_modes_of_the_chat_alone():
     modes = Modes(emoji=True, buyers=True, delay_s=7, shield=True)
-    assert in_force(modes) == Modes(30, False, True, True, True, True, True, True, 7)
+    assert in_force(modes) == Modes(30, False, True, True, True, True, True, True, 7, levels=STRICTEST)
     assert (unique_ms(modes), unique_ms(Modes(unique=True)), unique_ms(Modes())) == (UNIQUE_MS, UNIQUE_MS, 0)
 
 

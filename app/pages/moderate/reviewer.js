@@ -12,7 +12,7 @@ export async function openReviewer(show) {
   const path = `/api/shows/${segment(show)}/reviewer`;
   try {
     const known = await get(path);
-    const url = el("input", { class: "input", id: "reviewer-url", type: "url", maxlength: "2048", placeholder: "https://", autofocus: true });
+    const url = el("input", { class: "input", id: "reviewer-url", type: "url", maxlength: "2048", autofocus: true });
     const limit = el("input", { class: "input", id: "reviewer-limit", type: "number", min: "100", max: "3000", step: "100", required: true });
     const otherwise = el("select", { class: "input", id: "reviewer-otherwise" }, Object.entries(OTHERWISE).map(([value, word]) => el("option", { value }, word)));
     const secret = el("input", { class: "input", id: "reviewer-secret", readonly: true, onfocus: (event) => event.target.select() });
