@@ -31,7 +31,7 @@ ERROR_LENGTH_MAX: Final = 500
 CLOSE_WAIT_S: Final = 5.0
 KICK_EVERY_S: Final = 0.25
 KICKS_OF_A_CROWD: Final = 8
-KICK_LOOKS_S: Final = 0.02
+KICK_LOOKS_S: Final = 0.1
 """After a kick it is looked whether a crowd follows: its first come alone, and would bring the others' notes here."""
 
 log = structlog.get_logger()

@@ -1,6 +1,6 @@
 """The till: purchases from one pool that go through all steps of buying now together, wave after wave.
 
-A wave is a third of those who buy: while Postgres and Valkey work for two, this process works for the other. A purchase
+A wave is a quarter of those who buy: while Postgres and Valkey work for some, this process works for others. A purchase
 alone waits four times on its way to an order, and each time costs more than the work between.
 
 Owns only the way on which nothing stops a purchase: the hold granted, the attempt written, the provider's yes at once,
@@ -53,7 +53,7 @@ from app.storage.group_commit import GroupCommit
 
 log = structlog.get_logger()
 
-WAVES_MAX: Final = 3  # of a pool at once
+WAVES_MAX: Final = 4  # of a pool at once
 _POOLS_MAX: Final = 4096  # whose waves are kept
 _GOES_ON: Final = frozenset({"payment_challenge", PENDING.code})
 """Refusals after which the payment, and so the hold, may still come to an order."""

@@ -8,14 +8,19 @@ There is no linger timer: a lone item leaves at once, and the batch grows by its
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 BATCH_MAX: Final = 256
 WAITING_MAX: Final = 20_000
+HANDED_OUT_AT_ONCE: Final = 24
 _FADES: Final = 0.95  # what is left of the crowd, a call later, when it is gone
+
+
+_Together: TypeAlias = list[tuple[int, asyncio.Future[Any]]]
+"""How many items each submitted, and who waits for their answers."""
 
 
 class Overloaded(ConnectionError):  # noqa: N818  it says what the group is
@@ -110,7 +115,7 @@ class GroupCommit(Generic[Item, Answer]):
             self._senders.discard(cast(asyncio.Task[None], asyncio.current_task()))
 
     async def _send_next(self) -> None:
-        together: list[tuple[int, asyncio.Future[Sequence[Answer]]]] = []
+        together: _Together = []
         batch: list[Item] = []
         while self._waiting and len(batch) + len(self._waiting[0][0]) <= self._batch_max:
             items, answer = self._waiting.popleft()
@@ -133,8 +138,22 @@ class GroupCommit(Generic[Item, Answer]):
             return
         finally:
             self._in_flight -= len(batch)
+        await self._hand_out(answers, together)
+
+    async def _hand_out(self, answers: Sequence[Answer], together: _Together) -> None:
+        """Gives each their own. With `evenly` some at a time: whoever is answered is at work at once, and answers to
+        the other calls would wait until all of them have had their turn.
+        """
         begin = 0
-        for size, answer in together:
-            if not answer.done():
-                answer.set_result(answers[begin : begin + size])
-            begin += size
+        try:
+            for number, (size, answer) in enumerate(together):
+                if self._evenly and number and number % HANDED_OUT_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+                if not answer.done():
+                    answer.set_result(answers[begin : begin + size])
+                begin += size
+        except BaseException:
+            for _, answer in together:
+                if not answer.done():
+                    answer.set_exception(ConnectionError("shutting down"))
+            raise

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.storage import group_commit
-from app.storage.group_commit import GroupCommit, Overloaded
+from app.storage.group_commit import HANDED_OUT_AT_ONCE, GroupCommit, Overloaded
 
 
 class Decider:
@@ -116,6 +116,39 @@ async def test_calls_that_go_evenly_wait_for_their_share_of_all_who_were_here():
     assert await decider.settled(few) == [30, 10, 5]
     decider.gates[200].set()
     assert await asyncio.gather(*crowd, *few, *more, *late) == [*range(30), *range(100, 110), *range(200, 205)]
+    assert group.idle
+
+
+async def test_who_goes_evenly_is_answered_with_some_others_and_not_with_all_of_them():
+    """The answers to the other calls waited until all of a wave had been at work."""
+    turns, turn = [], 0
+
+    def tick():
+        nonlocal turn
+        turn += 1
+        ticking[0] = loop.call_soon(tick)
+
+    loop = asyncio.get_running_loop()
+    decider = Decider()
+    decider.gate.set()
+    group = GroupCommit(decider, evenly=True)
+    answers = [group.enqueue((n,)) for n in range(2 * HANDED_OUT_AT_ONCE + 1)]
+    for answer in answers:
+        answer.add_done_callback(lambda _: turns.append(turn))
+    ticking = [loop.call_soon(tick)]
+    assert [one[0] for one in await asyncio.gather(*answers)] == [2 * n for n in range(len(answers))]
+    ticking[0].cancel()
+    assert sorted(turns.count(one) for one in set(turns)) == [1, HANDED_OUT_AT_ONCE, HANDED_OUT_AT_ONCE]
+
+
+async def test_who_waits_for_an_answer_that_is_handed_out_no_more_is_told_so():
+    decider = Decider()
+    decider.gate.set()
+    group = GroupCommit(decider, evenly=True)
+    answers = [group.enqueue((n,)) for n in range(2 * HANDED_OUT_AT_ONCE)]
+    answers[0].add_done_callback(lambda _: [one.cancel() for one in group._senders])
+    told = await asyncio.gather(*answers, return_exceptions=True)
+    assert [type(one) for one in told] == [list] * HANDED_OUT_AT_ONCE + [ConnectionError] * HANDED_OUT_AT_ONCE
     assert group.idle
 
 
