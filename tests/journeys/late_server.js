@@ -18,7 +18,7 @@
 
   // When nothing is awaited any more, and nothing follows from what was.
   server.settled = async () => {
-    for (let quiet = 0; quiet < 3; quiet = awaited ? 0 : quiet + 1) await turn(SOON_MS);
+    for (let quiet = 0; quiet < 8; quiet = awaited ? 0 : quiet + 1) await turn(SOON_MS);
   };
 
   // The room's sockets, in the order in which they were opened.
