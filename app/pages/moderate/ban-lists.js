@@ -24,7 +24,7 @@ export async function openBanLists(show) {
   };
   const own = ({ code, takers }) => (code === null
     ? [el("p", { class: "soft" }, "Other shops can take over whom you banned from all your shows."), press("share-list", "Share our list", () => put(path, { shared: true }))]
-    : [el("p", { class: "soft" }, `Who has this code can take it over; ${takers === 1 ? "one shop has" : `${takers} shops have`}.`),
+    : [el("p", { class: "soft" }, `Who has this code can take it over; ${["no shop has", "one shop has"][takers] ?? `${takers} shops have`}.`),
       el("input", { class: "input", id: "list-code", readonly: true, "aria-label": "Code of our list", value: code, onfocus: (event) => event.target.select() }),
       press("withdraw-list", "Share it no more", () => put(path, { shared: false }), true)]);
   const row = (one) => el("li", { class: "row between" }, el("span", {}, el("strong", {}, one.name), ` keeps ${one.bans} out`),
