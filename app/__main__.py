@@ -113,11 +113,14 @@ def verify_draw(
     source: Annotated[str, typer.Argument(help="A file with the published draw, its address, or - to read it here.")],
     commitment: Annotated[str, typer.Option(help="The hash that the room said before the start, if you kept it.")] = "",
     entry: Annotated[str, typer.Option(help="Your own entry: whether it was drawn too, and as what number.")] = "",
+    crowd: Annotated[
+        str, typer.Option(help="The entries' hash that the room said with the draw, if you kept it.")
+    ] = "",
 ) -> None:
     """Check the order of a sale's waiting room from what was published of its draw."""
     from app.shell import verify_draw as verify
 
-    typer.echo(_run(verify(source, commitment, entry)))
+    typer.echo(_run(verify(source, commitment, entry, crowd)))
 
 
 audit = typer.Typer(no_args_is_help=True, help="The log of moderation.")

@@ -74,7 +74,7 @@ def _accepted(outcome: str | Refusal) -> str:
     return outcome
 
 
-async def verify_draw(source: str, commitment: str, entry: str = "") -> str:
+async def verify_draw(source: str, commitment: str, entry: str = "", crowd: str = "") -> str:
     """What is right about the published draw at `source`: a file, an http address, or - for standard input."""
     try:
         published = await _read_draw(source)
@@ -82,7 +82,7 @@ async def verify_draw(source: str, commitment: str, entry: str = "") -> str:
         why, _, _ = str(error).partition("\n")
         raise CommandRefusedError(f"{source} cannot be read: {why}") from error
     try:
-        return check_draw(published, commitment or None, entry or None)
+        return check_draw(published, commitment or None, entry or None, crowd or None)
     except msgspec.DecodeError as error:
         raise CommandRefusedError(f"{source} is no published draw: {error}") from error
     except ValueError as error:

@@ -15,7 +15,7 @@ from app.checkout.coupons import Presented
 from app.checkout.parts import Checkout
 from app.checkout.shipping_rules import goes_to, price_of
 from app.checkout.total_rules import TOO_MUCH, PricedLine, Totals
-from app.flash_sales.holds import view_hold
+from app.flash_sales.holds import refuse, view_hold
 from app.money import AMOUNT_MINOR_MAX, step
 from app.refusal import Refusal
 
@@ -66,6 +66,8 @@ async def quote_holds(
     lines, currencies, show = [], set(), ""
     for hold in dict.fromkeys(ask.holds):
         decided = await checkout.gate.read(hold, person)
+        if decided.code in {"rebuilding", "not_found"}:  # another person's hold does not exist
+            return refuse(decided)
         if decided.hold is None or decided.label is None or decided.hold.state != "held":
             return NO_HOLD
         seen = view_hold(hold, decided.hold, decided.label, decided.now_ms)

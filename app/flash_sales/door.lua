@@ -90,7 +90,9 @@ function act.enter(op)
     if counted or by_admission then
         begin_epoch()
     end
-    if redis.call('HEXISTS', inside_key, place) == 1 then
+    -- Who is inside already is asked for what let them in: it may have been taken back since.
+    local inside = redis.call('HEXISTS', inside_key, place) == 1
+    if inside and (not by_admission or admission_of(person) == token .. '\0' .. place) then
         return 'in'
     end
     if by_admission then
@@ -105,6 +107,7 @@ function act.enter(op)
     elseif somebody_waits() then
         return 'in_line'
     end
+    counted = counted and not inside
     if counted and is_full(network, units, limit) then
         return 'network_limit'
     end
@@ -117,7 +120,7 @@ function act.enter(op)
         count_unused(-1)
         redis.call('PEXPIRE', admissions_key, kept_ms)
     end
-    if counted or by_admission then
+    if not inside and (counted or by_admission) then
         redis.call('HSET', inside_key, place, cmsgpack.pack({counted and network or '', units}))
         redis.call('PEXPIRE', inside_key, kept_ms)
     end

@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from app import clock
-from app.flash_sales import line_store, sale_store
-from app.flash_sales.draw_rules import draw_order
+from app.flash_sales import draw_store, line_store, sale_store
+from app.flash_sales.draw_rules import crowd_of, draw_order
 from app.flash_sales.gate import Decided
 from app.flash_sales.hold_index import HoldNote
 from app.flash_sales.holds import OFFER_KEY, Hold, view_hold
@@ -29,13 +29,16 @@ TOLD_AT_ONCE: Final = 100
 
 
 class SaleDrawn(msgspec.Struct, frozen=True, tag="draw", tag_field="t"):
-    """A room's event: the order of those who came before the start was drawn, with this seed."""
+    """A room's event: the order of those who came before the start was drawn, with this seed. `crowd` is the hash of
+    their entries: from now on nobody can be put among them or left out.
+    """
 
     sale: str
     title: str
     entries: int
     commitment: str
     seed: str
+    crowd: str
     at: int
 
 
@@ -82,24 +85,24 @@ async def draw(sales: FlashSales, facts: LineFacts) -> list[Entry]:
     assert facts.show is not None
     async with sales.pg.acquire() as connection, connection.transaction():
         await line_store.lock_places(connection, [facts.pool])
-        seed = await line_store.note_draw(connection, facts.sale)
+        seed = await draw_store.note_draw(connection, facts.sale)
         if seed is None:
             return []
-        order = draw_order(seed, await line_store.undrawn(connection, facts.pool))
-        await line_store.place_drawn(connection, order)
+        order = draw_order(seed, await draw_store.undrawn(connection, facts.pool))
+        crowd = crowd_of(order)
+        await draw_store.place_drawn(connection, facts.sale, order, crowd)
         entries = await line_store.head_of(connection, facts.pool, len(order))
-    await unless_away("draw", _say_draw(sales, facts.show, facts.sale, len(order)))
+    await unless_away("draw", _say_draw(sales, facts.show, facts.sale, len(order), crowd))
     return entries
 
 
-async def _say_draw(sales: FlashSales, show: str, sale: str, entries: int) -> None:
+async def _say_draw(sales: FlashSales, show: str, sale: str, entries: int, crowd: bytes) -> None:
     row = await sale_store.read_sale(sales.pg, show, sale)
     assert row is not None
     view = row.view
     await say_sale(sales, row)
-    await sales.rooms.append(
-        show, SaleDrawn(sale, view.product.title, entries, view.commitment or "", view.seed or "", clock.now_ms())
-    )
+    said = (view.commitment or "", view.seed or "", crowd.hex(), clock.now_ms())
+    await sales.rooms.append(show, SaleDrawn(sale, view.product.title, entries, *said))
 
 
 async def _end_what_is_over(sales: FlashSales, connection: Any, facts: LineFacts) -> list[_Told]:

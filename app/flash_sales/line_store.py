@@ -17,6 +17,8 @@ _LINES: Final = 0x6C696E65  # advisory locks: of a line's places, and of serving
 _SERVING: Final = 0x73657276
 LINES_MAX: Final = 1000
 UNPAID_S: Final = 60
+UNPAID_MAX: Final = 1000
+"""So many holds that came to nothing are looked at in one round, those of the first places first."""
 FRESH_S: Final = 10
 """A line that nobody is in any more is spoken of for so long."""
 
@@ -173,7 +175,8 @@ _UNPAID: Final = """
        AND (e.ended_at IS NULL OR e.ended_at > now() - make_interval(secs => $4))
        AND EXISTS (SELECT FROM payment_attempts k JOIN payment_attempts a ON a.id = k.id
                     WHERE k.account_id = e.account_id AND k.idempotency_key IS NOT NULL AND a.hold_id = e.hold_id
-                      AND a.failed AND a.updated_at > now() - make_interval(secs => $4))"""
+                      AND a.failed AND a.updated_at > now() - make_interval(secs => $4))
+     ORDER BY e.place, e.id LIMIT $5"""
 
 # That lived a moment ago, and whose payment no rebuild of the gate has brought over.
 _UNPAID_YET: Final = """
@@ -182,7 +185,8 @@ _UNPAID_YET: Final = """
        AND (e.ended_at IS NULL OR e.ended_at > now() - make_interval(secs => $3))
        AND NOT EXISTS (SELECT FROM payment_attempts k JOIN payment_attempts a ON a.id = k.id
                         WHERE k.account_id = e.account_id AND k.idempotency_key IS NOT NULL
-                          AND e.hold_id IN (a.hold_id, a.replaced_hold_id) AND NOT a.failed)"""
+                          AND e.hold_id IN (a.hold_id, a.replaced_hold_id) AND NOT a.failed)
+     ORDER BY e.place, e.id LIMIT $4"""
 
 # The same place as before: who was first is first again. Of a person's several the first: nobody is in a line twice.
 _BRING_BACK: Final = """
@@ -193,18 +197,6 @@ _BRING_BACK: Final = """
               AND NOT EXISTS (SELECT FROM line_entries o WHERE o.pool_id = b.pool_id AND o.account_id = b.account_id
                                  AND o.id <> b.id AND o.state IN ('waiting', 'offered', 'admitted'))
             ORDER BY b.pool_id, b.account_id, b.place, b.id)"""
-
-_UNDRAWN: Final = "SELECT id FROM line_entries WHERE pool_id = $1 AND state = 'waiting' AND place IS NULL"
-
-_PLACE_DRAWN: Final = """
-    UPDATE line_entries e SET place = t.place, drawn = true
-      FROM unnest($1::text[]) WITH ORDINALITY AS t (id, place) WHERE e.id = t.id"""
-
-_NOTE_DRAW: Final = """
-    UPDATE flash_sales SET drawn_at = now(), version = version + 1
-     WHERE id = $1 AND drawn_at IS NULL AND state IN ('running', 'sold_out') RETURNING draw_seed"""
-
-_DRAWN: Final = "SELECT id FROM line_entries WHERE pool_id = $1 AND drawn ORDER BY place"
 
 
 async def read_facts(pg: Any, pools: Sequence[str]) -> dict[str, LineFacts]:
@@ -336,14 +328,14 @@ async def note_paying(connection: Any, pool: str) -> list[Entry]:
 
 async def unpaid_holds(connection: Any, pool: str) -> list[str]:
     """Holds of people who were served from this line, and whose payments failed a moment ago."""
-    states = states_before(EntryEvent.BRING_BACK)
-    return [row["hold_id"] for row in await connection.fetch(_UNPAID, pool, states, TRIES_MAX, UNPAID_S)]
+    args = (pool, states_before(EntryEvent.BRING_BACK), TRIES_MAX, UNPAID_S, UNPAID_MAX)
+    return [row["hold_id"] for row in await connection.fetch(_UNPAID, *args)]
 
 
 async def unpaid_yet(connection: Any, pool: str, hold_ttl_s: int) -> list[str]:
     """Holds of people who were served from this line, that may still live and have no payment."""
-    states = states_before(EntryEvent.BRING_BACK)
-    return [row["hold_id"] for row in await connection.fetch(_UNPAID_YET, pool, states, hold_ttl_s)]
+    args = (pool, states_before(EntryEvent.BRING_BACK), hold_ttl_s, UNPAID_MAX)
+    return [row["hold_id"] for row in await connection.fetch(_UNPAID_YET, *args)]
 
 
 async def bring_back(connection: Any, holds: Sequence[str]) -> None:
@@ -355,27 +347,6 @@ async def bring_back(connection: Any, holds: Sequence[str]) -> None:
     except asyncpg.UniqueViolationError:  # one of them came into the line at this moment, and keeps that place
         for hold in holds if len(holds) > 1 else ():
             await bring_back(connection, [hold])
-
-
-async def undrawn(connection: Any, pool: str) -> list[str]:
-    """The entries that wait for the draw."""
-    return [row["id"] for row in await connection.fetch(_UNDRAWN, pool)]
-
-
-async def note_draw(connection: Any, sale: str) -> bytes | None:
-    """Marks a sale that runs as drawn, once; answers with the seed. None: it was, or the sale does not run."""
-    seed: bytes | None = await connection.fetchval(_NOTE_DRAW, sale)
-    return seed
-
-
-async def place_drawn(connection: Any, order: Sequence[str]) -> None:
-    """Gives the entries their places, the first one 1."""
-    await connection.execute(_PLACE_DRAWN, list(order))
-
-
-async def drawn_entries(pg: Any, pool: str) -> list[str]:
-    """The entries of the draw, in its order."""
-    return [row["id"] for row in await pg.fetch(_DRAWN, pool)]
 
 
 async def next_version(pg: Any) -> int:

@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.__main__ import cli
-from app.flash_sales.draw_rules import commitment_of, draw_order
+from app.flash_sales.draw_rules import commitment_of, crowd_of, draw_order
 from app.flash_sales.draws import Draw
 
 SEED = bytes(range(32))
@@ -19,6 +19,8 @@ DRAW = Draw("sale", commitment_of(SEED), SEED.hex(), draw_order(SEED, ["ana", "b
         (msgspec.json.encode(DRAW), ["--commitment", DRAW.commitment], 0, "is right"),
         (msgspec.json.encode(DRAW), ["--commitment", "00" * 32], 1, "not the one whose hash"),
         (msgspec.json.encode(DRAW), ["--entry", DRAW.order[1]], 0, f"Entry {DRAW.order[1]} is number 2"),
+        (msgspec.json.encode(DRAW), ["--crowd", crowd_of(DRAW.order).hex()], 0, "is right"),
+        (msgspec.json.encode(DRAW), ["--crowd", "00" * 32], 1, "not those whose hash"),
         (msgspec.json.encode(DRAW), ["--entry", "dora"], 1, "Entry dora is not among the 3"),
         (msgspec.json.encode(msgspec.structs.replace(DRAW, order=DRAW.order[::-1])), [], 1, "the seed gives"),
         (msgspec.json.encode(msgspec.structs.replace(DRAW, seed=None)), [], 1, "still to come"),

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from app.flash_sales.gate_wire import place_of
 
+COUNTS = {"held": 1, "confirmed": 1, "returned": -1}
+"""What a unit of a record in this state counts to its person's limit."""
+
 
 @dataclass
 class ModelHold:
@@ -51,7 +54,9 @@ class ModelPool:
     sold: int = 0
     holds: dict[str, ModelHold] = field(default_factory=dict)
     keys: dict[tuple[str, str], str] = field(default_factory=dict)
-    taken_back: int = 0
+    waiting: bool = False  # somebody waits in line
+    epoch: int = 1
+    seen: dict[str, tuple] = field(default_factory=dict)  # records that somebody has looked at, by their SHA-1
 
     @property
     def held(self) -> int:
@@ -62,9 +67,7 @@ class ModelPool:
         return self.allotment - self.sold - self.held
 
     def of(self, person: str) -> int:
-        return sum(
-            one.quantity for one in self.holds.values() if one.person == person and one.state in {"held", "confirmed"}
-        )
+        return sum(COUNTS.get(one.state, 0) * one.quantity for one in self.holds.values() if one.person == person)
 
     def run(self, now: int, operations: list[tuple]) -> tuple[list[tuple], list[str]]:
         """The answers as (code, record as it was then); the ids of holds that expired or were cleared."""
@@ -78,12 +81,14 @@ class ModelPool:
         code, name = act(now, ended, *op[1:])
         return code, self.holds[name].record() if name and code != "mismatch" else False
 
-    def take(self, now, _ended, name, person, key, body, quantity, show, ttl):
+    def take(self, now, _ended, name, person, key, body, quantity, show, ttl, attempt="", for_ms=0, total_max=0):
         earlier = self.keys.get((person, key))
         if earlier is not None:
             return ("same" if self.holds[earlier].body == body else "mismatch", earlier)
         refusal = None
-        if self.state != "open" or 0 < self.ends <= now:
+        if attempt and self.waiting:
+            refusal = "in_line"
+        elif self.state != "open" or 0 < self.ends <= now:
             refusal = "ended"
         elif now < self.starts:
             refusal = "not_started"
@@ -97,8 +102,12 @@ class ModelPool:
             refusal = "stock_short"
         if refusal:
             return (refusal, "")
+        first = now + ttl
+        expires = max(first, now + min(for_ms, total_max)) if attempt else first
         self.holds[name] = ModelHold(
-            person, quantity, self.price, now + ttl, now, key, body, show, name, first_expires=now + ttl
+            *(person, quantity, self.price, expires, now, key, body, show, name),
+            attempt=attempt,
+            first_expires=first,
         )
         self.keys[person, key] = name
         return ("granted", name)
@@ -181,6 +190,23 @@ class ModelPool:
         for name in names:
             self.confirm(now, ended, name)
         return ("sold", "")
+
+    def give_back(self, now, _ended, back, person, quantity, epoch):
+        if epoch != self.epoch or back in self.holds:
+            return ("over", "")
+        self.holds[back] = ModelHold(
+            *(person, quantity, self.price, now, now, "", "", "", back), state="returned", first_expires=now
+        )
+        self.sold -= quantity
+        return ("returned", "")
+
+    def mend(self, now, ended, name, how, sha1, epoch):
+        hold = self.holds.get(name)
+        if hold is None or epoch != self.epoch or self.seen.get(sha1) != hold.record():
+            return ("moved", "")
+        return (
+            self.confirm(now, ended, name) if how == "confirm" else self.resume(now, ended, name, hold.attempt, False)
+        )
 
     def read(self, _now, _ended, name, person):
         hold = self.holds.get(name)

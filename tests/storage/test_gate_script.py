@@ -10,89 +10,16 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import app.flash_sales
-from app.flash_sales.gate_wire import HoldRecord, decode_result, encode, gate_keys, hold_id, place_of
+from app.flash_sales.gate_wire import HoldRecord, decode_result, encode, gate_keys, place_of
 from app.storage.valkey import SERVER_LUA
+from tests.storage.gate_histories import LONG_MS, PERSONS, SHARDS, Names, at, config, history
 from tests.storage.gate_model import ModelPool
 
 FOLDER = Path(app.flash_sales.__file__).parent
-PERSONS = ["ann", "bob", "cy"]
-SHARDS = "abcdef"
 SHARDS_LUA = (FOLDER / "shards.lua").read_text() + "\n"
 SOURCE = "\n".join((FOLDER / name).read_text() for name in ("shards.lua", "hold_book.lua", "hold.lua"))
-LONG_MS = 600_000
 NEVER_MS = 2**53
 _fresh = itertools.count()
-
-person = st.sampled_from(PERSONS)
-# Mostly whose hold it is: a stranger is refused before anything else is looked at.
-OWNER = "owner"
-who = st.sampled_from([OWNER, OWNER, OWNER, *PERSONS])
-# One of the first ten, whatever became of it, one that lives as its batch begins (by chance alone too few do), or the
-# one that was asked for last.
-LIVE, LAST = "live", "last"
-hold = st.one_of(st.integers(0, 9).map(lambda n: f"h{n}"), st.integers(0, 9).map(lambda n: f"{LIVE}{n}"))
-attempt = st.sampled_from(["a1", "a2"])
-# 0: over as soon as it is granted; 1 and 3: over in one of the next calls, perhaps; LONG_MS: lives on.
-span_ms = st.sampled_from([0, 1, 3, LONG_MS, LONG_MS, LONG_MS])
-longer_ms = st.sampled_from([0, 1, LONG_MS, *[2 * LONG_MS] * 3, 4 * LONG_MS])  # also beyond the first expiry
-quantity = st.integers(1, 3)
-take = st.tuples(st.just("take"), person, st.integers(1, 8).map(lambda n: f"k{n}"), quantity, span_ms)
-operation = st.one_of(
-    *[take] * 3,
-    st.tuples(st.just("release"), hold, st.one_of(who, st.just(""))),
-    st.tuples(
-        st.just("extend"),
-        hold,
-        who,
-        attempt,
-        longer_ms,
-        st.sampled_from([0, 2, LONG_MS, *[3 * LONG_MS] * 3]),
-        st.booleans(),
-    ),
-    st.tuples(
-        st.just("extend"),
-        hold,
-        who,
-        attempt,
-        longer_ms,
-        st.sampled_from([0, 2, LONG_MS, *[3 * LONG_MS] * 3]),
-        st.booleans(),
-    ),
-    st.tuples(st.just("resize"), hold, who, st.integers(1, 5)),
-    st.tuples(st.just("resize"), hold, who, st.integers(1, 5), quantity),
-    st.tuples(st.just("resume"), hold, attempt, st.booleans()),
-    st.tuples(st.just("confirm"), hold),
-    st.tuples(st.just("sold"), st.lists(hold, min_size=1, max_size=3)),
-    st.tuples(st.just("read"), hold, st.one_of(who, st.just(""))),
-    st.tuples(st.just("clear")),
-    st.tuples(st.just("look")),
-)
-single = operation.map(lambda op: [op])
-# By chance alone a payment seldom meets a hold that lives, and its end seldom meets the payment.
-payment = st.tuples(
-    st.sampled_from([LAST, f"{LIVE}0", f"{LIVE}1"]), attempt, st.sampled_from([False, False, False, True])
-).map(lambda on: [("extend", on[0], OWNER, on[1], 2 * LONG_MS, 3 * LONG_MS, True), ("resume", *on)])
-purchase = st.tuples(take, payment).map(lambda two: [two[0], *two[1]])
-# Nor does a wish for more units, or of somebody else, meet a hold that lives, or one that is being paid for.
-larger = st.integers(1, 5).map(lambda units: ("resize", LAST, OWNER, units))
-key = st.integers(1000, 2000).map(lambda n: f"k{n}")  # that hardly anybody has used
-growth = st.tuples(person, key, key, st.integers(1, 2), larger).map(
-    lambda on: [*(("take", on[0], one, on[3], LONG_MS) for one in on[1:3]), on[4]]
-)
-late_growth = st.tuples(take, attempt, larger).map(
-    lambda on: [on[0], ("extend", LAST, OWNER, on[1], 2 * LONG_MS, 3 * LONG_MS, True), on[2]]
-)
-theft = st.tuples(take, person).map(lambda two: [two[0], ("release", LAST, two[1])])
-batch = st.lists(
-    st.one_of(*[single] * 4, payment, purchase, *[growth] * 2, late_growth, theft), min_size=1, max_size=16
-).map(lambda some: list(itertools.chain(*some)))
-history = st.lists(st.tuples(st.integers(0, 1), batch), min_size=1, max_size=12)
-config = st.tuples(
-    st.integers(0, 8),  # allotment
-    st.sampled_from([0, 0, 2, 4]),  # limit per buyer
-    st.sampled_from(["always", "always", "always", "later", "past"]),
-    st.sampled_from(["open", "open", "open", "open", "ended"]),
-)
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +90,19 @@ FAULTS = {
     "another person gives it back": ("(person ~= '' and hold[PERSON] ~= person)", "false"),
     "sold twice": ("if hold[STATE] == 'confirmed' then", "if false then"),
     "clearing forgets this batch": ("    write_holds()  -- those of this batch are meant too\n", ""),
+    "who pays at once goes before who waits": ("if attempt and somebody_waits() then", "if false then"),
+    "who pays at once has less time than who only holds": (
+        "attempt and math.max(first_expires, now + math.min(op[10], op[11])) or first_expires",
+        "attempt and now + math.min(op[10], op[11]) or first_expires",
+    ),
+    "what came back is counted again": ("if of_epoch ~= epoch or hold_at(back) then", "if of_epoch ~= epoch then"),
+    "what Postgres counted before this gate is counted again": (
+        "if of_epoch ~= epoch or hold_at(back) then",
+        "if hold_at(back) then",
+    ),
+    "what came back still counts to the limit": ("    count_buyer(person, -quantity)\n", ""),
+    "mended although it has moved": ("redis.sha1hex(packed_of[place_of(id)]) ~= sha1", "false"),
+    "mended in another epoch": ("op[5] ~= epoch or ", ""),
     "a payment's hold is cleared": ("        if hold[ATTEMPT] == '' then\n", "        if true then\n"),
 }
 
@@ -183,54 +123,18 @@ def test_the_model_catches(sync_valkey, fault):
         histories()
 
 
-class Names:
-    """Says which hold and which person an operation of a history means."""
-
-    def __init__(self) -> None:
-        self._fresh = itertools.count()
-        self._owners: dict[str, str] = {}
-        self._last = "nothing"
-        self._taken: list[str] = []
-
-    def fill_in(self, pool: str, wanted: list[tuple], model: ModelPool) -> list[tuple]:
-        """A batch for this pool as the script takes it."""
-        live = [name for name, one in model.holds.items() if one.state == "held"]
-        return [self._take(pool, *op[1:]) if op[0] == "take" else self._meant(op, live) for op in wanted]
-
-    def _take(self, pool: str, person: str, key: str, quantity: int, span_ms: int) -> tuple:
-        name = hold_id(pool, person, key, f"{next(self._fresh):012}")
-        self._owners[name], self._last = person, name
-        self._taken.append(name)
-        return ("take", name, person, key, f"{quantity}:s", quantity, "s", span_ms)
-
-    def _meant(self, op: tuple, live: list[str]) -> tuple:
-        what, *rest = op
-        if what == "sold":
-            return (what, [self._hold(one, live) for one in rest[0]])
-        if rest:
-            rest[0] = self._hold(rest[0], live)
-        if what in {"release", "resize", "extend", "read"} and rest[1] == OWNER:
-            rest[1] = self._owners.get(rest[0], "ann")
-        return (what, *rest)
-
-    def _hold(self, meant: str, live: list[str]) -> str:
-        if meant == LAST:
-            return self._last
-        some = live if meant.startswith(LIVE) and live else self._taken
-        number = int(meant[-1])
-        return some[number] if number < len(some) else self._last
-
-
 def play(scripts, configs, batches) -> None:
     """The same history through two pools and their models."""
     now = scripts.now_ms()
     pools = []
-    for allotment, limit, window, state in configs:
+    for allotment, limit, window, state, waiting in configs:
         starts, ends = {"always": (0, 0), "later": (now + LONG_MS, now + 2 * LONG_MS), "past": (1, now - 1)}[window]
         name = f"m{next(_fresh)}"
         scripts.put(name, values(allotment, limit=limit, starts=starts, ends=ends, state=state))
-        pools.append((name, ModelPool(allotment, 700, limit, starts, ends, state)))
-    names = Names()
+        if waiting:
+            scripts.client.set(gate_keys(name).waiting, 1)
+        pools.append((name, ModelPool(allotment, 700, limit, starts, ends, state, waiting=waiting)))
+    names = Names(scripts.client)
     for which, wanted in batches:
         name, model = pools[which]
         operations = names.fill_in(name, wanted, model)
@@ -241,12 +145,6 @@ def play(scripts, configs, batches) -> None:
         assert [one.id for one in result.ended] == ended
         assert (result.left, result.held, result.sold) == (model.left, model.held, model.sold)
         compare(scripts.client, name, model)
-
-
-def at(hold: str) -> tuple[int, str]:
-    """The shard of a hold's record, and its place there."""
-    place = place_of(hold)
-    return SHARDS.index(place[0]), place
 
 
 def units_of(client: redis.Redis, name: str, person: str) -> list[bytes]:
@@ -272,7 +170,7 @@ def compare(client: redis.Redis, name: str, model: ModelPool) -> None:
     assert int(due or 0) <= min(live.values(), default=NEVER_MS)
     counts = [(who.decode(), int(units)) for buyers in told[2::3] for who, units in buyers.items()]
     assert sorted(counts) == [(who, model.of(who)) for who in PERSONS if model.of(who)]
-    assert set(model.keys.values()) == set(model.holds)
+    assert set(model.keys.values()) == {key for key, one in model.holds.items() if one.state != "returned"}
     assert model.left >= 0 or any(one.state == "confirmed" for one in model.holds.values())
 
 

@@ -4,10 +4,11 @@ import asyncio
 from collections import Counter
 
 import pytest
+from msgspec import structs
 
 from app.flash_sales import rounds
 from app.flash_sales.door import Verdict, Wish
-from app.flash_sales.draw_rules import commitment_of, draw_order
+from app.flash_sales.draw_rules import commitment_of, crowd_of, draw_order
 from app.flash_sales.draws import check_draw
 from app.flash_sales.line_rounds import serve_lines
 from tests.protocol.callers import Caller, problem
@@ -85,6 +86,8 @@ async def test_the_seed_is_committed_to_in_the_room_before_and_revealed_after_an
             getattr(event, "seed", None) for _, event in world.rooms.events if getattr(event, "sale", "") == sale["id"]
         ]
         assert seeds == [None, None, answer.json()["seed"]]
+        (crowd,) = [event.crowd for _, event in world.rooms.events if getattr(event, "crowd", "")]
+        assert crowd == answer.json()["crowd"] == crowd_of(answer.json()["order"]).hex()
         with pytest.raises(ValueError, match="not the one whose hash"):
             check_draw(answer.content, "00" * 32)
         swapped = answer.json()["order"]
@@ -266,6 +269,24 @@ async def test_units_of_a_network_come_back_when_an_order_is_cancelled(pg, valke
             await pg.execute("UPDATE outbox SET done_at = NULL WHERE topic = 'units.returned'")
         await world.held(buyer, pool, 2)
         assert problem(await world.take(buyer, pool)) == (409, "address_limit")
+
+
+async def test_who_is_inside_is_still_asked_for_the_admission_that_let_them_in(pg, valkey):
+    """A place inside let in whoever named its key, also when the admission had been taken back."""
+    async with open_world(pg, valkey) as world:
+        pool = (await hot_sale(world, 3))["pool"]
+        door, epoch = world.sales.door, (await world.gate(pool)).epoch
+        wish = Wish("ana", "k", "203.0.113.0/24", 2, 3, True, "first")
+        await door.admit(pool, "ana", "first", epoch)
+        assert [await door.enter(pool, wish) for _ in range(2)] == [Verdict.IN] * 2
+        assert await door.enter(pool, structs.replace(wish, admission="guess")) is Verdict.NOT_ADMITTED
+        await door.expel(pool, "ana")
+        assert await door.enter(pool, wish) is Verdict.NOT_ADMITTED
+        await door.admit(pool, "ana", "second", epoch)
+        again = structs.replace(wish, admission="second")
+        assert [await door.enter(pool, again) for _ in range(2)] == [Verdict.IN] * 2
+        assert await door.enter(pool, structs.replace(again, place="other")) is Verdict.ADMISSION_USED
+        assert (await valkey.hgetall(f"{{pool:{pool}}}:networks")) == {b"203.0.113.0/24": b"2"}
 
 
 async def test_the_door_counts_a_wish_of_one_key_once(pg, valkey):
