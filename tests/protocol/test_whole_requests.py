@@ -241,7 +241,7 @@ async def test_a_connection_that_is_idle_for_too_long_is_ended_and_one_that_wait
     way, looks = Way(), []
     inner = BoundedRequests.timeout_keep_alive_handler
     monkeypatch.setattr(BoundedRequests, "timeout_keep_alive_handler", lambda self: (looks.append(1), inner(self)))
-    async with served(short_way=way, timeout_keep_alive=0.1) as port:
+    async with served(short_way=way, timeout_keep_alive=0.5) as port:
         client = await connect(port)
         client.writer.write(GET)
         assert (await client.next())[1] == b"hi"
