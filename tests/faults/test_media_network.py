@@ -3,6 +3,7 @@ thousands. netem is not in every kernel, so the network is a socket of ours that
 """
 
 import asyncio
+import itertools
 import json
 import os
 import random
@@ -29,7 +30,7 @@ class Network(asyncio.DatagramProtocol):
 
     def __init__(self, server: tuple[str, int], *, loss: float = 0.0, late_s: float = 0.0, seed: int = SEED) -> None:
         self._server = server
-        self._loss = loss
+        self.loss = loss
         self._late_s = late_s
         self._dice = random.Random(seed)
         self._client: tuple[str, int] | None = None
@@ -46,7 +47,7 @@ class Network(asyncio.DatagramProtocol):
         if address != self._server:
             self._client = address
         to = self._client if address == self._server else self._server
-        if self._dice.random() < self._loss:
+        if self._dice.random() < self.loss:
             self.lost += 1
         elif self._late_s:
             self._last += 1
@@ -95,13 +96,35 @@ async def on_air(site: MediaSite) -> tuple[Publisher, str]:
     return publisher, show
 
 
-async def test_packets_that_come_50_ms_late_and_out_of_order_make_a_moving_picture(site: MediaSite):
+async def test_packets_that_come_50_ms_late_and_out_of_order_make_a_moving_picture(site: MediaSite, record_property):
     publisher, show = await on_air(site)
     async with FarViewer(site, late_s=0.05) as viewer:
         await viewer.watch(show)
-        reds = [picture[0] for picture in await viewer.see(60)]
+        reds, seen_s = [], []
+        for _ in range(60):
+            reds += [picture[0] for picture in await viewer.see(1)]
+            seen_s.append(time.monotonic())
+        freeze_s = max(after - before for before, after in itertools.pairwise(seen_s))
+        record_property("longest_freeze_ms", round(freeze_s * 1000))
+        assert freeze_s < 5 * 1, "the promise is 1 s; how busy the machine is must not decide"
         assert viewer.network.overtaken > 20, "the network did its worst"
         assert len(set(reds)) > 20
+    await publisher.peer.close()
+
+
+async def test_a_viewer_whose_network_was_gone_sees_on_in_the_same_session(site: MediaSite):
+    publisher, show = await on_air(site)
+    async with FarViewer(site) as viewer:
+        await viewer.watch(show)
+        await viewer.see(5)
+        viewer.network.loss = 1.0
+        await eventually_true(lambda: viewer.network.lost > 80, what="a second of everything is lost")
+        while not viewer.pictures.empty():
+            viewer.pictures.get_nowait()
+        viewer.network.loss = 0.0
+        await viewer.see(10)
+        assert (await site.http.get(viewer.session)).status_code == 204
+        assert (await site.control.stats()).sessions == 2
     await publisher.peer.close()
 
 

@@ -13,7 +13,7 @@ from app.streams.media_control import MediaControl
 from app.streams.relay.dtls import Handshake
 from app.streams.relay.session import Session
 from tests.protocol.callers import problem
-from tests.protocol.media_peers import SDP, Publisher, Viewer, bearer
+from tests.protocol.media_peers import SDP, Client, Publisher, Viewer, bearer
 from tests.protocol.media_site import MediaSite, media_site
 from tests.waiting import eventually, eventually_true
 
@@ -88,6 +88,7 @@ async def test_get_and_head_have_nothing_to_show_and_other_methods_are_not_there
         answer = await site.http.request(method, f"/{place}/{show}")
         assert answer.is_success
         assert answer.content == b""
+    assert (await site.http.post(f"/{place}/{show}/")).status_code == 404, "an offer is never sent on by a redirect"
     answer = await site.http.put(f"/{place}/{show}")
     assert answer.status_code == 405
     assert {"POST", "OPTIONS"} <= set(answer.headers["Allow"].split(", "))
@@ -311,13 +312,16 @@ async def test_a_stranger_learns_nothing_of_a_session(site: MediaSite):
     identity = publisher.session.rpartition("/")[2]
     assert problem(await site.http.delete(publisher.session, headers=bearer(other_key))) == (404, "not_found")
     assert problem(await site.http.delete(publisher.session)) == (401, "sign_in")
+    for headers, told in (({}, (401, "sign_in")), (bearer(other_key), (404, "not_found"))):
+        patch = {**FRAGMENT, **headers, "If-Match": publisher.etag}
+        assert problem(await site.http.patch(publisher.session, content=fragment_of(publisher), headers=patch)) == told
     for path in (f"/whip/{other}/{identity}", f"/whep/{show}/{identity}"):
         assert problem(await site.http.delete(path, headers=bearer(other_key))) == (404, "not_found")
     assert (await site.http.get(publisher.session)).status_code == 204
     await publisher.peer.close()
 
 
-def fragment_of(client: Viewer, *lines: str) -> str:
+def fragment_of(client: Client, *lines: str) -> str:
     """A fragment with the client's own credentials."""
     sdp = client.peer.localDescription.sdp
     credentials = [line for line in sdp.splitlines() if line.startswith(("a=ice-ufrag", "a=ice-pwd"))][:2]
@@ -352,7 +356,14 @@ async def test_an_ice_restart_gets_credentials_and_the_old_pair_lives_until_they
     await viewer.watch(show)
     await viewer.see(2)
     body = "a=ice-ufrag:restarted\r\na=ice-pwd:restartedrestartedrestarted\r\n"
-    answer = await site.http.patch(viewer.session, content=body, headers={**FRAGMENT, "If-Match": "*"})
+
+    async def restart(content: str = body, if_match: str = "*"):
+        return await site.http.patch(viewer.session, content=content, headers={**FRAGMENT, "If-Match": if_match})
+
+    assert problem(await restart(if_match=viewer.etag)) == (412, "precondition_failed")
+    assert problem(await restart("a=ice-ufrag:restarted\r\n")) == (400, "sdp_malformed")
+    await viewer.see(2)  # neither did any harm
+    answer = await restart()
     assert answer.status_code == 200
     assert answer.headers["ETag"] != viewer.etag
     assert "a=ice-ufrag:" in answer.text

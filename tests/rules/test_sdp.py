@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.refusal import Refusal
 from app.streams.relay.answer import Local, RoomSources, answer_publisher, answer_viewer, codec_for
-from app.streams.relay.offer import Codec, Fragment, Offer, read_fragment, read_offer
+from app.streams.relay.offer import Codec, Fragment, Offer, _read_shape, read_fragment, read_offer
 
 OFFERS = {path.stem: path.read_bytes().decode() for path in (Path(__file__).parent / "offers").glob("*.sdp")}
 PUBLISHERS = ["browser_publisher", "encoder", "waiting_encoder"]
@@ -99,13 +99,40 @@ def test_a_media_line_of_another_kind_is_declined_and_the_rest_served():
     assert "a=group:BUNDLE 0 1\r\n" in answer.sdp
 
 
+def test_what_all_offers_of_one_make_say_is_read_once_and_each_keeps_its_own_values():
+    text = OFFERS["browser_viewer"]
+    first = offer("browser_viewer")
+    read = _read_shape.cache_info().misses
+    own = {"a=ice-ufrag": "0AB/", "a=ice-pwd": "a" * 24, "a=fingerprint": "sha-512 " + ":".join(["0F"] * 64)}
+    lines = [f"{line.partition(':')[0]}:{own[line.partition(':')[0]]}" if line.partition(":")[0] in own else line
+             for line in text.split("\r\n")]  # fmt: skip
+    lines.insert(-1, "a=candidate:1 1 udp 2130706431 192.0.2.9 1234 typ host")
+    lines[1] = "o=- 2 3 IN IP4 192.0.2.9"
+    second = read_offer("\r\n".join(lines))
+    assert isinstance(second, Offer), second
+    assert _read_shape.cache_info().misses == read
+    assert (second.ufrag, second.password) == ("0AB/", "a" * 24)
+    assert second.fingerprints == (("sha-512", ":".join(["0F"] * 64)),)
+    assert second.media is first.media
+    assert (first.ufrag, first.password) != (second.ufrag, second.password)
+    offer("browser_publisher")
+    assert _read_shape.cache_info().misses == read, "a publisher's sources are its own"
+
+
 BROKEN = {
+    "a fingerprint in three words": (OFFERS["encoder"].replace("sha-256 ", "sha-256 AB "), "sdp_malformed"),
     "nothing": ("", "sdp_malformed"),
     "no media": ("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n", "sdp_malformed"),
     "json": ('{"type": "offer"}', "sdp_malformed"),
     "too large": ("v=0\r\n" + "a=x\r\n" * 20_000, "too_large"),
     "too many lines": ("v=0\r\n" + "a=x\r\n" * 2_000, "sdp_malformed"),
     "too many m-lines": (OFFERS["encoder"] + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n" * 9, "sdp_malformed"),
+    "too many codecs": (OFFERS["encoder"] + "a=rtpmap:96 VP8/90000\r\n" * 161, "sdp_malformed"),
+    "too much feedback": (OFFERS["encoder"] + "a=rtcp-fb:96 nack\r\n" * 401, "sdp_malformed"),
+    "too many candidates": (
+        OFFERS["encoder"] + "a=candidate:1 1 udp 2130706431 192.0.2.9 1234 typ host\r\n" * 65,
+        "sdp_malformed",
+    ),
     "no password": (OFFERS["encoder"].replace("a=ice-pwd", "a=ice-pw"), "sdp_malformed"),
     "a short ufrag": (OFFERS["encoder"].replace("a=ice-ufrag:1Zgb", "a=ice-ufrag:1"), "sdp_malformed"),
     "no fingerprint": (OFFERS["encoder"].replace("a=fingerprint", "a=finger"), "sdp_malformed"),
