@@ -138,6 +138,12 @@ def test_nothing_is_left_to_do():
     assert [name_of(path) for path in SOURCES if path.stem in vague] == []
 
 
+def test_migrations_are_numbered_one_after_the_other():
+    """Two of one number are run in the order of their names, which may be another than that of their landing."""
+    numbers = sorted(int(path.name[:4]) for path in (APP / "storage" / "migrations").glob("*.sql"))
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
 def drawn_from(node: ast.AST) -> list[ast.AST]:
     """All of an expression but what stands within `sorted(...)`."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "sorted":
