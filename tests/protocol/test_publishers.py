@@ -24,7 +24,7 @@ async def site(pg, valkey):
 @contextlib.asynccontextmanager
 async def ffmpeg(site: MediaSite, show: str, key: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """FFmpeg on air with a picture that moves and a tone; ended politely."""
-    picture = f"testsrc2=size={SIZE}:rate=15"
+    picture = f"testsrc2=size={SIZE}:rate=15,hue=h=24*n"  # without it a pixel may stay as it is for seconds
     process = await asyncio.create_subprocess_exec(
         imageio_ffmpeg.get_ffmpeg_exe(),
         *("-loglevel", "warning", "-re", "-f", "lavfi", "-i", picture, "-re", "-f", "lavfi", "-i", "sine=440"),

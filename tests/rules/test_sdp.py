@@ -1,5 +1,6 @@
 """Offers of real clients are read and answered as they expect; any other text is refused, and nothing raises."""
 
+import random
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.refusal import Refusal
 from app.streams.relay.answer import Local, RoomSources, answer_publisher, answer_viewer, codec_for
-from app.streams.relay.offer import Codec, Fragment, Offer, _read_shape, read_fragment, read_offer
+from app.streams.relay.offer import FEEDBACK, Codec, Fragment, Offer, _known, _read_shape, read_fragment, read_offer
 
 OFFERS = {path.stem: path.read_bytes().decode() for path in (Path(__file__).parent / "offers").glob("*.sdp")}
 PUBLISHERS = ["browser_publisher", "encoder", "waiting_encoder"]
@@ -119,6 +120,68 @@ def test_what_all_offers_of_one_make_say_is_read_once_and_each_keeps_its_own_val
     assert _read_shape.cache_info().misses == read, "a publisher's sources are its own"
 
 
+def changed(text: str, dice: random.Random) -> str:
+    """The offer with one line lost, doubled, moved, cut, mangled or taken from another offer."""
+    lines = text.split("\r\n")
+    place, other = dice.randrange(len(lines)), dice.randrange(len(lines))
+    line, letter = lines[place], chr(dice.randrange(33, 127))
+    at = dice.randrange(len(line) + 1)
+    put = dice.choice(
+        (
+            [],
+            [line, line],
+            [line[:at]],
+            [line[:at] + letter + line[at + 1 :]],
+            [line[:at] + letter + line[at:]],
+            [lines[other], line],
+            [dice.choice(LINES)],
+        )
+    )
+    return "\r\n".join(lines[:place] + put + lines[place + 1 :])
+
+
+def transports_of(text: str) -> list[tuple[str | None, str | None, set[tuple[str, str]]]]:
+    """Ufrag, password and fingerprints of each m-line, by the parser alone."""
+    passed_over = ("a=candidate:", "a=rtcp-fb:")
+    parsed = SessionDescription.parse("\n".join(x for x in text.splitlines() if not x.startswith(passed_over)))
+    return [
+        (
+            media.ice.usernameFragment,
+            media.ice.password,
+            {(one.algorithm.lower(), one.value.upper()) for one in media.dtls.fingerprints} if media.dtls else set(),
+        )
+        for media in parsed.media
+    ]
+
+
+def test_what_was_read_before_never_changes_what_is_read():
+    """Each offer differs from one that was read before in one line: it is read as if it were the first."""
+    dice = random.Random(52)
+    texts = [changed(OFFERS[dice.choice(sorted(OFFERS))], dice) for _ in range(250)]
+    for text in OFFERS.values():
+        read_offer(text)
+    warm = [read_offer(text) for text in texts]
+    assert len({found.code if isinstance(found, Refusal) else "served" for found in warm}) == 3, "all kinds of outcome"
+    for text, found in zip(texts, warm, strict=True):
+        _read_shape.cache_clear()
+        _known.cache_clear()
+        assert read_offer(text) == found
+        if isinstance(found, Offer):
+            own = [told for *one, told in transports_of(text) if one == [found.ufrag, found.password]]
+            assert any(set(found.fingerprints) <= told for told in own)
+
+
+def test_feedback_that_is_never_given_is_not_kept():
+    """A stranger's offer kept 48,000 words of its own, and 256 such offers at once."""
+    junk = "".join(f"a=rtcp-fb:* junk {number}\r\na=rtcp-fb:106 nack\r\n" for number in range(150))
+    found = read_offer(OFFERS["encoder"] + junk)
+    assert isinstance(found, Offer), found
+    for media in found.media:
+        for codec in media.codecs:
+            assert set(codec.feedback) <= set(FEEDBACK)
+            assert len(codec.feedback) == len(set(codec.feedback))
+
+
 BROKEN = {
     "a fingerprint in three words": (OFFERS["encoder"].replace("sha-256 ", "sha-256 AB "), "sdp_malformed"),
     "nothing": ("", "sdp_malformed"),
@@ -129,6 +192,14 @@ BROKEN = {
     "too many m-lines": (OFFERS["encoder"] + "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n" * 9, "sdp_malformed"),
     "too many codecs": (OFFERS["encoder"] + "a=rtpmap:96 VP8/90000\r\n" * 161, "sdp_malformed"),
     "too much feedback": (OFFERS["encoder"] + "a=rtcp-fb:96 nack\r\n" * 401, "sdp_malformed"),
+    "too much feedback for its codecs": (
+        OFFERS["encoder"] + "a=rtpmap:96 VP8/90000\r\n" * 100 + "a=rtcp-fb:96 nack\r\n" * 210, "sdp_malformed"),
+    "too many parameters": (OFFERS["encoder"] + "a=fmtp:111 minptime=10\r\n" * 161, "sdp_malformed"),
+    "too many sources": (OFFERS["encoder"] + "a=ssrc:1 cname:x\r\n" * 129, "sdp_malformed"),
+    "a long m-line": (OFFERS["encoder"] + f"m=audio 9 UDP/TLS/RTP/SAVPF{' 0' * 500}\r\n", "sdp_malformed"),
+    "too many lines that end in a carriage return": ("v=0\r" + "a=x\r" * 2_000, "sdp_malformed"),
+    "too many codecs on lines that end in a form feed": (
+        OFFERS["encoder"] + "a=rtpmap:96 VP8/90000\f" * 161, "sdp_malformed"),
     "too many candidates": (
         OFFERS["encoder"] + "a=candidate:1 1 udp 2130706431 192.0.2.9 1234 typ host\r\n" * 65,
         "sdp_malformed",

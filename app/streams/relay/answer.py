@@ -10,9 +10,9 @@ import msgspec
 
 from app.refusal import Refusal
 from app.streams.relay.limits import BITRATE_MAX, BITRATE_START
-from app.streams.relay.offer import Codec, Media, Offer
+from app.streams.relay.offer import FEEDBACK, Codec, Media, Offer
 
-_FEEDBACK_VIDEO: Final = ("nack", "nack pli", "ccm fir", "goog-remb")
+_FEEDBACK_VIDEO: Final = FEEDBACK
 _FEEDBACK_AUDIO: Final = ("nack",)
 CNAME: Final = "hawker"
 

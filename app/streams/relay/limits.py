@@ -26,6 +26,9 @@ SDP_LINES_MAX: Final = 1_500
 SDP_MEDIA_MAX: Final = 8
 SDP_CODECS_MAX: Final = 160
 SDP_FEEDBACK_MAX: Final = 400
+SDP_FEEDBACK_TIMES_CODECS_MAX: Final = 20_000  # the parser looks for each line's codec among all; browsers: 3,300
+SDP_SOURCES_MAX: Final = 128  # lines, likewise
+SDP_MEDIA_LINE_MAX: Final = 1_024  # characters; browsers: 200
 CANDIDATES_MAX: Final = 64
 FRAGMENT_BYTES_MAX: Final = 16 * 1024
 

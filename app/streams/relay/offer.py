@@ -19,8 +19,11 @@ from app.streams.relay.limits import (
     SDP_BYTES_MAX,
     SDP_CODECS_MAX,
     SDP_FEEDBACK_MAX,
+    SDP_FEEDBACK_TIMES_CODECS_MAX,
     SDP_LINES_MAX,
+    SDP_MEDIA_LINE_MAX,
     SDP_MEDIA_MAX,
+    SDP_SOURCES_MAX,
 )
 
 # RFC 8839: ufrag of 4..256 and password of 22..256 ice-chars.
@@ -29,11 +32,15 @@ _PASSWORD: Final = re.compile(r"[A-Za-z0-9+/]{22,256}")
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]{1,64}")
 _FINGERPRINT: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){19,63}[0-9A-Fa-f]{2}")
 _FMTP: Final = re.compile(r"[\x21-\x7e ]{0,512}")
+_LONG_MEDIA_LINE: Final = re.compile(rf"\nm=[^\n]{{{SDP_MEDIA_LINE_MAX - 1}}}")
 _KNOWN_MAX: Final = 256
 _SHAPES_MAX: Final = 64  # of up to 64 KiB each
 _FINGERPRINTS: Final = "a=fingerprint"
 _OWN: Final = ("a=ice-ufrag:", "a=ice-pwd:", f"{_FINGERPRINTS}:")
 _PASSED_OVER: Final = ("o=", "a=candidate:")
+_LOOKED_INTO: Final = (*_OWN, *_PASSED_OVER, "m=")
+_FEEDBACK: Final = "a=rtcp-fb:"
+FEEDBACK: Final = ("nack", "nack pli", "ccm fir", "goog-remb")  # all that is ever answered
 _DIGESTS: Final = frozenset({"sha-256", "sha-384", "sha-512"})
 
 # All that aiortc's parser raises on lines that are not SDP; a test feeds it garbage to keep this list true.
@@ -123,30 +130,44 @@ class _Shape(msgspec.Struct, frozen=True):
 
 def read_offer(sdp: str) -> Offer | Refusal:
     """The offer in `sdp`, or why not: `sdp_malformed` for what is no offer, `sdp_unserved` for what we cannot do."""
-    refused = _too_much(sdp)
+    if len(sdp) > SDP_BYTES_MAX:
+        return Refusal("too_large", f"The offer may have {SDP_BYTES_MAX} bytes at most.")
+    lines = sdp.splitlines()  # as the parser does: it takes more for a line's end than a line feed
+    refused = _too_much("\n".join(lines))
     if refused is not None:
         return refused
-    text, own = _without_own(sdp)
+    text, own = _without_own(lines)
     # Nobody will name a publisher's sources again: what is kept is for viewers.
     shape = _read_shape.__wrapped__(text) if "\na=ssrc" in text else _read_shape(text)
     return shape if isinstance(shape, Refusal) else _with_transport(shape, own)
 
 
-def _without_own(sdp: str) -> tuple[str, list[str]]:
-    """The offer with a number in place of each value that is its session's own, and those values. Origin and
-    candidates, which nobody looks at, are left out.
+def _without_own(offered: list[str]) -> tuple[str, list[str]]:
+    """The offer with a number in place of each value that is its session's own, and those values. Origin, candidates
+    and feedback that we never give, which nobody looks at, are left out, and feedback that is named twice.
     """
     lines: list[str] = []
     own: list[str] = []
-    for line in sdp.splitlines():
-        if line.startswith(_OWN):
-            name, _, value = line.partition(":")
-            if name == _FINGERPRINTS and len(value.split()) != 2:
-                return sdp, own  # the parser says what is wrong with it
-            lines.append(f"{name}:{len(own)} -" if name == _FINGERPRINTS else f"{name}:{len(own)}")
-            own.append(value)
-        elif not line.startswith(_PASSED_OVER):
+    feedback: set[str] = set()
+    for line in offered:
+        if line.startswith(_FEEDBACK):
+            if line not in feedback and line.partition(" ")[2] in FEEDBACK:
+                lines.append(line)
+                feedback.add(line)
+        elif not line.startswith(_LOOKED_INTO):
             lines.append(line)
+        elif line.startswith("m="):
+            lines.append(line)
+            feedback.clear()
+        elif line.startswith(_OWN):
+            name, _, value = line.partition(":")
+            if name != _FINGERPRINTS:
+                lines.append(f"{name}:{len(own)}")
+            elif len(value.split()) == 2:
+                lines.append(f"{name}:{len(own)} -")
+            else:
+                lines.append(line)  # the parser says what is wrong with it
+            own.append(value)
     return "\n".join(lines), own
 
 
@@ -206,18 +227,22 @@ def _with_transport(shape: _Shape, own: list[str]) -> Offer | Refusal:
     return Offer(shape.media, ufrag, password, known[:4], waits=shape.role == "server")
 
 
-def _too_much(sdp: str) -> Refusal | None:
-    """Keeps the parser from work that grows with the square of what it is sent."""
-    if len(sdp) > SDP_BYTES_MAX:
-        return Refusal("too_large", f"The offer may have {SDP_BYTES_MAX} bytes at most.")
-    if not sdp.startswith("v=0"):
+def _too_much(text: str) -> Refusal | None:
+    """Keeps the parser from work that grows with the square of what it is sent. Lines end in line feeds alone."""
+    if not text.startswith("v=0"):
         return _malformed("it does not begin with v=0")
+    if _LONG_MEDIA_LINE.search(text):
+        return _malformed(f"an m-line is longer than {SDP_MEDIA_LINE_MAX} characters")
+    codecs, feedback = text.count("\na=rtpmap"), text.count("\na=rtcp-fb")
     counts = (
-        (sdp.count("\n"), SDP_LINES_MAX, "lines"),
-        (sdp.count("\nm="), SDP_MEDIA_MAX, "m-lines"),
-        (sdp.count("\na=rtpmap"), SDP_CODECS_MAX, "codecs"),
-        (sdp.count("\na=rtcp-fb"), SDP_FEEDBACK_MAX, "feedback lines"),
-        (sdp.count("\na=candidate"), CANDIDATES_MAX, "candidates"),
+        (text.count("\n"), SDP_LINES_MAX, "lines"),
+        (text.count("\nm="), SDP_MEDIA_MAX, "m-lines"),
+        (codecs, SDP_CODECS_MAX, "codecs"),
+        (text.count("\na=fmtp"), SDP_CODECS_MAX, "parameters of codecs"),
+        (feedback, SDP_FEEDBACK_MAX, "feedback lines"),
+        (codecs * feedback, SDP_FEEDBACK_TIMES_CODECS_MAX, "feedback lines times codecs"),
+        (text.count("\na=ssrc"), SDP_SOURCES_MAX, "lines about sources"),
+        (text.count("\na=candidate"), CANDIDATES_MAX, "candidates"),
     )
     for count, most, what in counts:
         if count > most:
