@@ -107,6 +107,22 @@ async def test_who_leaves_gets_nothing_more_and_everybody_else_does(port: UdpPor
     assert late.heard() == [packet(3), packet(4), packet(5)]
 
 
+async def test_who_comes_while_a_run_is_half_sent_costs_nobody_the_other_half(port: UdpPort, fan):
+    """The first viewer with other keys than all before ended the run for everybody behind."""
+    viewers = [Far(port) for _ in range(BATCH + 1)]
+    for viewer in viewers:
+        fan.add(viewer)
+    portions = fan.send([packet(1)])
+    next(portions)
+    late = Far(port, CM)
+    fan.add(late)
+    for _ in portions:
+        pass
+    assert [viewer.heard() for viewer in viewers] == [[packet(1)]] * len(viewers)
+    send(fan, packet(2))
+    assert packet(2) in late.heard()
+
+
 async def test_a_viewer_who_moved_gets_the_next_packet_at_the_new_place(port: UdpPort):
     fan, moved = BatchFan(Batch(port)), Far(port)
     for viewer in (Far(port), moved, Far(port)):

@@ -365,7 +365,7 @@ class BatchFan:
 
     def send(self, packets: Sequence[bytes]) -> Iterator[int]:
         """See Fan. A portion is a chunk."""
-        for chunks in self._chunks.values():
+        for chunks in list(self._chunks.values()):  # between portions somebody may come with keys unlike all others'
             for chunk in chunks:
                 self._batch.fan(packets, chunk)
                 yield len(chunk.lines) * len(packets)
