@@ -196,6 +196,8 @@ BROKEN = {
         OFFERS["encoder"] + "a=rtpmap:96 VP8/90000\r\n" * 100 + "a=rtcp-fb:96 nack\r\n" * 210, "sdp_malformed"),
     "too many parameters": (OFFERS["encoder"] + "a=fmtp:111 minptime=10\r\n" * 161, "sdp_malformed"),
     "too many sources": (OFFERS["encoder"] + "a=ssrc:1 cname:x\r\n" * 129, "sdp_malformed"),
+    "a source of 33 bits": (OFFERS["encoder"].replace("ssrc:2771938322", "ssrc:8589934591"), "sdp_malformed"),
+    "a source below zero": (OFFERS["encoder"].replace("ssrc:2771938321", "ssrc:-1"), "sdp_malformed"),
     "a long m-line": (OFFERS["encoder"] + f"m=audio 9 UDP/TLS/RTP/SAVPF{' 0' * 500}\r\n", "sdp_malformed"),
     "too many lines that end in a carriage return": ("v=0\r" + "a=x\r" * 2_000, "sdp_malformed"),
     "too many codecs on lines that end in a form feed": (

@@ -200,6 +200,8 @@ def _shape_refused(parsed: SessionDescription, media: tuple[Media, ...]) -> Refu
     mids = [one.mid for one in media]
     if not media or not all(_TOKEN.fullmatch(mid) for mid in mids) or len(set(mids)) != len(mids):
         return _malformed("it needs m-lines, each with a mid of its own")
+    if not all(0 <= ssrc < 1 << 32 for one in media for ssrc in one.ssrcs + one.rtx_ssrcs):
+        return _malformed("an SSRC has 32 bits")
     served = [one for one in media if one.codecs]
     if not served:
         return _unserved("it has no codec in common with us (VP8, H264 and Opus are)")
