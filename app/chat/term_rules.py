@@ -56,6 +56,7 @@ _PAIRS: Final = {"w": "vv", "f": "ph", "x": "ks"}
 _STRETCHED: Final = f"{{2,{SAME_SIGN_MAX}}}"  # what is stretched further is a flood
 _MORE: Final = f"{{0,{SAME_SIGN_MAX}}}"
 _ANY: Final = r"\w*"
+_FIRST: Final = r"(?>\w*?"
 _VOWELS: Final = frozenset("aeiou")
 _LETTER: Final = r"[\w@$!|+*]"
 _SIGN: Final = r"[^\w@$!|+*\s]"
@@ -202,7 +203,8 @@ def _expression(terms: Iterable[str], *, whole: bool) -> re.Pattern[str] | None:
     closed_left: _Tree = {}
     for term in terms:
         pieces = _pieces(term, whole=whole)
-        tree = open_left if not whole or term.startswith("*") else closed_left
+        is_open = not whole or (term.startswith("*") and not pieces[0].startswith(_FIRST))
+        tree = open_left if is_open else closed_left
         for piece in pieces:
             tree = tree.setdefault(piece, {})
         tree[_END] = {}
@@ -245,6 +247,8 @@ def _pieces(term: str, *, whole: bool) -> Sequence[_Piece]:
             pieces.append(_letter(sign, choices, count, doubles=is_long, gives=gives))
             before = choices
         at += count
+    if whole and term.startswith("*") and _ANY in pieces:
+        pieces.insert(0, _ANY)  # from where the word begins, once, and not from each of its letters anew
     pieces = _stars_at_once(pieces)
     if whole:
         pieces.append(_ANY if term.endswith("*") else r"(?!\w)")
@@ -255,7 +259,7 @@ def _stars_at_once(pieces: list[_Piece]) -> list[_Piece]:
     """What stands between two stars is found where it comes first, and nowhere else after that."""
     stars = [at for at, piece in enumerate(pieces) if piece == _ANY]
     for begin, end in reversed(list(pairwise(stars))):
-        pieces[begin:end] = [rf"(?>\w*?{''.join(pieces[begin + 1 : end])})"]
+        pieces[begin:end] = [rf"{_FIRST}{''.join(pieces[begin + 1 : end])})"]
     return pieces
 
 

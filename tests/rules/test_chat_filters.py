@@ -1,5 +1,6 @@
 """What the filters find and what they leave alone: a corpus of evasions and innocents, and tables of cases."""
 
+import string
 import sys
 from pathlib import Path
 
@@ -217,7 +218,7 @@ def test_folding_changes_no_plain_text():
     assert fold("plain words, 4.55!") == "plain words, 4.55!"
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("term", "text"),
     [
@@ -231,17 +232,25 @@ def test_folding_changes_no_plain_text():
     ],
 )
 def test_no_text_keeps_a_term_busy(term, text):
-    """A message could be read in so many ways that a process did nothing else for hours, for all shows. Thirty times:
-    one that takes seconds is one too many as well.
-    """
+    """A message could be read in so many ways that a process did nothing else for hours, for all shows."""
     matcher, folded = Matcher(Terms((term,))), fold(text)
-    assert [matcher.find(folded) for _ in range(30)] == [None] * 30
+    assert [matcher.find(folded) for _ in range(4)] == [None] * 4
+
+
+@pytest.mark.timeout(60)
+def test_no_text_keeps_a_full_list_of_terms_with_stars_busy():
+    """Each began anew at every letter of a long word and ran to its end: two seconds for one message."""
+    terms = tuple(f"*t*{first}{second}q" for first in string.ascii_lowercase for second in "abcdefghijklmnop")
+    matcher, folded = Matcher(Terms(terms)), ("t" * 24 + "o") * 20
+    assert [matcher.find(folded) for _ in range(6)] == [None] * 6
 
 
 @pytest.mark.parametrize(
     ("term", "text", "is_found"),
     [
         ("f*r*e*e", "fabrzzeze", True),
+        ("*coin*x*", "(a bitco1nboxes)", True),
+        ("*buy now*x", "rebuy nowbox", True),
         ("f*r*e*e", "fabrzz eze", False),
         ("s*am*m", "scammer am", False),
         ("*coin*x", "bitcoinbox", True),
