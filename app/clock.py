@@ -38,10 +38,13 @@ def new_ordered_id() -> str:
 
 
 def new_ordered_ids(count: int) -> list[str]:
-    """So many of them, of the same millisecond."""
+    """So many of them, of the same millisecond. No two are alike, as by mere chance two of a crowd's a day would be."""
     common, low = divmod(now_ms() << 35, 1 << 40)
-    head, dice = _spell(common, 8), secrets.token_bytes(5 * count)
-    return [head + _spell(low | int.from_bytes(dice[at : at + 5]) & _DICE, 8) for at in range(0, 5 * count, 5)]
+    head, dice = _spell(common, 8), dict[int, None]()
+    while len(dice) < count:
+        thrown = secrets.token_bytes(5 * (count - len(dice)))
+        dice.update((int.from_bytes(thrown[at : at + 5]) & _DICE, None) for at in range(0, len(thrown), 5))
+    return [head + _spell(low | one, 8) for one in dice]
 
 
 def _spell(number: int, length: int) -> str:

@@ -18,5 +18,13 @@ def test_ids_that_are_made_together_are_as_those_made_one_by_one(monkeypatch):
     assert all(before[-1] < after[0] for before, after in itertools.pairwise(made))
 
 
+def test_of_ids_that_are_made_together_no_two_are_alike(monkeypatch):
+    """Of two payments of one id one was written, and both buyers were told of an order."""
+    thrown = [b"12345" * 3 + b"abcde", b"12345" + b"abcde", b"fghij" + b"klmno"]
+    monkeypatch.setattr(clock.secrets, "token_bytes", lambda count: thrown.pop(0)[:count])
+    assert len(set(clock.new_ordered_ids(4))) == 4
+    assert thrown == []
+
+
 def test_no_ids_are_none():
     assert clock.new_ordered_ids(0) == []
