@@ -28,7 +28,10 @@ from app.http.whole_request import WholeAnswer, WholeRequest
 from app.person import Right
 from app.refusal import Refusal
 
-_COOKIE: Final = re.compile(SESSION_COOKIE.encode() + rb"=([A-Za-z0-9_-]{43})")
+_SESSION: Final = SESSION_COOKIE.encode() + rb"=([A-Za-z0-9_-]{43})"
+# One more may stand beside it, as the one by which we know a browser again: short, for _PROOFS_MAX of them are kept.
+_OTHER: Final = rb"(?!" + SESSION_COOKIE.encode() + rb"=)[A-Za-z0-9_-]{1,40}=[A-Za-z0-9_-]{1,64}"
+_COOKIE: Final = re.compile(rb"(?:" + _OTHER + rb"; )?" + _SESSION + rb"(?:; " + _OTHER + rb")?")
 _JSON: Final = b"application/json"
 _TYPE_LINE: Final = b"content-type: application/json\r\n"
 _LENGTH: Final = b"content-length"

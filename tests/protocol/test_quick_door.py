@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import msgspec
 import pytest
 
+from app.accounts.hints import DEVICE_COOKIE
 from app.http.credentials import SESSION_COOKIE, csrf_token
 from app.http.edge import build_asgi, build_routes
 from app.http.endpoint import Begun, Endpoint, Reply
@@ -16,9 +17,11 @@ from app.person import Person, Right
 from app.refusal import Refusal
 from app.settings import Settings
 from tests.protocol.test_request_protocol import served as on_uvicorn
+from tests.waiting import eventually_true
 
 GUARD_S = 20
 SECRET = "s" * 43
+DEVICE = f"{DEVICE_COOKIE}={'d' * 43}"
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -181,6 +184,41 @@ async def test_what_begins_at_once_gives_the_same_answers_to_one_request_after_t
     assert short[0] == quick[1] == b'{"count":%d,"key":"one"}' % number
 
 
+@pytest.mark.parametrize("number", [3, 8])
+async def test_a_server_that_ends_answers_what_has_begun_at_once_and_hangs_up_and_who_left_is_in_nobodys_way(
+    number, monkeypatch
+):
+    asked, body, inner = [], b'{"count":%d}' % number, BoundedRequests.shutdown
+
+    def begin_later(_person, body, key, _address):
+        asked.append((asyncio.get_running_loop().create_future(), Asked(body, key)))
+        return Begun(asked[-1][0], count if number == 8 else outcome)
+
+    def shutdown(self):
+        inner(self)
+        for waits, one in asked:
+            if not waits.done():
+                waits.set_result(one)
+
+    monkeypatch.setattr(BoundedRequests, "shutdown", shutdown)
+    short: list[bytes] = []
+    async with served(short, monkeypatch, begin_later) as port:
+        _, gone = await asyncio.open_connection("127.0.0.1", port)
+        gone.write(request(body))
+        await eventually_true(lambda: len(asked) == 1, GUARD_S, "the first has begun")
+        gone.transport.abort()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request(body))
+        await eventually_true(lambda: len(asked) == 2, GUARD_S, "the second has begun")
+    async with asyncio.timeout(GUARD_S):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 201 ")
+    assert b"\r\nconnection: close\r\n" in answer
+    assert answer.endswith(b'\r\n\r\n{"count":%d,"key":"one"}' % number)
+    assert len(short) == 1
+    writer.close()
+
+
 @pytest.mark.parametrize("number", [502, 503])
 async def test_what_breaks_where_it_begins_at_once_is_our_fault_and_nobody_learns_more(number, monkeypatch):
     short: list[bytes] = []
@@ -194,11 +232,25 @@ async def test_what_breaks_where_it_begins_at_once_is_our_fault_and_nobody_learn
 OTHER = "t" * 43
 
 
+@pytest.mark.parametrize("cookies", [(DEVICE, f"{SESSION_COOKIE}={SECRET}"), (f"{SESSION_COOKIE}={SECRET}", DEVICE)])
+async def test_a_browser_that_is_known_again_goes_the_short_way(cookies, monkeypatch):
+    """Every browser has that cookie beside the session's, and so none went it."""
+    short: list[bytes] = []
+    body = b'{"count":3}'
+    known = request(body).replace(f"{SESSION_COOKIE}={SECRET}".encode(), "; ".join(cookies).encode())
+    async with served(short, monkeypatch, begin) as port:
+        quick = await answered(port, known)
+        assert quick == await answered(port, request(body, "/count?by=the-long-way"))
+    assert short == [quick[1]]
+
+
 @pytest.mark.parametrize(
     ("line", "instead", "status"),
     [
         (f"cookie: {SESSION_COOKIE}={SECRET}", "cookie: a=b", b"401"),
         (f"cookie: {SESSION_COOKIE}={SECRET}", f"cookie: {SESSION_COOKIE}={OTHER}", b"401"),
+        (SECRET, f"{SECRET}; {SESSION_COOKIE}={OTHER}", b"401"),  # the last one counts
+        (SECRET, f"{SECRET}; {SESSION_COOKIE}=", b"401"),
         (f"cookie: {SESSION_COOKIE}={SECRET}", "authorization: Bearer nobodys", b"401"),
         (f"x-csrf-token: {csrf_token(SECRET)}", f"x-csrf-token: {csrf_token(OTHER)}", b"403"),
         (f"x-csrf-token: {csrf_token(SECRET)}", "x-a: b", b"403"),
