@@ -238,19 +238,23 @@ async def test_a_server_that_ends_answers_what_it_has_taken_takes_no_more_and_ha
 
 async def test_a_connection_that_is_idle_for_too_long_is_ended_and_one_that_waits_for_its_answer_is_not(monkeypatch):
     """No request of the short way moves the timer: it looks when the last was answered."""
-    way, looks = Way(), []
-    inner = BoundedRequests.timeout_keep_alive_handler
+    way, looks, heard = Way(), [], []
+    inner, hear = BoundedRequests.timeout_keep_alive_handler, BoundedRequests.data_received
     monkeypatch.setattr(BoundedRequests, "timeout_keep_alive_handler", lambda self: (looks.append(1), inner(self)))
-    async with served(short_way=way, timeout_keep_alive=0.5) as port:
+    monkeypatch.setattr(BoundedRequests, "data_received", lambda self, data: (heard.append(1), hear(self, data)))
+    async with served(short_way=way, timeout_keep_alive=0.2) as port:
         client = await connect(port)
-        client.writer.write(GET)
-        assert (await client.next())[1] == b"hi"
         client.writer.write(post(b"one"))
         await begun(way, 1)
-        seen = len(looks)
-        await eventually_true(lambda: len(looks) > seen, GUARD_S, "the timer has looked")
+        client.writer.write(post(b"two"))  # here before the first is answered: no slow moment lies between the two
+        await eventually_true(lambda: len(heard) == 2, GUARD_S, "what is behind has come")
         way.go_on.set()
+        way.go_on.clear()
         assert (await client.next())[1] == b"one"
+        await begun(way, 2)
+        await eventually_true(lambda: looks, GUARD_S, "the timer has looked")
+        way.go_on.set()
+        assert (await client.next())[1] == b"two"
         assert await client.end() == b""
 
 
