@@ -57,14 +57,14 @@ def _make(path: Path) -> None:
     """Whole or not at all: another process may make it in the same moment, and the first one counts."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"hint.{os.getpid()}.{clock.new_id()}")
-    fresh.touch(mode=0o600)
-    fresh.write_text(clock.new_secret())
     try:
+        fresh.touch(mode=0o600)
+        fresh.write_text(clock.new_secret())
         os.link(fresh, path)
     except FileExistsError:
         pass
     finally:
-        fresh.unlink()
+        fresh.unlink(missing_ok=True)
 
 
 def device_of(connection: HTTPConnection) -> str | None:

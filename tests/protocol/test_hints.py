@@ -1,11 +1,17 @@
 """The cookie by which a browser is known again, over HTTP, and what is kept of it."""
 
+import dataclasses
 import hashlib
+from unittest.mock import patch
+
+import pytest
 
 from app import clock
 from app.accounts import edge
 from app.accounts.gatekeeper import AccountsGatekeeper
+from app.accounts.hints import Hints, hint_key
 from app.http.edge import build_asgi, build_routes
+from app.settings import Settings
 from tests.protocol.callers import Caller, accounts_over
 
 PASSWORD = "correct horse battery"
@@ -36,3 +42,26 @@ async def test_a_browser_is_known_again_by_a_cookie_of_which_the_server_keeps_a_
     assert hashlib.sha256(secret).digest() not in {row["hash"] for row in rows}
     assert hashlib.sha256(b"device " + secret).digest() not in {row["hash"] for row in rows}
     accounts.passwords.close()
+
+
+async def test_who_signs_in_is_let_in_where_no_key_can_be_kept(pg, valkey):
+    """They were told for ever that a part of the service restarts."""
+
+    def refuse():
+        raise PermissionError("the folder is not ours")
+
+    accounts = dataclasses.replace(accounts_over(pg, valkey), hints=Hints(pg, refuse))
+    app = build_asgi(build_routes(edge.endpoints(accounts), AccountsGatekeeper(accounts), accounts.settings))
+    person = {"name": clock.new_id(), "email": f"{clock.new_id()}@example.org", "password": PASSWORD}
+    caller = Caller(app, address="198.51.100.3")
+    assert (await caller.post("/api/accounts", person)).status_code == 201
+    wanted = {"email": person["email"], "password": PASSWORD}
+    assert (await caller.post("/api/session", wanted)).status_code == 201
+    accounts.passwords.close()
+
+
+def test_a_key_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    """Each who signed in left a file."""
+    with patch("pathlib.Path.write_text", side_effect=OSError("no space")), pytest.raises(OSError, match="no space"):
+        hint_key(Settings(data_dir=tmp_path))
+    assert list(tmp_path.iterdir()) == []
