@@ -10,8 +10,9 @@ export function openDialog({ title, body, className = "" }) {
   const dialog = el("dialog", { class: `dialog ${className}`, "aria-labelledby": heading.id },
     el("header", { class: "dialog-head" }, heading, close), el("div", { class: "dialog-body" }, body));
   close.addEventListener("click", () => dialog.close(""));
+  // The second click of a double click was meant for the button that opened this, which now lies beside it.
   dialog.addEventListener("click", (event) => {
-    if (event.target === dialog) dialog.close("");
+    if (event.target === dialog && event.detail < 2) dialog.close("");
   });
   const closed = new Promise((resolve) => {
     dialog.addEventListener("close", () => {
