@@ -31,7 +31,7 @@ NO_REQUEST: Final = Refusal("not_found", "There is no such request.")
 
 # The ban that keeps the person out of the show: the one for all shows first.
 _BAN: Final = """
-SELECT x.id, u.id AS request, coalesce(u.state, 'none') AS state, coalesce(u.answer, '') AS answer
+SELECT x.id, u.id AS request, coalesce(u.state, 'none') AS state, coalesce(u.answer, '') AS answer, x.reason
 FROM sanctions x JOIN shows s ON s.id = $1 LEFT JOIN unban_requests u ON u.sanction_id = x.id
 WHERE x.account_id = $2 AND x.kind = 'ban' AND x.lifted_at IS NULL AND (x.show_id = s.id OR x.shop_id = s.shop_id)
 ORDER BY x.shop_id IS NULL, x.created_at DESC LIMIT 1
@@ -62,13 +62,14 @@ class AskBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What the person is told: `state` none, open, declined; `answer` the staff's words when declined. `banned` False:
-    nothing keeps them out (any more).
+    """What the person is told: `reason` the staff's words with the ban; `state` none, open, declined; `answer` their
+    words when declined. `banned` False: nothing keeps them out (any more).
     """
 
     banned: bool
     state: str = "none"
     answer: str = ""
+    reason: str = ""
 
 
 class DecideUnban(msgspec.Struct, frozen=True):
@@ -81,7 +82,7 @@ class DecideUnban(msgspec.Struct, frozen=True):
 async def own_request(pg: asyncpg.Pool, show: str, person: str) -> Asked:
     """How it stands with the person's ban."""
     row = await pg.fetchrow(_BAN, show, person)
-    return Asked(banned=False) if row is None else Asked(True, row["state"], row["answer"])
+    return Asked(banned=False) if row is None else Asked(True, row["state"], row["answer"], row["reason"])
 
 
 async def ask_back(chat: Chat, show: str, person: Person, text: str) -> Asked | Refusal:

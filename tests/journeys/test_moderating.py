@@ -287,7 +287,7 @@ async def ban(ana: Viewer, ben: Viewer, moderator: KeyboardModerator) -> None:
     await moderator.press("Enter")
     await moderator.page.keyboard.type("enough")
     await moderator.press("Enter")
-    await expect(ana.page.locator("#banned")).to_be_visible()
+    await expect(ana.page.locator("#ban-reason")).to_have_text("enough")
     await expect(moderator.page.locator("#person-state")).to_have_text("Banned from this show.")
     await ben.sees_stock(stock)
     await ana.page.reload()

@@ -18,8 +18,8 @@ async def place(pg, valkey):
     return await chat_place(pg, valkey)
 
 
-async def ban(place, *, everywhere=False, by=None, standing=Standing.MODERATOR):
-    wanted = SetBan(place.viewer.id, everywhere=everywhere)
+async def ban(place, *, everywhere=False, by=None, standing=Standing.MODERATOR, reason=""):
+    wanted = SetBan(place.viewer.id, everywhere=everywhere, reason=reason)
     assert await set_ban(place.chat, place.show, by or place.moderator, standing, wanted) is None
 
 
@@ -68,8 +68,8 @@ async def test_a_declined_request_is_answered_and_not_asked_again_until_another_
     assert await open_requests(place.pg, place.show) == []
     assert (await place.say("hello")).code == "banned"
     await end_ban(place.chat, place.show, place.moderator, Standing.MODERATOR, EndBan(place.viewer.id))
-    await ban(place)
-    assert await asked(place, "once more") == Asked(banned=True, state="open")
+    await ban(place, reason="Again")
+    assert await asked(place, "once more") == Asked(banned=True, state="open", reason="Again")
 
 
 async def test_only_those_decide_who_may_end_the_ban_and_only_where_it_was_asked(place):

@@ -45,7 +45,7 @@ function draw(body, card, act) {
   const silenced = card.silenced_until_ms !== null;
   const banned = card.silenced_until_ms === 0;
   fill(body,
-    el("p", {}, el("strong", { id: "person-state" }, standingNow(card)), ` ${card.messages} messages in this show. `,
+    el("p", {}, el("strong", { id: "person-state" }, standingNow(card)), ` ${card.messages} ${card.messages === 1 ? "message" : "messages"} in this show. `,
       card.first_seen_ms ? `First wrote here on ${day(card.first_seen_ms)}. ` : "Never wrote here before. ", `Account made on ${day(card.account_made_ms)}.`),
     card.standing === "host" ? null : el("div", { class: "row" },
       button("Warn…", "warn", asking("warning.give", "Warn", {}, true)),
