@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route
+from playwright.async_api import Browser, Page, Route, expect
 
 from app import pages
 
@@ -218,3 +218,84 @@ async def test_a_hold_that_is_answered_late_is_not_drawn_over_another_sheet(page
       return [shown.dataset.step, shown.querySelector("h3").textContent, holds.all().map((one) => one.pool)];
     }""")
     assert told == ["choose", "b", ["a"]]
+
+
+async def test_who_still_pays_when_the_time_is_over_is_told_what_becomes_of_it(page: Page) -> None:
+    told = await page.evaluate("""async () => {
+      const { BuySheet } = await import("/watch/buy-sheet.js");
+      const { Holds } = await import("/watch/holds.js");
+      const { serverNow, syncServerClock } = await import("/shared/clock.js");
+      const pay = () => document.querySelector("#sheet .method")?.click();
+      server.answers["GET /api/payment-offer"] = () => ({ provider: "simulated", methods: ["works"] });
+      server.answers["GET /api/saved-cards"] = () => ({ cards: [] });
+      server.answers["GET /api/shops/h/conditions"] = () => ({ shipping: [], tax: [], policy_version: 0 });
+      server.answers["POST /api/holds"] = ({ pool }) => ({ id: "hold", pool, variant: pool, title: pool, quantity: 1,
+        amount_minor: 100, currency: "EUR", state: "held", expires_in_ms: 60_000 });
+      server.place();
+      const holds = new Holds("s", { id: "me" }, () => {});
+      const sheet = new BuySheet({ holds, state: new Map(), signedIn: true });
+      sheet.sellFor("h");
+      await sheet.choose({ id: "a", title: "a", photo: null,
+        variants: [{ id: "a", title: "", pool: "a", price_minor: 100, currency: "EUR", on_hand: 5 }] }, "a");
+      document.querySelector("#hold").click();
+      await server.settled();
+      holds.pay = () => new Promise(() => {});
+      pay();
+      const words = () => document.querySelector(".hold-timer").textContent;
+      const before = words();
+      syncServerClock(serverNow() + 61_000);
+      while (words() === before || words().startsWith("Yours")) await new Promise((over) => setTimeout(over, 20));
+      return [before, words(), document.querySelector("#sheet").dataset.step];
+    }""")
+    assert told[0].startswith("Yours for")
+    assert told[1:] == ["The time is over. If the payment comes and one is still there, it is yours.", "pay"]
+
+
+async def test_who_asked_to_be_let_back_hears_of_it_without_loading_the_page_anew(page: Page) -> None:
+    await page.clock.install()
+    await page.evaluate("""async () => {
+      const { bannedPage } = await import("/watch/banned.js");
+      server.ban = { banned: true, state: "open", answer: "", reason: "enough" };
+      server.answers["GET /api/shows/s/unban-request"] = () => server.ban;
+      server.place().append(bannedPage("s", true));
+    }""")
+    await expect(page.locator("#ban-reason")).to_have_text("enough")
+    await expect(page.locator("#unban")).to_contain_text("not answered yet")
+    await page.evaluate("server.ban = { banned: false, state: 'none', answer: '', reason: '' }")
+    await page.clock.fast_forward(21_000)
+    await expect(page.locator("#come-back")).to_be_visible()
+    await expect(page.locator("#ban-reason")).to_be_hidden()
+
+
+async def test_what_a_shop_asks_is_asked_again_by_who_pays_once_the_network_is_back(page: Page) -> None:
+    told = await page.evaluate("""async () => {
+      const { CheckoutForm } = await import("/watch/checkout-form.js");
+      const asked = "GET /api/shops/s/conditions";
+      server.answers[asked] = () => { throw new TypeError("Failed to fetch"); };
+      const form = new CheckoutForm("s", { quote: async () => ({}), priced: () => {} });
+      server.place().append(form.node);
+      const read = async () => {
+        await form.ready;
+        try { return JSON.stringify(form.read()); } catch (error) { return error.code; }
+      };
+      const away = [await read(), form.node.hidden];
+      await form.refresh();
+      server.answers[asked] = () => ({ shipping: [], tax: [], policy_version: 0 });
+      return [...away, await read(), form.node.hidden];
+    }""")
+    assert told == ["form", False, "{}", True]
+
+
+async def test_why_a_text_was_not_sent_stays_said_when_it_may_be_sent_again(page: Page) -> None:
+    """A fault of the server's asks for a short wait, within which nobody reads anything."""
+    told = await page.evaluate("""async () => {
+      const { Draft } = await import("/shared/draft.js");
+      const { RoomRefusal } = await import("/shared/room-client.js");
+      const refused = { code: "unavailable", message: "Not just now.", retry_after_ms: 10 };
+      const draft = new Draft({ command: async () => { throw new RoomRefusal(refused); } }, "say");
+      draft.text = "kept";
+      await draft.send();
+      const last = await new Promise((done) => { draft.on = (view) => view.retry_in_ms ?? done(view); });
+      return [last.text, last.error?.message];
+    }""")
+    assert told == ["kept", "Not just now."]

@@ -2,6 +2,8 @@
 
 import { RoomRefusal } from "./room-client.js";
 
+const FAULTS = new Set(["unavailable", "unanswered"]); // the server's, not the writer's
+
 /**
  * A text field's content that no limit loses. `send()` keeps the text until the server took it.
  *
@@ -72,7 +74,8 @@ export class Draft {
 
   #tick() {
     if (this.retry_in_ms > 0) return this.#tell();
-    this.error = null;
+    // A pace that was asked for ends of itself; why words were not sent stays, since nobody reads it within a second.
+    if (!FAULTS.has(this.error?.code)) this.error = null;
     return this.wait(null);
   }
 

@@ -182,15 +182,15 @@ export class BuySheet {
   drawPayment(hold, product, code = null) {
     const clock = el("strong", { class: "hold-clock numbers", id: "hold-clock" });
     const bar = el("div", { class: "hold-bar" }, el("i", {}));
+    const yours = el("span", {}, "Yours for");
     const note = el("p", { class: "sheet-note", role: "alert", hidden: true });
-    const parts = { note };
+    const release = el("button", { type: "button", class: "button ghost small", id: "release" }, "Let it go");
+    const parts = { note, release };
     const panel = new PaymentPanel(hold, (way) => this.pay(hold, product, way, parts));
     parts.panel = panel;
     parts.form = this.checkoutForm(hold, panel, () => parts.code?.said());
     const sums = el("div", { "aria-live": "polite" });
     parts.code = this.shop ? this.codeField(hold, parts, sums, code) : null;
-    const release = el("button", { type: "button", class: "button ghost small", id: "release" }, "Let it go");
-    parts.release = release;
     const { sheet } = this;
     release.addEventListener("click", () => busy(release, async () => {
       try {
@@ -201,7 +201,7 @@ export class BuySheet {
       }
     }));
     this.draw("pay", "Held for you",
-      el("div", { class: "hold-timer" }, el("span", {}, "Yours for"), clock, bar),
+      el("div", { class: "hold-timer" }, yours, clock, bar),
       this.summary(product, `${hold.quantity} × ${hold.title}`,
         el("span", { class: "offer-price numbers" }, money(hold.amount_minor, hold.currency))),
       parts.form?.node, parts.code?.node, sums, note, panel.node, el("div", { class: "row end" }, release));
@@ -209,7 +209,8 @@ export class BuySheet {
     this.paying = false;
     this.stopTick = everyTick((now) => {
       const left = hold.deadline - now;
-      say(clock, countdown(left));
+      say(clock, left > 0 ? countdown(left) : "");
+      if (left <= 0) say(yours, "The time is over. If the payment comes and one is still there, it is yours.");
       bar.firstChild.style.setProperty("width", `${Math.max(0, Math.min(100, (100 * left) / whole))}%`);
       bar.classList.toggle("few", left < 20_000);
       if (!this.paying && (left <= 0 || !this.holds.find(hold.id))) this.drawLost(product, hold);

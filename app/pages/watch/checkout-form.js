@@ -30,7 +30,13 @@ export class CheckoutForm {
     this.turn = 0;
     this.node = el("div", { class: "stack checkout-form", id: "checkout-form", hidden: true });
     this.error = el("p", { class: "error", role: "alert", hidden: true });
-    this.ready = this.load();
+    void this.ready;
+  }
+
+  /** Settles once it is known what the shop asks, or that it cannot be known now: then the next who waits asks again. */
+  get ready() {
+    this.loading ??= this.load();
+    return this.loading;
   }
 
   async load() {
@@ -42,6 +48,8 @@ export class CheckoutForm {
       show(this.node, this.asks);
       if (this.asks) await this.refresh();
     } catch (error) {
+      this.conditions = null;
+      this.loading = null;
       fill(this.node, el("p", { class: "error", role: "alert" }, error.message));
       show(this.node, true);
       if (!error.code) throw error;
@@ -74,6 +82,7 @@ export class CheckoutForm {
 
   /** Asks for the totals as they are now. */
   async refresh(shipping = this.quote?.shipping ?? "") {
+    if (!this.conditions) return void (await this.ready);
     const turn = ++this.turn;
     try {
       const quote = await this.askQuote(this.country.value, shipping);
@@ -124,6 +133,7 @@ export class CheckoutForm {
 
   /** What the buyer agreed to, for the order; throws what is still missing, with the place in focus. */
   read() {
+    if (!this.conditions) throw refusal("What the shop asks is not known yet. Check your connection and try again.");
     if (!this.asks) return {};
     if (this.needsAddress) {
       const missing = [...Object.values(this.inputs), this.country].find((input) => input.required && !input.value.trim());
