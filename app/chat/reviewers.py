@@ -2,6 +2,7 @@
 of the table reviewers; decides nothing.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
@@ -15,6 +16,8 @@ from app.refusal import Refusal
 
 KNOWN_S: Final = 1.0
 SHOWS_MAX: Final = 1000
+ASKED_AT_ONCE_MAX: Final = 16
+"""Of one reviewer by one process: a slow one takes no more of the way out, which all shops share."""
 
 _READ: Final = """
 SELECT r.url, r.secret, r.limit_ms, r.otherwise FROM reviewers r JOIN shows s ON s.shop_id = r.shop_id WHERE s.id = $1
@@ -66,6 +69,7 @@ class Reviewers:
         self.way_out = way_out
         self._pg = pg
         self._known: dict[str, tuple[float, Reviewer | None]] = {}
+        self._asked: Counter[str] = Counter()
 
     async def of(self, show: str) -> Reviewer | None:
         """Whom the show's shop asks, None: nobody."""
@@ -83,9 +87,16 @@ class Reviewers:
         self._known.clear()
 
     async def ask(self, show: str, message: Chat, reviewer: Reviewer) -> int | None:
-        """What the reviewer answers about the message."""
+        """What the reviewer answers about the message; None at once when too much is asked there already."""
+        if self._asked[reviewer.url] >= ASKED_AT_ONCE_MAX:
+            return None
         question = {"show": show, "message": message.id, "account": message.by.id, "text": message.text}
-        return await self.way_out.ask(reviewer.url, reviewer.secret, question, reviewer.limit_ms / 1000)
+        self._asked[reviewer.url] += 1
+        try:
+            return await self.way_out.ask(reviewer.url, reviewer.secret, question, reviewer.limit_ms / 1000)
+        finally:
+            self._asked[reviewer.url] -= 1
+            self._asked += Counter()  # those of whom nothing is asked go
 
 
 async def read_reviewer(pg: asyncpg.Pool, show: str) -> Reviewer | None:

@@ -8,10 +8,12 @@ from standardwebhooks import Webhook
 from app import clock
 from app.chat.audit import verify
 from app.chat.delayed import release_due
+from app.chat.events import Author, Chat
 from app.chat.held_store import waiting_in
 from app.chat.modes import SetModes, SetTerms, set_modes, set_terms
 from app.chat.questions import ask
 from app.chat.review_rules import Outcome
+from app.chat.reviewers import ASKED_AT_ONCE_MAX, Reviewer, Reviewers
 from app.chat.reviewing import SetReviewer, set_reviewer, view
 from app.person import Standing
 from app.settings import Settings
@@ -19,6 +21,7 @@ from app.webhooks.asking import WebhookWayOut
 from app.webhooks.parts import open_webhooks
 from tests.chat_place import chat_over, chat_place
 from tests.receiver import receiver, says
+from tests.waiting import loop_turned
 
 
 @pytest.fixture
@@ -105,3 +108,33 @@ async def test_nobody_on_a_private_network_is_asked(pg, valkey, url):
     refused = await set_reviewer(place.chat, place.show, place.host, SetReviewer(url))
     assert refused.code == "url_invalid"
     await webhooks.target.aclose()
+
+
+class SlowWayOut:
+    """Its far side answers when it is let."""
+
+    def __init__(self):
+        self.asked, self.answers = [], asyncio.Event()
+
+    async def ask(self, url, *_):
+        self.asked.append(url)
+        await self.answers.wait()
+        return 200
+
+
+async def test_a_slow_reviewer_is_asked_so_much_at_once_and_takes_nothing_from_another():
+    """A busy room's questions to one that hung took all connections, so that other shops' reviewers got no question."""
+    way_out = SlowWayOut()
+    reviewers = Reviewers(None, way_out)
+    message = Chat("m", Author("p", "Vera", Standing.VIEWER), "hello", 0)
+    slow, other = (Reviewer(f"https://{name}.example/", "s", 3000, Outcome.HOLD) for name in ("slow", "other"))
+    async with asyncio.TaskGroup() as group:
+        first = [group.create_task(reviewers.ask("show", message, slow)) for _ in range(ASKED_AT_ONCE_MAX)]
+        await loop_turned()
+        assert await reviewers.ask("show", message, slow) is None
+        first.append(group.create_task(reviewers.ask("show", message, other)))
+        await loop_turned()
+        way_out.answers.set()
+    assert way_out.asked == [slow.url] * ASKED_AT_ONCE_MAX + [other.url]
+    assert [one.result() for one in first] == [200] * (ASKED_AT_ONCE_MAX + 1)
+    assert await reviewers.ask("show", message, slow) == 200

@@ -17,8 +17,8 @@ export async function openBanLists(show) {
       toastProblem(error);
     }
   });
-  const press = (id, word, work, danger = false) => {
-    const button = el("button", { type: "button", id, class: `button small${danger ? " danger" : ""}` }, word);
+  const press = (id, word, work, danger = false, name = null) => {
+    const button = el("button", { type: "button", id, class: `button small${danger ? " danger" : ""}`, "aria-label": name }, word);
     button.addEventListener("click", () => change(button, work));
     return button;
   };
@@ -28,7 +28,7 @@ export async function openBanLists(show) {
       el("input", { class: "input", id: "list-code", readonly: true, "aria-label": "Code of our list", value: code, onfocus: (event) => event.target.select() }),
       press("withdraw-list", "Share it no more", () => put(path, { shared: false }), true)]);
   const row = (one) => el("li", { class: "row between" }, el("span", {}, el("strong", {}, one.name), ` keeps ${one.bans} out`),
-    press(`leave-${one.shop}`, "Leave", () => remove(`${path}/taken/${segment(one.shop)}`), true));
+    press(`leave-${one.shop}`, "Leave", () => remove(`${path}/taken/${segment(one.shop)}`), true, `Leave the list of ${one.name}`));
   const draw = (lists) => {
     const held = body.contains(document.activeElement);
     const code = el("input", { class: "input", id: "take-code", required: true, maxlength: "100", autocomplete: "off" });
