@@ -90,13 +90,13 @@ function act.enter(op)
     if counted or by_admission then
         begin_epoch()
     end
-    -- Who is inside already is asked for what let them in: it may have been taken back since.
-    local inside = redis.call('HEXISTS', inside_key, place) == 1
-    if inside and (not by_admission or admission_of(person) == token .. '\0' .. place) then
-        return 'in'
+    local there = by_admission and admission_of(person)
+    -- Who is inside already is asked for what let them in, which may have been taken back since. For the same place it
+    -- uses up no other.
+    if redis.call('HEXISTS', inside_key, place) == 1 then
+        return (not by_admission or there == token .. '\0' .. place) and 'in' or 'not_admitted'
     end
     if by_admission then
-        local there = admission_of(person)
         if there ~= token then
             local used = there and token ~= '' and string.sub(there, 1, #token + 1) == token .. '\0'
             return used and 'admission_used' or 'not_admitted'
@@ -107,7 +107,6 @@ function act.enter(op)
     elseif somebody_waits() then
         return 'in_line'
     end
-    counted = counted and not inside
     if counted and is_full(network, units, limit) then
         return 'network_limit'
     end
@@ -120,7 +119,7 @@ function act.enter(op)
         count_unused(-1)
         redis.call('PEXPIRE', admissions_key, kept_ms)
     end
-    if not inside and (counted or by_admission) then
+    if counted or by_admission then
         redis.call('HSET', inside_key, place, cmsgpack.pack({counted and network or '', units}))
         redis.call('PEXPIRE', inside_key, kept_ms)
     end

@@ -22,6 +22,7 @@ from app.http.edge import build_asgi, build_routes
 from app.rooms.bus import Spoken
 from app.settings import Settings
 from tests.protocol.callers import Caller, somebody
+from tests.waiting import eventually
 
 HANG_GUARD_S = 30
 
@@ -123,7 +124,9 @@ class World:
         return (await self.sales.gate.look(pool)).result
 
     async def check(self, pool: str) -> None:
-        """The invariants of DESIGN's list that one pool can show, when nothing is in flight."""
+        """The invariants of DESIGN's list that one pool can show. What no answer waits for, capture and gate, is waited
+        for here.
+        """
         row = await self.pool_row(pool)
         units = await self.pg.fetchval(
             "SELECT coalesce(sum(l.quantity - l.returned), 0) FROM order_lines l WHERE l.pool_id = $1",
@@ -137,16 +140,21 @@ class World:
             pool,
         )
         assert over == []
-        paid = await self.pg.fetchval(
+        await eventually(lambda: self._captured_once(pool), what="a capture for each order that is paid")
+        await eventually(lambda: self._gate_agrees(pool, units, row["allotment"]), what="the gate's counts")
+
+    async def _captured_once(self, pool: str) -> bool:
+        return not await self.pg.fetchval(
             """SELECT count(*) FROM orders o JOIN payment_attempts a ON a.id = o.id
                  JOIN simulated_payments s ON s.attempt_id = a.id
                 WHERE a.pool_id = $1 AND (s.captures > 1 OR (o.state IN ('paid', 'refunded')) <> (s.captures = 1))""",
             pool,
         )
-        assert paid == 0
+
+    async def _gate_agrees(self, pool: str, units: int, allotment: int) -> bool:
         gate = await self.gate(pool)
         live = sum(record.quantity for record in await self.live_holds(pool))
-        assert (gate.sold, gate.held, gate.left) == (units, live, row["allotment"] - units - live)
+        return (gate.sold, gate.held, gate.left) == (units, live, allotment - units - live)
 
     async def live_holds(self, pool: str):
         from app.flash_sales.gate_wire import HoldRecord, gate_keys

@@ -43,7 +43,7 @@ async def test_only_words_that_wait_for_postgres_are_kept_without_end(pg, valkey
 
 
 async def test_a_room_that_was_not_used_for_long_is_gone_and_rebuilt_when_it_is_read(pg, valkey, monkeypatch):
-    monkeypatch.setattr(opening, "ROOM_KEPT_MS", 300)
+    monkeypatch.setattr(opening, "ROOM_KEPT_MS", 1000)
     place = await chat_place(pg, valkey)
     await use_all_keys(place)
     before = await place.rooms.heads([place.show], with_state=False)

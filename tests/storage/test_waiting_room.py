@@ -284,9 +284,10 @@ async def test_who_is_inside_is_still_asked_for_the_admission_that_let_them_in(p
         assert await door.enter(pool, wish) is Verdict.NOT_ADMITTED
         await door.admit(pool, "ana", "second", epoch)
         again = structs.replace(wish, admission="second")
-        assert [await door.enter(pool, again) for _ in range(2)] == [Verdict.IN] * 2
-        assert await door.enter(pool, structs.replace(again, place="other")) is Verdict.ADMISSION_USED
-        assert (await valkey.hgetall(f"{{pool:{pool}}}:networks")) == {b"203.0.113.0/24": b"2"}
+        assert await door.enter(pool, again) is Verdict.NOT_ADMITTED
+        other = structs.replace(again, place="other", units=1)
+        assert [await door.enter(pool, other) for _ in range(2)] == [Verdict.IN] * 2
+        assert (await valkey.hgetall(f"{{pool:{pool}}}:networks")) == {b"203.0.113.0/24": b"3"}
 
 
 async def test_the_door_counts_a_wish_of_one_key_once(pg, valkey):
