@@ -74,6 +74,9 @@ key = st.integers(1000, 2000).map(lambda n: f"k{n}")  # that hardly anybody has 
 growth = st.tuples(person, key, key, st.integers(1, 2), larger).map(
     lambda on: [*(("take", on[0], one, on[3], LONG_MS) for one in on[1:3]), on[4]]
 )
+brim = st.tuples(person, key, st.integers(4, 5)).map(
+    lambda on: [("take", *on[:2], 1, LONG_MS), ("resize", LAST, OWNER, on[2])]
+)
 late_growth = st.tuples(take, attempt, larger).map(
     lambda on: [on[0], ("extend", LAST, OWNER, on[1], 2 * LONG_MS, 3 * LONG_MS, True), on[2]]
 )
@@ -86,7 +89,9 @@ end = st.sampled_from([("confirm", LAST), ("resume", LAST, "a1", True), ("mend",
 returned = st.tuples(st.just("give_back"), st.integers(0, 2), quantity, st.just(1), st.just(False))
 sold = st.tuples(at_once, end, returned).map(list)
 batch = st.lists(
-    st.one_of(*[single] * 4, payment, purchase, *[growth] * 2, late_growth, theft, *[sold] * 2), min_size=1, max_size=16
+    st.one_of(*[single] * 4, payment, purchase, *[growth] * 2, *[brim] * 2, late_growth, theft, *[sold] * 2),
+    min_size=1,
+    max_size=16,
 ).map(lambda some: list(itertools.chain(*some)))
 history = st.lists(st.tuples(st.integers(0, 1), batch), min_size=1, max_size=12)
 config = st.tuples(

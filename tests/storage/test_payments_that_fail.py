@@ -354,23 +354,20 @@ async def test_connections_that_die_during_commits_lose_no_order(pg, valkey):
         pool = (await world.sale(60, per_buyer_limit=60))["pool"]
         buyers = await world.buyers(60)
         holds = [await world.held(buyer, pool) for buyer in buyers]
-        done = asyncio.Event()
 
         async def cut() -> int:
-            cuts = 0
-            while not done.is_set():
-                cuts += await pg.fetchval(
-                    """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-                        WHERE pid <> pg_backend_pid() AND datname = current_database() AND query LIKE '%outbox%'"""
-                )
-            return cuts
+            return await pg.fetchval(
+                """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                    WHERE pid <> pg_backend_pid() AND datname = current_database()
+                      AND (query LIKE '%commit_orders%' OR query LIKE '%outbox%')"""
+            )
 
-        cutting = asyncio.create_task(cut())
-        answers = []
+        answers, cuts = [], 0
         for buyer, hold in zip(buyers, holds, strict=True):
-            answers.append(await world.order(buyer, hold, key=f"key-{hold}"))
-        done.set()
-        assert await cutting > 0
+            answer, cut_off = await asyncio.gather(world.order(buyer, hold, key=f"key-{hold}"), cut())
+            answers.append(answer)
+            cuts += cut_off
+        assert cuts > 0
         await pg.execute("UPDATE payment_attempts SET updated_at = now() - interval '1 hour' WHERE pool_id = $1", pool)
         await settle(world.checkout)
         acknowledged = {answer.json()["id"] for answer in answers if answer.status_code == 201}
