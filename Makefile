@@ -14,12 +14,12 @@ run-lan:
 	@$(PYTHON) deploy/self_signed.py "$(LAN)"
 	@HOST=0.0.0.0 TLS_CERT="$(LAN)/cert.pem" TLS_KEY="$(LAN)/key.pem" $(PYTHON) -m app serve
 
-# Files of tests are spread over the cores, each process with servers of its own (tests/spread.py); ARGS="-n 0" runs them
-# in one.
+# Files of tests are spread over a process more than there are cores, since they wait as much as they work; each has
+# servers of its own (tests/spread.py). ARGS="-n 0" runs them in one.
 test:
 	@bin/setup test
 	@$(ALIKE) CHROMIUM="$$(bin/chromium)" $(PYTHON) -m pytest $(SPREAD) $(ARGS)
-SPREAD = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+SPREAD = -n $$(cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? cores + 1 : 4))) --dist loadfile --no-loadscope-reorder
 # Sets are in the same order in all of them, in another one in each run.
 ALIKE = PYTHONHASHSEED=$$(od -An -N2 -tu2 /dev/urandom | tr -d " ")
 
