@@ -64,7 +64,10 @@ async def buy_through(running: RunningHawker, faults: list[str], seed: int) -> N
             await crowd.goes_on()
         await crowd.stop()
         await check_books(running, crowd, SETTLE_GUARD_S)
-    defects = [line for line in running.log if "ended (exit status" in line or "level='error'" in line]
+    ended = [line for line in running.log if "ended (exit status" in line]
+    # What a killed Postgres has begun may outlive it for a moment, and the next one ends until its memory is free.
+    defects = [line for line in ended if "postgres ended (exit status 1)" not in line]
+    defects += [line for line in running.log if "level='error'" in line]
     assert defects == [], "a role met something that is no outage"
 
 
