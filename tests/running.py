@@ -84,6 +84,7 @@ class RunningHawker:
         if self._process is None:
             return 0
         if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)  # a test that failed may have left it stopped
             self._process.send_signal(sign)
         status = self._process.wait(DOWN_GUARD_S)
         self._process = None

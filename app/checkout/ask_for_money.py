@@ -26,7 +26,7 @@ async def ask_for_money(checkout: Checkout, new: NewAttempt) -> Answer | Refusal
     return answer if at_card.refused is None else await _turn_away(checkout, new, at_card.refused)
 
 
-async def count_try(checkout: Checkout, attempt: OpenAttempt, answer: Answer) -> None:
+async def weigh_try(checkout: Checkout, attempt: OpenAttempt, answer: Answer) -> None:
     """A try that was decided counts against who made it, or no more."""
     # CHALLENGE: its buyer never answered. That a bank asks tells somebody with a list of cards enough.
     if answer in {Answer.DECLINED, Answer.CHALLENGE}:

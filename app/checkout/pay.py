@@ -16,7 +16,7 @@ import msgspec
 from app import clock
 from app.checkout.address_rules import ShipTo
 from app.checkout.agreement import Agreement, agree
-from app.checkout.ask_for_money import ask_for_money, count_try
+from app.checkout.ask_for_money import ask_for_money, weigh_try
 from app.checkout.attempts import (
     Line,
     NewAttempt,
@@ -354,7 +354,7 @@ async def finish(
     """
     if answer in UNDECIDED and not attempt.hopeless:
         return PENDING  # the settler asks again
-    await count_try(checkout, attempt, answer)
+    await weigh_try(checkout, attempt, answer)
     if answer is Answer.DECLINED:
         await decline(checkout.pg, attempt.id)
         for line in attempt.lines:

@@ -11,10 +11,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Response,
+    Route,
+    async_playwright,
+    expect,
+)
 
+from app import pages
 from tests.waiting import eventually
 
+PAGES = Path(pages.__file__).parent
 FLAGS = (
     "--no-sandbox",  # journeys run as root in containers
     "--use-fake-device-for-media-stream",
@@ -126,3 +137,17 @@ async def open_window(
     if seed := os.environ.get("LATE_REPLIES"):
         await context.add_init_script(_LATE_NETWORK.replace("SEED", str(int(seed) * 1000 + len(browser.contexts))))
     return Window(name, context, await context.new_page())
+
+
+async def open_modules(browser: Browser, before: str) -> Page:
+    """An empty page that can import the pages' modules and has no server; `before` is run in it first."""
+
+    async def answer(route: Route) -> None:
+        path = PAGES / route.request.url.partition("://")[2].partition("/")[2]
+        await (route.fulfill(path=path) if path.suffix == ".js" else route.fulfill(body="<!doctype html>"))
+
+    page = await (await browser.new_context()).new_page()
+    await page.route("**/*", answer)
+    await page.goto("http://hawker.test/")
+    await page.evaluate(before)
+    return page

@@ -3,27 +3,17 @@
 from pathlib import Path
 
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, Page, expect
 
-from app import pages
+from tests.journeys.browser import open_modules
 
-FOLDER = Path(pages.__file__).parent
 SERVER = (Path(__file__).parent / "late_server.js").read_text()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> Page:
     """A page with nothing but the modules and such a server."""
-
-    async def answer(route: Route) -> None:
-        path = FOLDER / route.request.url.partition("://")[2].partition("/")[2]
-        await (route.fulfill(path=path) if path.suffix == ".js" else route.fulfill(body="<!doctype html>"))
-
-    page = await (await browser.new_context()).new_page()
-    await page.route("**/*", answer)
-    await page.goto("http://hawker.test/")
-    await page.evaluate(SERVER)
-    return page
+    return await open_modules(browser, SERVER)
 
 
 async def test_who_is_appointed_while_the_list_is_read_stays_in_it(page: Page) -> None:

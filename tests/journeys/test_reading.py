@@ -1,13 +1,10 @@
 """reading.js in a real browser: replies that come when the test says so, and what a page then shows."""
 
-from pathlib import Path
-
 import pytest_asyncio
-from playwright.async_api import Browser, Page, Route
+from playwright.async_api import Browser, Page
 
-from app import pages
+from tests.journeys.browser import open_modules
 
-FOLDER = Path(pages.__file__).parent
 # `shown` is a page's list; `reply(whole)` answers what was asked first, `refuse()` turns it down.
 LIST = """
 async () => {
@@ -35,16 +32,7 @@ async () => {
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser) -> Page:
     """A page with such a list and nothing else."""
-
-    async def answer(route: Route) -> None:
-        path = FOLDER / route.request.url.partition("://")[2].partition("/")[2]
-        await (route.fulfill(path=path) if path.suffix == ".js" else route.fulfill(body="<!doctype html>"))
-
-    page = await (await browser.new_context()).new_page()
-    await page.route("**/*", answer)
-    await page.goto("http://hawker.test/")
-    await page.evaluate(LIST)
-    return page
+    return await open_modules(browser, LIST)
 
 
 async def test_what_was_heard_while_a_reply_was_awaited_stays_on_top_of_it(page: Page) -> None:

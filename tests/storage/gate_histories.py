@@ -29,27 +29,19 @@ span_ms = st.sampled_from([0, 1, 3, LONG_MS, LONG_MS, LONG_MS])
 longer_ms = st.sampled_from([0, 1, LONG_MS, *[2 * LONG_MS] * 3, 4 * LONG_MS])  # also beyond the first expiry
 quantity = st.integers(1, 3)
 take = st.tuples(st.just("take"), person, st.integers(1, 8).map(lambda n: f"k{n}"), quantity, span_ms)
+extend = st.tuples(
+    st.just("extend"),
+    hold,
+    who,
+    attempt,
+    longer_ms,
+    st.sampled_from([0, 2, LONG_MS, *[3 * LONG_MS] * 3]),
+    st.booleans(),
+)
 operation = st.one_of(
     *[take] * 3,
     st.tuples(st.just("release"), hold, st.one_of(who, st.just(""))),
-    st.tuples(
-        st.just("extend"),
-        hold,
-        who,
-        attempt,
-        longer_ms,
-        st.sampled_from([0, 2, LONG_MS, *[3 * LONG_MS] * 3]),
-        st.booleans(),
-    ),
-    st.tuples(
-        st.just("extend"),
-        hold,
-        who,
-        attempt,
-        longer_ms,
-        st.sampled_from([0, 2, LONG_MS, *[3 * LONG_MS] * 3]),
-        st.booleans(),
-    ),
+    *[extend] * 2,
     st.tuples(st.just("resize"), hold, who, st.integers(1, 5)),
     st.tuples(st.just("resize"), hold, who, st.integers(1, 5), quantity),
     st.tuples(st.just("resume"), hold, attempt, st.booleans()),
