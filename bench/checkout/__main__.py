@@ -142,22 +142,25 @@ class Rounds:
         load = Child("bench.checkout.http_load", core=OTHER_CORE)
         for which, orders in HTTP_ORDERS.items():
             count, port = scaled(orders), free_ports()
+            clients, before = await self.database.clients(), await self.database.flushes()
             server = Child(
                 "bench.checkout.http_server", which, str(port), self.database.url, valkey_url, core=SERVER_CORE
             )
             await _listening(port)
             task = {"port": port, "secrets": secrets, "pool": "pool1"}
-            for some in (scaled(512), count):
-                before = await self.database.flushes()
+            warming = scaled(512)
+            for some in (warming, count):
                 load.tell({**task, "count": some})
                 answer = await asyncio.to_thread(load.answer)
                 if answer["ok"] != some:
                     raise RuntimeError(f"{which}: of {some} purchases {answer['ok']} were answered with an order")
                 self.written += 0 if which == "empty" else some
             self.rates[f"HTTP: {which}"].append(count / answer["seconds"])
-            self.flushes[f"HTTP: {which}"].append((await self.database.flushes() - before) / count)
             server.process.terminate()
             server.process.wait(START_GUARD_S)
+            await self.database.left_by_all_but(clients)  # a server's connections tell their statistics at their end
+            flushes = await self.database.flushes() - before
+            self.flushes[f"HTTP: {which}"].append(flushes / (warming + count))
         load.end()
 
 

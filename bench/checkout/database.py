@@ -17,6 +17,7 @@ from app.embedded.postgres import EmbeddedPostgres
 from app.storage.migrations import migrate
 
 START_GUARD_S = 30
+LEAVE_GUARD_S = 10
 POOLS = 64
 BUYERS = 5000
 PRICE_MINOR = 600
@@ -122,6 +123,16 @@ class Database:
         """How often the log was flushed to the disk so far."""
         await self.pg.execute("SELECT pg_stat_force_next_flush()")
         return await self.pg.fetchval("SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal'")
+
+    async def clients(self) -> int:
+        """How many are connected."""
+        return await self.pg.fetchval("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'")
+
+    async def left_by_all_but(self, clients: int) -> None:
+        """Waits until no more than so many are connected."""
+        async with asyncio.timeout(LEAVE_GUARD_S):
+            while await self.clients() > clients:
+                await asyncio.sleep(0.01)
 
     async def check(self, orders: int) -> None:
         """Raises when the books do not agree on so many orders."""
