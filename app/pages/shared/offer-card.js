@@ -5,7 +5,7 @@ import { countdown, serverNow, startWords } from "./clock.js";
 import { busy, el, fill, say, show } from "./dom.js";
 import { icon } from "./icons.js";
 import { money } from "./money.js";
-import { bestOffer, offersOf, ordinaryOffer, stockLine } from "./offers.js";
+import { bestOffer, fullTitle, offerOfSale, offersOf, ordinaryOffer, stockLine } from "./offers.js";
 
 const BUY_WORDS = { open: "Buy", all_held: "All held", sold_out: "Sold out", soon: "Soon" };
 
@@ -17,14 +17,16 @@ export function photo(product, className = "") {
 
 export class OfferCard {
   /**
-   * `kind` is "hero" (the pinned product) or "tile" (the line-up). `buy(product, variantId, ordinary)` opens the sheet;
-   * `lines` tells of the line in front of an offer and joins it.
+   * `kind` is "hero" (the pinned product), "tile" (the line-up) or "strip" (one `sale`, beside what is pinned).
+   * `buy(product, variantId, ordinary)` opens the sheet; `lines` tells of the line in front of an offer and joins it.
    */
-  constructor(product, { kind, state, buy, lines }) {
+  constructor(product, { kind, state, buy, lines, sale = null }) {
     this.product = product;
     this.state = state;
     this.lines = lines;
+    this.sale = sale;
     this.chosen = null;
+    const only = sale && product.variants.find((one) => one.id === sale.variant);
     this.badge = el("span", { class: "badge sale offer-sale", hidden: true });
     this.campaign = el("span", { class: "badge offer-campaign", hidden: true });
     this.price = el("span", { class: "offer-price numbers" });
@@ -42,7 +44,7 @@ export class OfferCard {
       el("div", { class: "offer-photo" }, photo(product)),
       el("div", { class: "offer-body" },
         el("div", { class: "offer-words" },
-          el("div", { class: "offer-head" }, el("h3", { class: "offer-title" }, product.title), this.badge, this.campaign),
+          el("div", { class: "offer-head" }, el("h3", { class: "offer-title" }, only ? fullTitle(product, only) : product.title), this.badge, this.campaign),
           kind === "hero" && product.description ? el("p", { class: "offer-description" }, product.description) : null),
         this.chips,
         el("div", { class: "offer-buy" },
@@ -68,6 +70,7 @@ export class OfferCard {
 
   /** The offer that the card shows: of the variant that the person chose, else the best one. */
   offer(offers = offersOf(this.product, this.state, serverNow())) {
+    if (this.sale) return offerOfSale(this.sale, this.product.variants.find((one) => one.id === this.sale.variant), this.state, serverNow());
     return offers.find((one) => one.variant.id === this.chosen) ?? bestOffer(offers);
   }
 
@@ -112,7 +115,8 @@ export class OfferCard {
     show(this.badge, offer.sale !== null);
     if (!offer.sale) return;
     const running = offer.phase === "running";
-    const text = running ? `Flash sale · ${countdown(offer.sale.ends_at_ms - now)}`
+    const text = this.sale ? (running ? countdown(offer.sale.ends_at_ms - now) : startWords(offer.sale, now))
+      : running ? `Flash sale · ${countdown(offer.sale.ends_at_ms - now)}`
       : `Flash sale at ${money(offer.sale.price_minor, offer.sale.currency)} ${startWords(offer.sale, now)}`;
     if (!this.saleText) fill(this.badge, icon("bolt"), (this.saleText = el("span", { class: "numbers" })));
     say(this.saleText, text);

@@ -2,6 +2,8 @@
 // Pure: takes values and the server's time, returns values. Never touches the page.
 
 const OVER = new Set(["ended", "cancelled"]);
+const SOON_MS = 10 * 60_000;
+const BESIDE_MAX = 6;
 
 /** The sales of this room's state that are not over at `now`, soonest end first. */
 export function openSales(state, now) {
@@ -10,6 +12,16 @@ export function openSales(state, now) {
     if (key.startsWith("sale:") && sale && !OVER.has(sale.state) && now < sale.ends_at_ms) sales.push(sale);
   }
   return sales.sort((a, b) => a.ends_at_ms - b.ends_at_ms);
+}
+
+/**
+ * The sales that somebody who sees only the pinned product would miss, soonest end first: what runs, what begins within
+ * minutes, and what has a waiting room to join.
+ */
+export function salesBeside(state, now, pinnedId) {
+  return openSales(state, now)
+    .filter((sale) => sale.product.id !== pinnedId && (sale.waiting_room || sale.starts_at_ms - now < SOON_MS))
+    .slice(0, BESIDE_MAX);
 }
 
 /** `soon`, `running` or `over`: by the clock, since a state change may be a moment behind it. */
@@ -34,19 +46,20 @@ export function offerOf(variant, state, now) {
   const sales = openSales(state, now).filter((sale) => sale.variant === variant.id);
   const running = sales.find((sale) => salePhase(sale, now) === "running");
   const coming = sales.find((sale) => salePhase(sale, now) === "soon");
-  if (running) {
-    const fallback = running.state === "sold_out" ? 0 : running.allotment;
-    return { ...saleOffer(running, variant), phase: "running", ...stockOf(state, running.pool, fallback) };
-  }
+  if (running) return offerOfSale(running, variant, state, now);
   const ordinary = ordinaryOffer(variant, state);
   if (!coming) return ordinary;
   if (ordinary.status !== "sold_out") return { ...ordinary, sale: coming, phase: "soon" };
-  return { ...saleOffer(coming, variant), phase: "soon", left: coming.allotment, status: "soon" };
+  return offerOfSale(coming, variant, state, now);
 }
 
-function saleOffer(sale, variant) {
+/** What a sale of this variant offers, and will offer before it begins, whatever the shelf has meanwhile. */
+export function offerOfSale(sale, variant, state, now) {
+  const soon = salePhase(sale, now) === "soon";
+  const stock = soon ? { left: sale.allotment, status: "soon" } : stockOf(state, sale.pool, sale.state === "sold_out" ? 0 : sale.allotment);
   return {
     variant,
+    phase: soon ? "soon" : "running",
     pool: sale.pool,
     sale,
     price: sale.price_minor,
@@ -54,6 +67,7 @@ function saleOffer(sale, variant) {
     campaign: "",
     currency: sale.currency,
     limit: sale.per_buyer_limit,
+    ...stock,
   };
 }
 

@@ -27,6 +27,7 @@ import { Holds } from "./holds.js";
 import { LineUp } from "./line-up.js";
 import { Lines } from "./lines.js";
 import { Reactions } from "./reactions.js";
+import { SaleStrip } from "./sale-strip.js";
 import { Talk } from "./talk.js";
 
 const RELOAD_SPREAD_MS = 2000;
@@ -70,6 +71,7 @@ class WatchPage {
     this.holds.lines = this.lines;
     this.buy = (product, variantId, ordinary) => this.sheet.choose(product, variantId, ordinary);
     this.lineUp = new LineUp(byId("lineup"), { state: this.room.state, buy: this.buy, lines: this.lines });
+    this.strip = new SaleStrip(byId("sales"), { state: this.room.state, buy: this.buy, lines: this.lines, find: (id) => this.lineUp.find(id) });
     this.reading = new Reading({
       read: () => get(`/api/shows/${segment(showId)}`),
       load: (found) => this.take(found),
@@ -121,7 +123,9 @@ class WatchPage {
 
   tick(now) {
     this.pinned?.update(now);
-    this.lineUp.update(now, this.pinned?.product.id ?? null);
+    const pinned = this.pinned?.product.id ?? null;
+    this.lineUp.update(now, pinned);
+    this.strip.update(now, pinned);
     this.lines.update(now);
     for (const clock of document.querySelectorAll("#held [data-hold]")) {
       const hold = this.holds.find(clock.dataset.hold);
