@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 import uvloop
 
+from app.heartbeat import beat
 from app.settings import Settings, read_settings
 
 WORKS: Final = ("web", "media", "worker", "synthetic-host")
@@ -30,15 +31,17 @@ class Link:
     def __init__(self, end: socket.socket) -> None:
         end.setblocking(False)
         self._end = end
+        self._beating: asyncio.Task[None] | None = None
 
     async def wait_go(self) -> bool:
         """True when the role shall begin, False when the supervisor is gone."""
         return await asyncio.get_running_loop().sock_recv(self._end, 16) != b""
 
     async def say_ready(self) -> None:
-        """Tells the supervisor that this role does its work now."""
+        """Tells the supervisor that this role does its work now, and from then on that it lives."""
         with contextlib.suppress(ConnectionError):  # its end is noticed in wait_end
             await asyncio.get_running_loop().sock_sendall(self._end, b"ready\n")
+        self._beating = asyncio.create_task(beat(self._end), name="beat")
 
     async def wait_end(self) -> None:
         """Returns when the supervisor is gone."""

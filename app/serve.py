@@ -6,14 +6,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 
 from app import clock
-from app.branches import Stem
+from app.branches import Process, Stem
 from app.demo.presence import is_live
 from app.embedded.folder import DataFolder
 from app.embedded.postgres import EmbeddedPostgres
@@ -86,18 +86,28 @@ class _Plan:
         webs = ["web", *(f"web-{number}" for number in range(2, workers + 1))]
         # The media role last: the stem takes longest to load it, and the others need not wait for that.
         self.roles = [
-            *(RoleProcess("web", environment, self.stem, self.go, listener, name=name).child() for name in webs),
-            RoleProcess("worker", environment, self.stem, self.go).child(),
+            *(self._role("web", settings, environment, listener, name=name) for name in webs),
+            self._role("worker", settings, environment),
             *(
-                RoleProcess(
-                    "media", environment_of_media(settings, environment, number), self.stem, self.go, name=name
-                ).child()
+                self._role("media", settings, environment_of_media(settings, environment, number), name=name)
                 for number, name in enumerate(media_names(relays))
             ),
         ]
         # Starts when the others are up, and nobody waits for it: the show is there without it.
         afterwards = ["synthetic-host"] if settings.demo else []
-        self.afterwards = [RoleProcess(role, environment, self.stem, self.go).child() for role in afterwards]
+        self.afterwards = [self._role(role, settings, environment) for role in afterwards]
+
+    def _role(
+        self,
+        role: str,
+        settings: Settings,
+        environment: Mapping[str, str],
+        listener: socket.socket | None = None,
+        *,
+        name: str = "",
+    ) -> Child[Process]:
+        silent_s = settings.role_silent_s
+        return RoleProcess(role, environment, self.stem, self.go, listener, name=name, silent_s=silent_s).child()
 
 
 async def _run(settings: Settings, plan: _Plan, folder: DataFolder, began: float) -> None:

@@ -74,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     payment_declines_max: int = 10  # of an account in a quarter of an hour; a network has ten times as many
     chat_per_10_s: int = 10
     hint_key: str = ""  # under which devices and addresses are hashed; empty: one of this machine's own
+    role_silent_s: int = 30  # a role whose event loop stands still for so long is replaced; 0: never
     demo_frames_per_s: int = 15  # of the demo's generated picture
     stripe: StripeSettings | None = None
     simulated_payments: bool = False  # asked for: outside the demo nothing is ever paid with play money by default
@@ -141,6 +142,7 @@ def read_settings(env: Mapping[str, str] | None = None) -> Settings:
         payment_declines_max=_number(env, "PAYMENT_DECLINES_MAX", 10, 1, 10_000),
         chat_per_10_s=_number(env, "CHAT_PER_10_S", 10, 1, 1000),
         hint_key=_secret(env, "HINT_KEY"),
+        role_silent_s=_number(env, "ROLE_SILENT_S", 30, 0, 3600),
         demo_frames_per_s=_number(env, "DEMO_FRAMES_PER_S", 15, 1, 30),
         stripe=_stripe(env),
         simulated_payments=env.get("SIMULATED_PAYMENTS", "") in {"1", "true", "yes"},

@@ -2,7 +2,7 @@
 
 Owns the order of starting and stopping, and the words on the terminal. Imports no role: they are other processes, and
 this one starts fast. A role process gets a socket: it waits there for "go" (the database is ready), answers "ready",
-and ends when the socket closes, which is what happens when this process is gone.
+says that it lives from then on, and ends when the socket closes, which is what happens when this process is gone.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from app.branches import Process, Stem
 from app.embedded.folder import DataFolder
 from app.embedded.postgres import EmbeddedPostgres, ServerFailedError
 from app.embedded.valkey import EmbeddedValkey
+from app.heartbeat import until_silent
 from app.settings import Settings, child_environment
 
 READY_NEWS_S: Final = 15.0  # a child that takes longer than this to get ready is named, and named again
@@ -29,6 +30,7 @@ FIRST_TRIES_MAX: Final = 3  # of a role that never became ready
 ROLE_PATIENCE_S: Final = 10.0
 SERVER_PATIENCE_S: Final = 20.0
 BACKLOG: Final = 2048
+READY: Final = b"ready\n"
 
 STOP_ORDER: Final = ("synthetic-host", "web", "media", "worker", "valkey", "postgres")
 """Written once: first who speaks to people, last who keeps what they said."""
@@ -42,7 +44,9 @@ P = TypeVar("P", bound=Process)
 
 
 class Child(Generic[P]):
-    """One child that is kept running: how to start it, how to see that it is ready, how to end it."""
+    """One child that is kept running: how to start it, how to see that it is ready, how to end it; and, for those that
+    can tell, how to see that it hangs.
+    """
 
     def __init__(
         self,
@@ -51,12 +55,15 @@ class Child(Generic[P]):
         wait_ready: Callable[[P], Awaitable[None]],
         end_signal: signal.Signals,
         patience_s: float,
+        *,
+        wait_hanging: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.name = name
         self.launch = launch
         self.wait_ready = wait_ready
         self.end_signal = end_signal
         self.patience_s = patience_s
+        self.wait_hanging = wait_hanging
         self.process: P | None = None
         self.ready = asyncio.Event()
 
@@ -126,10 +133,24 @@ class Keeper:
                 self._say(f"{child.name} is not ready yet; waiting for it")
             if ready_task.done() and not ready_task.cancelled() and ready_task.exception() is None:
                 child.ready.set()
+                await self._end_hanging(child, process, exit_task)
             return await exit_task
         finally:
             ready_task.cancel()
             exit_task.cancel()
+
+    async def _end_hanging(self, child: Child[P], process: P, exit_task: asyncio.Task[int]) -> None:
+        """Returns when the child has ended, or was killed because it hangs: a signal that asks would not be heard."""
+        if child.wait_hanging is None:
+            return
+        hanging = asyncio.ensure_future(child.wait_hanging())
+        try:
+            await asyncio.wait({hanging, exit_task}, return_when=asyncio.FIRST_COMPLETED)
+            if not exit_task.done() and not self._stopping.is_set():
+                self._say(f"{child.name} hangs; ending it")
+                process.kill()
+        finally:
+            hanging.cancel()
 
     async def stop(self) -> None:
         """Ends all children in STOP_ORDER, each politely first."""
@@ -200,6 +221,7 @@ class RoleProcess:
         listener: socket.socket | None = None,
         *,
         name: str = "",
+        silent_s: float = 0,
     ) -> None:
         self._role = role
         self._name = name or role  # its own, where several have one role
@@ -207,11 +229,14 @@ class RoleProcess:
         self._stem = stem
         self._go = go
         self._listener = listener
+        self._silent_s = silent_s  # for so long it may say nothing; 0: for as long as it likes
         self._link: socket.socket | None = None
 
     def child(self) -> Child[Process]:
         """The role as a child."""
-        return Child(self._name, self._launch, self._wait_ready, signal.SIGTERM, ROLE_PATIENCE_S)
+        return Child(
+            self._name, self._launch, self._wait_ready, signal.SIGTERM, ROLE_PATIENCE_S, wait_hanging=self._wait_hanging
+        )
 
     async def _launch(self) -> Process:
         return await self._stem.grow(self._role, self._environment, self._fresh_link, self._listener)
@@ -230,9 +255,13 @@ class RoleProcess:
         loop = asyncio.get_running_loop()
         await self._go.wait()
         await loop.sock_sendall(link, b"go\n")
-        word = await loop.sock_recv(link, 16)
-        if word != b"ready\n":
+        word = await loop.sock_recv(link, len(READY))  # and no more: what follows are its first beats
+        if word != READY:
             raise ServerFailedError(f"{self._role} ended before it was ready")
+
+    async def _wait_hanging(self) -> None:
+        assert self._link is not None
+        await until_silent(self._link, self._silent_s)
 
 
 def open_listener(settings: Settings) -> socket.socket:

@@ -115,7 +115,13 @@ async def rush(
     With `early` so many press before the faults, and the others after them.
     """
     sys.stdout.write(f"seed {seed}: {faults}\n")
-    running = own_hawker(HOLD_TTL_S="4", SETTLE_AFTER_S="2", PAYMENT_TIMEOUT_S="2", PAYMENT_DECLINES_MAX="10000")
+    running = own_hawker(
+        HOLD_TTL_S="4",
+        SETTLE_AFTER_S="2",
+        PAYMENT_TIMEOUT_S="2",
+        PAYMENT_DECLINES_MAX="10000",
+        ROLE_SILENT_S="0",  # a worker that rests is no worker that hangs
+    )
     await asyncio.to_thread(running.start, "--workers", "4")
     valkey, pg = open_valkey(running.valkey_url), await asyncpg.connect(running.postgres_url)
     limits = httpx.Limits(max_connections=500, max_keepalive_connections=500)

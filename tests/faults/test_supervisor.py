@@ -16,9 +16,10 @@ import pytest
 
 from app import branches
 from app.branches import Stem
+from app.heartbeat import BEAT
 from app.supervisor import RoleProcess
-from tests.running import ROOT
-from tests.waiting import eventually_now
+from tests.running import ROOT, free_port
+from tests.waiting import eventually_now, eventually_true
 
 ROLES = ["web", "media", "worker", "postgres", "valkey"]
 
@@ -99,6 +100,27 @@ async def test_a_stem_that_hangs_is_not_waited_for_and_what_it_may_have_begun_ha
     finally:
         worker.kill()
         worker.wait()
+        role._link.close()
+
+
+async def test_a_role_says_that_it_lives_from_the_moment_that_it_is_ready(hawker, short_folder):
+    """Of one that does not, nobody would know that it hangs. A second media role, since it is in nobody's way."""
+    servers = {"DATABASE_URL": hawker.postgres_url, "REDIS_URL": hawker.valkey_url}
+    door = {"MEDIA_CONTROL_URL": f"unix:{short_folder / 'media.sock'}", "MEDIA_PORT": str(free_port())}
+    stem, go = Stem({**os.environ, **servers}), asyncio.Event()
+    go.set()
+    role = RoleProcess("media", {**stem.environment, **door}, stem, go)
+    child = role.child()
+    process = await child.launch()
+    try:
+        async with asyncio.timeout(60):
+            await child.wait_ready(process)
+            for _ in range(2):
+                assert set(await asyncio.get_running_loop().sock_recv(role._link, 100)) == set(BEAT)
+    finally:
+        process.kill()
+        await eventually_true(lambda: process.poll() is not None, 20, "gone")
+        stem.end()
         role._link.close()
 
 

@@ -1,11 +1,12 @@
-"""The supervisor's keeper, with a child that has all the time in the world."""
+"""The supervisor's keeper, with a child that has all the time in the world, and with one that hangs."""
 
 import asyncio
 import signal
+import socket
 import subprocess
 import sys
 
-from app import supervisor
+from app import heartbeat, supervisor
 from app.embedded.child import spawn
 from app.embedded.folder import DataFolder
 
@@ -34,4 +35,46 @@ async def test_a_child_that_is_long_in_getting_ready_is_waited_for_and_named(sho
         await child.ready.wait()
         await keeper.stop()
         await keeping
+    folder.close()
+
+
+def test_who_is_silent_hangs_unless_it_was_the_listener_who_stood_still():
+    silence = heartbeat.Silence(patience_s=3, look_s=1)
+    assert not any(silence.look(1.0, heard=heard) for heard in (True, False, False, True, False, False))
+    assert not silence.look(60.0, heard=False), "the machine slept, or has no turn for this process either"
+    assert silence.look(1.1, heard=False)
+    for_ever = heartbeat.Silence(patience_s=0, look_s=1)
+    assert not any(for_ever.look(1.0, heard=False) for _ in range(100))
+
+
+async def test_a_part_that_hangs_is_ended_and_started_again(short_folder):
+    """Stopped, or in an endless loop, it was left as it was: its port was open and nobody answered there."""
+    said: asyncio.Queue[str] = asyncio.Queue()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    lives: list[int] = []
+
+    async def launch() -> subprocess.Popen[bytes]:
+        return spawn([sys.executable, "-c", "input()"], end_signal=signal.SIGKILL, stdin=subprocess.PIPE)
+
+    async def wait_ready(process: subprocess.Popen[bytes]) -> None:
+        del process
+
+    async def wait_hanging() -> None:
+        lives.append(1)
+        await (heartbeat.until_silent(ours, 0.2, 0.05) if len(lives) == 1 else asyncio.Event().wait())
+
+    folder = DataFolder(short_folder / "hangs")
+    keeper = supervisor.Keeper(folder, said.put_nowait)
+    child = supervisor.Child("web", launch, wait_ready, signal.SIGKILL, 5, wait_hanging=wait_hanging)
+    keeping = asyncio.create_task(keeper.keep(child))
+    async with asyncio.timeout(20):
+        assert await said.get() == "web hangs; ending it"
+        assert await said.get() == "web ended (SIGKILL); starting it again"
+        await child.ready.wait()
+        await keeper.stop()
+        await keeping
+    assert said.empty()
+    for one in (ours, theirs):
+        one.close()
     folder.close()
