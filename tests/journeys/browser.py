@@ -139,14 +139,14 @@ async def open_window(
     return Window(name, context, await context.new_page())
 
 
-async def open_modules(browser: Browser, before: str) -> Page:
+async def open_modules(browser: Browser, before: str, *, has_touch: bool = False) -> Page:
     """An empty page that can import the pages' modules and has no server; `before` is run in it first."""
 
     async def answer(route: Route) -> None:
         path = PAGES / route.request.url.partition("://")[2].partition("/")[2]
         await (route.fulfill(path=path) if path.suffix == ".js" else route.fulfill(body="<!doctype html>"))
 
-    page = await (await browser.new_context()).new_page()
+    page = await (await browser.new_context(has_touch=has_touch)).new_page()
     await page.route("**/*", answer)
     await page.goto("http://hawker.test/")
     await page.evaluate(before)

@@ -9,6 +9,7 @@ import { partsOf } from "./mentions.js";
 const LINES_MAX = 300;
 const LINES_OVER = 100; // so many are dropped together: each time all that is left moves and is painted anew
 const NEAR_END_PX = 60;
+const STAYED_MS = 3_000; // in a room at its busiest no line stays for so long
 const NAMES_MAX = 500; // who was read last, and may be spoken to
 const FRESH_MS = 10_000; // what is older was said before this reader came
 const BADGES = { host: "Host", lead: "Lead mod", moderator: "Mod" };
@@ -36,9 +37,16 @@ function hueOf(id) {
 }
 
 export class ChatFeed {
-  /** `actionsOf(event)` gives the buttons of a message for staff, or null; `mentioned(event)` hears of a fresh message to this reader. */
-  constructor(host, { actionsOf = () => null, me = () => null, mentioned = () => {} } = {}) {
+  /**
+   * `actionsOf(event)` gives the buttons of a message, or null; `mentioned(event)` hears of a fresh message to this reader.
+   * `actionsLater`: they cost more than the rest of a line, so one has them when it is pointed at, touched or reached by
+   * keyboard, or has stayed a while, which is what somebody who only listens goes by.
+   */
+  constructor(host, { actionsOf = () => null, actionsLater = false, me = () => null, mentioned = () => {} } = {}) {
     this.mentioned = mentioned;
+    this.actionsLater = actionsLater;
+    this.bare = new Map(); // lines without their buttons so far: {event, since}, the oldest first
+    this.dressing = null;
     this.names = new Set();
     this.watched = {};
     this.actionsOf = actionsOf;
@@ -51,6 +59,8 @@ export class ChatFeed {
     this.follow = true;
     this.muted = new Set();
     this.list.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    this.list.addEventListener("pointerover", ({ target }) => this.dress(target.closest(".chat-line"))); // a finger's, too
+    this.list.addEventListener("focusin", ({ target }) => (target === this.list ? this.dressAll() : this.dress(target.closest(".chat-line"))));
     fill(host, this.list, this.more);
     new ResizeObserver(() => {
       if (this.follow) this.toEnd();
@@ -100,6 +110,7 @@ export class ChatFeed {
   /** Forgets everything: the room sends a snapshot next. */
   clear() {
     this.coming.clear();
+    this.bare.clear();
     fill(this.list);
   }
 
@@ -132,8 +143,10 @@ export class ChatFeed {
     const over = this.list.children.length - LINES_MAX;
     if (over <= LINES_OVER) return;
     for (let n = 0; n < over; n += 1) {
-      this.coming.delete(this.list.firstChild.dataset.message);
-      this.list.firstChild.remove();
+      const line = this.list.firstChild;
+      this.coming.delete(line.dataset.message);
+      this.bare.delete(line);
+      line.remove();
     }
     this.top = 0; // the list moves up by itself then: nobody's scrolling
   }
@@ -219,10 +232,37 @@ export class ChatFeed {
         el("span", { class: "chat-words" }, words.map((part) => (part.name === null ? part.text : el("span", { class: "mention" }, part.text))))));
     line.classList.toggle("watched", event.by.id in this.watched);
     line.classList.toggle("to-reader", Boolean(this.isToReader(event, words)));
-    const actions = this.actionsOf(event);
     show(line, !this.muted.has(event.by.id));
-    if (actions) line.append(el("div", { class: "chat-actions" }, actions));
+    this.bare.set(line, { event, since: performance.now() });
+    if (this.actionsLater) this.dressing ??= setTimeout(() => this.dressStayed(), STAYED_MS);
+    else this.dress(line);
     return line;
+  }
+
+  // Gives a line its buttons, once.
+  dress(line) {
+    const { event } = this.bare.get(line) ?? {};
+    if (!this.bare.delete(line)) return;
+    const actions = this.actionsOf(event);
+    line.classList.toggle("acts", actions !== null);
+    // The list reads out what is added to it: not the buttons, once the line was read.
+    if (actions) line.append(el("div", { class: "chat-actions", "aria-live": "off" }, actions));
+  }
+
+  dressAll() {
+    for (const line of [...this.bare.keys()]) this.dress(line);
+  }
+
+  dressStayed() {
+    this.dressing = null;
+    for (const [line, { since }] of this.bare) {
+      const left_ms = Math.ceil(since + STAYED_MS - performance.now());
+      if (left_ms > 0) {
+        this.dressing = setTimeout(() => this.dressStayed(), left_ms);
+        return;
+      }
+      this.dress(line);
+    }
   }
 
   /** A message that viewers do not see, for the staff; `word` says so. */
@@ -243,6 +283,7 @@ export class ChatFeed {
     if (!this.coming.delete(message)) return;
     const held = line.contains(document.activeElement);
     const next = line.nextElementSibling ?? line.previousElementSibling;
+    this.bare.delete(line);
     line.remove();
     if (held) (next ?? this.list).focus();
   }
@@ -285,6 +326,7 @@ export class ChatFeed {
     for (const quote of this.list.querySelectorAll(".chat-quote")) {
       if (quote.dataset.quotes === line.dataset.message) say(quote.lastChild, "a deleted message");
     }
+    this.bare.delete(line);
     const held = line.contains(document.activeElement);
     const gone = this.goneLine(line.dataset.message, by);
     line.replaceWith(gone);

@@ -52,7 +52,7 @@ class WatchPage {
       },
     });
     this.talk = new Talk(this.room, { me: () => this.me, answer: (event) => this.composer.answer(event) });
-    this.feed = new ChatFeed(byId("feed"), { me: () => this.me, actionsOf: (event) => this.talk.actionsOf(event), mentioned: (event) => toast(`${event.by.name} speaks to you.`) });
+    this.feed = new ChatFeed(byId("feed"), { me: () => this.me, actionsOf: (event) => this.talk.actionsOf(event), actionsLater: true, mentioned: (event) => toast(`${event.by.name} speaks to you.`) });
     this.notice = new NoticeBar(byId("feed"));
     this.ticker = new Ticker(byId("ticker"));
     this.polls = new Polls(byId("feed"), { room: this.room, show: showId, me: () => this.me });
