@@ -72,7 +72,7 @@ async def people(own_hawker, browser: Browser):
     ana, ben, moderator = Viewer(windows[0]), Viewer(windows[1]), KeyboardModerator(windows[2])
     await asyncio.gather(ana.enter("demo"), ben.enter("demo"))
     await moderator.page.goto("/moderate/demo#demo=moderator")
-    await expect(moderator.message_box).to_be_visible()
+    await expect(moderator.page.locator("#edit-terms")).to_be_enabled()  # the desk is there
     yield ana, ben, moderator
     for window in windows:
         window.check(NO_STREAM)

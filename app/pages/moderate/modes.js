@@ -38,17 +38,18 @@ export class Modes {
       FOLLOWERS.map((min) => el("option", { value: min }, followerWords(min))));
     this.followers.addEventListener("change", () => this.set({ followers_min: this.followers.value === "" ? null : Number(this.followers.value) }));
     this.delay.addEventListener("change", () => this.set({ delay_s: Number(this.delay.value) }));
+    // Not before the desk is there: what is saved replaces what is set.
+    this.editTerms = el("button", { type: "button", class: "button small", id: "edit-terms", disabled: true, onclick: () => editTerms(this.terms, this.send).then(this.fresh) }, "Terms…");
+    this.editLevels = el("button", { type: "button", class: "button small", id: "edit-levels", disabled: true, onclick: () => editLevels(this.modes, this.send).then(this.fresh) }, "Levels…");
     fill(host, el("h2", {}, "The room"), el("div", { class: "row" }, this.shield, this.slow),
       el("div", { class: "row" }, this.open, this.links, this.newcomers),
       el("div", { class: "row" }, this.emoji, this.buyers, this.unique, this.delay, this.followers),
       el("div", { class: "row" },
-        el("button", { type: "button", class: "button small", id: "edit-terms", onclick: () => editTerms(this.terms, this.send).then(this.fresh) }, "Terms…"),
-        el("button", { type: "button", class: "button small", id: "edit-levels", onclick: () => editLevels(this.modes, this.send).then(this.fresh) }, "Levels…"),
+        this.editTerms, this.editLevels,
         el("button", { type: "button", class: "button small", id: "new-notice", onclick: () => this.writeNotice() }, "Notice…"),
         show ? el("button", { type: "button", class: "button small", id: "ban-lists", onclick: () => openBanLists(show) }, "Lists of bans…") : null,
         show ? el("button", { type: "button", class: "button small", id: "reviewer", onclick: () => openReviewer(show) }, "Reviewer…") : null,
         lead ? el("button", { type: "button", class: "button small danger", id: "clear-chat", onclick: () => this.clear() }, "Clear the chat…") : null));
-    this.terms = { blocked: [], permitted: [], sites: [] };
   }
 
   toggle(name, word, label = word) {
@@ -65,6 +66,7 @@ export class Modes {
   draw({ modes, terms }) {
     this.terms = terms;
     this.modes = modes;
+    this.editTerms.disabled = this.editLevels.disabled = false;
     for (const name of SWITCHES) this[name].setAttribute("aria-pressed", String(modes[name]));
     if (!SLOW.includes(modes.slow_s)) this.slow.append(el("option", { value: String(modes.slow_s) }, `One message every ${modes.slow_s} s`));
     this.slow.value = String(modes.slow_s);

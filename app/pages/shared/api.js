@@ -13,7 +13,13 @@ export class Problem extends Error {
   }
 }
 
-const PATIENCE_MS = 30_000; // a dead network says nothing; what is sent anew may take as long as a payment does
+// A dead network says nothing. What is sent anew may take as long as a payment does, a file as long as a slow line.
+const PATIENCE_MS = 30_000;
+const POST_PATIENCE_MS = 90_000;
+const FILE_PATIENCE_MS = 300_000;
+const NO_ANSWER = "Hawker has not answered for a long time.";
+const AGAIN = `${NO_ANSWER} Check your connection and try again: nothing is done twice.`;
+const LOOK_FIRST = `${NO_ANSWER} It may have been done all the same: look before you try again.`;
 let csrfToken = null;
 let renewToken = async () => {};
 
@@ -32,13 +38,23 @@ export function onStaleCsrf(renew) {
   renewToken = renew;
 }
 
+/** Whether the server perhaps did, or does, what it was asked, or half of it: no answer, or one of a part that was away. */
+export const isUnknown = ({ name, status, code }) => name === "Problem" && (status === 0 || status >= 500 || code === "in_progress");
+
 /** A fresh idempotency key: one per intention of the person, the same for every retry of it. */
 export function newKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(18));
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_");
 }
 
+function patienceOf(method, raw) {
+  if (raw !== undefined) return FILE_PATIENCE_MS;
+  return method === "POST" ? POST_PATIENCE_MS : PATIENCE_MS;
+}
+
 async function once(method, path, { body, raw, key, type }) {
+  const signal = AbortSignal.timeout(patienceOf(method, raw));
+  const unanswered = () => new Problem(signal.aborted ? { detail: method === "POST" && !key ? LOOK_FIRST : AGAIN } : {});
   const headers = { Accept: "application/json" };
   if (method !== "GET" && csrfToken) headers["X-CSRF-Token"] = csrfToken;
   if (key) headers["Idempotency-Key"] = key;
@@ -52,14 +68,15 @@ async function once(method, path, { body, raw, key, type }) {
       body: raw !== undefined ? raw : body === undefined ? undefined : JSON.stringify(body),
       credentials: "same-origin",
       cache: "no-store",
-      signal: method === "POST" ? null : AbortSignal.timeout(PATIENCE_MS),
+      signal,
     });
   } catch {
-    throw new Problem({});
+    throw unanswered();
   }
   if (answer.status === 204) return null;
   const isJson = /[/+]json/.test(answer.headers.get("Content-Type") ?? "");
-  const value = isJson ? await answer.json().catch(() => null) : null;
+  const value = isJson ? await answer.json().catch(() => undefined) : null;
+  if (answer.ok && value === undefined) throw unanswered(); // it was cut on its way
   if (answer.ok) return value;
   throw new Problem({ title: `Hawker answered ${answer.status}.`, code: "http_error", ...value, status: answer.status });
 }

@@ -1,7 +1,7 @@
 // One order, opened by the shop: refund all or a part, put units back on the shelf, cancel, ship with a parcel's number.
 // One that does not stand any more is there to be read. Owns the dialog and its calls; what is allowed the server decides.
 
-import { newKey, post, put, segment } from "./api.js";
+import { isUnknown, newKey, post, put, segment } from "./api.js";
 import { countryName } from "./countries.js";
 import { confirmDialog, openDialog } from "./dialog.js";
 import { busy, el, say, show } from "./dom.js";
@@ -77,7 +77,7 @@ export function openOrder(order, shop, changed) {
       dialog.close();
     } catch (problem) {
       // Until it is known whether it happened, trying again is the same request.
-      if (problem.code !== "offline") key = newKey();
+      if (!isUnknown(problem)) key = newKey();
       say(error, problem.message);
       show(error, true);
       error.scrollIntoView({ block: "nearest" });

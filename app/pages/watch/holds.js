@@ -1,15 +1,13 @@
 // What this person holds in this show: taken, counted down, released, paid, expired.
 // Owns the calls to /api/holds and /api/orders and the word of them between windows; the server alone decides every one of them.
 
-import { newKey, post, remove, segment } from "../shared/api.js";
+import { isUnknown, newKey, post, remove, segment } from "../shared/api.js";
 import { serverNow, syncServerClock } from "../shared/clock.js";
 
 const POLL_MS = 2000;
 const PENDING_MAX_MS = 180_000;
 const ENDED = new Set(["payment_declined", "hold_ended"]);
 const UNSETTLED = new Set(["payment_pending", "in_progress", "offline", "unavailable", "rebuilding"]);
-// Perhaps the server did what it was asked, or half of it: no answer, or one of a part that was away.
-const isUnknown = ({ name, status }) => name === "Problem" && (status === 0 || status >= 500);
 
 export class Holds {
   /** `me` is who holds, null for a guest; `changed()` is called after every change. */

@@ -5,6 +5,7 @@ import { get, post, segment } from "../shared/api.js";
 import { cardName, cardUntil, loadCards } from "../shared/cards.js";
 import { busy, el, fill, say } from "../shared/dom.js";
 import { money } from "../shared/money.js";
+import { toastProblem } from "../shared/toast.js";
 
 const METHODS = {
   works: ["Card that works", "Goes through at once"],
@@ -164,9 +165,13 @@ function askHere(node, payment, amount) {
     const answer = (approve, text, className) => {
       const button = el("button", { type: "button", class: className, data: { approve: String(approve) } }, text);
       button.addEventListener("click", () => busy(button, async () => {
-        await post(`/api/payments/${segment(payment)}/bank`, { approve });
+        try {
+          await post(`/api/payments/${segment(payment)}/bank`, { approve });
+        } catch (error) {
+          return toastProblem(error); // the question stays: it can be answered again
+        }
         fill(node, before); // whoever was declined chooses another
-        resolve();
+        return resolve();
       }));
       return button;
     };
