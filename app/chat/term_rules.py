@@ -7,18 +7,19 @@ Three readings are searched: the folded text as it stands; with the signs inside
 letters that stand alone put together (`b a d`). Long terms are also found cut in two (`bast ard`).
 
 All terms are one expression, factored by their beginnings, so that a text is read once however long the list is. A
-reading that costs more is taken only of a text that has what it is for.
+reading that costs more is taken only of a text that has what it is for. And people say the same words over and over: of
+a word that was looked through once it is known that nothing is found in it, and whether a term of several words may
+begin there. A text of such words alone is not read again.
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import compress, pairwise
 from operator import add
 from typing import Final
 
 import msgspec
 
-from app.chat.flood_rules import SAME_SIGN_MAX
+from app.chat.expression_rules import expression_of
 from app.chat.fold_rules import fold
 
 TERM_LENGTH_MAX: Final = 60
@@ -27,37 +28,12 @@ SPELLED_LENGTH_MIN: Final = 4
 """A term this long is found anywhere in letters that stand alone; a shorter one must be all of them."""
 CUT_LENGTH_MIN: Final = 6
 """A term this long is also found when a space cuts it in two."""
-DOUBLED_LENGTH_MIN: Final = 5
-"""In a term this long a doubled consonant is still that consonant. Of a shorter one that would be another word."""
-GIVING_MAX: Final = 2
-"""Of letters in a row that are typed alike (i and l: `1`) so many give back what they took for the next. Every further
-one would multiply the ways in which a text is tried, until one message keeps a process busy for hours.
-"""
-GIVEN_MAX: Final = 3
-"""So often, for the same reason, is something given back in a whole term: by letters, or by gaps before words that may
-begin with a sign, which stop one earlier.
-"""
+WORDS_KNOWN_MAX: Final = 8192
+KNOWN_LENGTH_MAX: Final = 32
+"""So many words, and pairs of words, none longer than that, does a matcher know to be free of its terms."""
+LEARNT_AT_ONCE_MAX: Final = 8
+"""With more strange words than that a text is read whole: word by word would cost more."""
 
-# What else is typed for a letter.
-_TYPED: Final = {
-    "a": "a4@",
-    "b": "b8",
-    "e": "e3",
-    "g": "g9",
-    "i": "i1!|",
-    "l": "l1|",
-    "o": "o0",
-    "s": "s5$",
-    "t": "t7+",
-    "u": "uv",
-    "z": "z2",
-}
-_PAIRS: Final = {"w": "vv", "f": "ph", "x": "ks"}
-_STRETCHED: Final = f"{{2,{SAME_SIGN_MAX}}}"  # what is stretched further is a flood
-_MORE: Final = f"{{0,{SAME_SIGN_MAX}}}"
-_ANY: Final = r"\w*"
-_FIRST: Final = r"(?>\w*?"
-_VOWELS: Final = frozenset("aeiou")
 _LETTER: Final = r"[\w@$!|+*]"
 _SIGN: Final = r"[^\w@$!|+*\s]"
 _INNER: Final = re.compile(rf"(?<={_LETTER}){_SIGN}+(?={_LETTER})")
@@ -66,7 +42,6 @@ _STUDDED: Final = re.compile(r"(?<!\w)\w([*!+|@$])\w(?:\1\w)+")
 _APART: Final = re.compile(rf"(?:{_SIGN}|\s)+")
 _WORD: Final = re.compile(r"\w+")
 # Each begins with a set of signs, which the engine looks for without trying the rest at every place.
-_HAS_INNER: Final = re.compile(rf"{_SIGN}(?={_LETTER})")
 _HAS_ALONE: Final = re.compile(rf"[^\w@$!|+*]{_LETTER}(?=[^\w@$!|+*])")
 _HAS_STUD: Final = re.compile(r"[*!+|@$](?=\w)")
 # Of plain text the same by its shape: letters and digits `a`, what is also typed for one `*`, blanks, other signs `.`.
@@ -97,26 +72,74 @@ class Matcher:
 
     def __init__(self, terms: Terms) -> None:
         self._blocked = [fold(term) for term in terms.blocked]
-        self._words = _expression(self._blocked, whole=True)
+        self._words = expression_of(self._blocked, whole=True)
+        phrases = [term for term in self._blocked if " " in term.strip("* ")]
+        self._phrases = expression_of(phrases, whole=True)
+        self._openings = expression_of(phrases, whole=True, opening=True)
+        self._known: dict[str, bool] = {}  # words without a term: whether one of several words may begin there
         plain = [term for term in (term.strip("*") for term in self._blocked) if "*" not in term]
-        self._spelled = _expression([term for term in plain if len(term) >= SPELLED_LENGTH_MIN], whole=False)
+        self._spelled = expression_of([term for term in plain if len(term) >= SPELLED_LENGTH_MIN], whole=False)
         self._cut = frozenset(term for term in plain if len(term) >= CUT_LENGTH_MIN and term.isalpha())
         self._cut_plain = frozenset(term.encode() for term in self._cut)
-        self._permitted = _expression([fold(term) for term in terms.permitted], whole=True)
+        self._permitted = expression_of([fold(term) for term in terms.permitted], whole=True)
 
     def find(self, folded: str) -> str | None:
         """The first words of a folded text that a blocked term forbids; None when there are none."""
         if self._words is None:
             return None
-        found = self._search(self._words, folded)
-        has_inner, has_alone, has_stud = _shape(folded)
-        if found is None and has_inner:
-            found = self._search(self._words, _INNER.sub("", folded))
+        found = None
+        expression = self._what_to_search(folded.split())
+        if expression is not None:
+            found = self._search(expression, folded) or self._search(expression, _INNER.sub("", folded))
+        has_alone, has_stud = _shape(folded)
         if found is None and (has_alone or has_stud):
             found = self._find_spelled(folded)
         if found is None and self._cut:
             found = self._find_cut(folded)
         return found
+
+    def _what_to_search(self, words: list[str]) -> re.Pattern[str] | None:
+        """What a text of these words is to be searched for: nothing, terms of several words, or any. No other term
+        reaches beyond what stands between two blanks.
+        """
+        begins = self._look_at(words)
+        if None in begins:
+            return self._words
+        if True not in begins:
+            return None
+        goes_on = self._look_at([f"{word} {after}" for word, after in compress(pairwise(words), begins)])
+        return self._phrases if True in goes_on or None in goes_on else None
+
+    def _look_at(self, words: list[str]) -> list[bool | None]:
+        """Of each word, or of two with a blank between them: whether a term may begin in the first that goes on after
+        the last. A None among them says that there may be a whole one.
+        """
+        begins = [*map(self._known.get, words)]
+        if None in begins:
+            strange = {word for word, known in zip(words, begins, strict=True) if known is None}
+            if len(strange) <= LEARNT_AT_ONCE_MAX:
+                learnt = {word: self._learn(word) for word in strange}
+                return [learnt.get(word, known) for word, known in zip(words, begins, strict=True)]
+            for word in list(strange)[:LEARNT_AT_ONCE_MAX]:
+                self._learn(word)
+        return begins
+
+    def _learn(self, word: str) -> bool | None:
+        """Looks through one; it is known from then on, unless there is a term in it."""
+        assert self._words is not None
+        readings = {word, _INNER.sub("", word)}
+        if any(self._search(self._words, reading) is not None for reading in readings):
+            return None
+        begins = self._openings is not None and any(
+            found.start() <= len(reading.partition(" ")[0])
+            for reading in readings
+            if (found := self._openings.search(reading)) is not None
+        )
+        if len(word) <= KNOWN_LENGTH_MAX:
+            if len(self._known) >= WORDS_KNOWN_MAX:
+                self._known.clear()
+            self._known[word] = begins
+        return begins
 
     def _search(self, expression: re.Pattern[str], reading: str) -> str | None:
         permitted: list[tuple[int, int]] | None = None
@@ -167,14 +190,16 @@ def _place(folded: str, first: str, second: str) -> tuple[int, int]:
     return found.span()
 
 
-def _shape(folded: str) -> tuple[bool, bool, bool]:
-    """Whether the text has a sign inside a word, a letter that stands alone, and a letter after what studs words."""
+def _shape(folded: str) -> tuple[bool, bool]:
+    """Whether the text may have letters that stand alone, one after the other, and one that studs words."""
     if not folded.isascii():
-        return tuple(has.search(folded) is not None for has in (_HAS_INNER, _HAS_ALONE, _HAS_STUD))  # type: ignore[return-value]
+        return _HAS_ALONE.search(folded) is not None, _HAS_STUD.search(folded) is not None
     shape = folded.encode().translate(_SHAPES)
     apart = shape.replace(b".", b" ")
-    has_inner = b".a" in shape or b".*" in shape
-    return has_inner, b" a " in apart or b" * " in apart, b"*a" in shape
+    has_alone = b" a " in apart or b" * " in apart
+    if has_alone and b"*" not in shape:
+        has_alone = b" a a a " in b" %b " % apart.replace(b"   ", b" ").replace(b"  ", b" ")
+    return has_alone, b"*a" in shape
 
 
 def _word_start(reading: str, at: int) -> int:
@@ -188,112 +213,3 @@ def _is_worded(found: str) -> bool:
     """Whether letters carry it: 455 is a number, and $5 a price."""
     letters = sum(sign.isalpha() for sign in found)
     return letters * 3 >= len(found.replace(" ", "")) if letters else "@" in found and "$" in found
-
-
-# From here on: terms to expressions.
-
-_Piece = str
-_Tree = dict[_Piece, "_Tree"]
-_END: Final = ""
-
-
-def _expression(terms: Iterable[str], *, whole: bool) -> re.Pattern[str] | None:
-    """One expression for all terms, or None for none. `whole`: at the borders of words, where no `*` says otherwise."""
-    open_left: _Tree = {}
-    closed_left: _Tree = {}
-    for term in terms:
-        pieces = _pieces(term, whole=whole)
-        is_open = not whole or (term.startswith("*") and not pieces[0].startswith(_FIRST))
-        tree = open_left if is_open else closed_left
-        for piece in pieces:
-            tree = tree.setdefault(piece, {})
-        tree[_END] = {}
-    parts = [_write(open_left)] if open_left else []
-    if closed_left:
-        parts.append(r"(?<!\w)" + _write(closed_left))
-    return re.compile("|".join(parts)) if parts else None
-
-
-def _write(tree: _Tree) -> str:
-    branches = [piece + _write(rest) for piece, rest in tree.items() if piece != _END]
-    if _END in tree:
-        branches.append("")
-    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
-
-
-def _pieces(term: str, *, whole: bool) -> Sequence[_Piece]:
-    """The term letter by letter, each with all that may stand for it, then its right border."""
-    body = term.strip("* ")
-    pieces: list[_Piece] = []
-    at, alike, before, given = 0, 0, "", 0
-    is_long = len(body) >= DOUBLED_LENGTH_MIN
-    while at < len(body):
-        sign = body[at]
-        count = len(body[at:]) - len(body[at:].lstrip(sign))
-        if sign == "*":
-            pieces.append(_ANY)
-            alike, before = 0, ""
-        elif sign == " ":
-            is_open = _may_begin_with_sign(body[at:].lstrip(" *"))
-            given += is_open
-            pieces.append(_gap(is_open=is_open, gives=given < GIVING_MAX) if whole else "")
-        else:
-            first, last = at == 0, at + count == len(body)
-            choices = _choices(sign, inner=not first and not last, last=last)
-            is_alike = not set(before).isdisjoint(choices)
-            alike = alike + 1 if is_alike else 0
-            given += is_alike
-            gives = alike < GIVING_MAX and given < GIVEN_MAX
-            pieces.append(_letter(sign, choices, count, doubles=is_long, gives=gives))
-            before = choices
-        at += count
-    if whole and term.startswith("*") and _ANY in pieces:
-        pieces.insert(0, _ANY)  # from where the word begins, once, and not from each of its letters anew
-    pieces = _stars_at_once(pieces)
-    if whole:
-        pieces.append(_ANY if term.endswith("*") else r"(?!\w)")
-    return [piece for piece in pieces if piece]
-
-
-def _stars_at_once(pieces: list[_Piece]) -> list[_Piece]:
-    """What stands between two stars is found where it comes first, and nowhere else after that."""
-    stars = [at for at, piece in enumerate(pieces) if piece == _ANY]
-    for begin, end in reversed(list(pairwise(stars))):
-        pieces[begin:end] = [rf"{_FIRST}{''.join(pieces[begin + 1 : end])})"]
-    return pieces
-
-
-def _may_begin_with_sign(rest: str) -> bool:
-    return not _choices(rest[0], inner=False, last=len(rest) == 1).isalnum()
-
-
-def _gap(*, is_open: bool, gives: bool) -> _Piece:
-    """Between two words. Where the next one may begin with a sign (`is_open`), a gap that gives nothing back is of
-    blanks alone.
-    """
-    if not is_open:
-        return r"\W{0,5}+"
-    return r"\W{0,5}" if gives else r"\s{0,5}+"
-
-
-def _choices(sign: str, *, inner: bool, last: bool) -> str:
-    """All that may stand for a letter."""
-    choices = _TYPED.get(sign, sign)
-    if last and sign != "!":
-        choices = choices.replace("!", "")  # the mark at the end of a sentence
-    return choices + "*" if inner and sign in _VOWELS else choices
-
-
-def _letter(sign: str, choices: str, count: int, *, doubles: bool, gives: bool) -> _Piece:
-    """`count` times the letter. Stretching (three or more of it) changes nothing; doubling may make another word."""
-    one = f"[{re.escape(choices)}]" if len(choices) > 1 else re.escape(choices)
-    keeps = "" if gives else "+"
-    stretched = f"(?:{one}{_STRETCHED})?{keeps}"
-    if sign in _PAIRS and count == 1:
-        return f"(?:{one}{stretched}|{_PAIRS[sign]})"
-    if count > 1:
-        return f"{one * count}{one}{_MORE}{keeps}"
-    if doubles and sign not in _VOWELS:
-        # Not from 1 on: of branches that begin with one sign the engine tries only those that may fit.
-        return f"{one}{one}{_MORE}{keeps}"
-    return f"{one}{stretched}"

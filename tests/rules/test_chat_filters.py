@@ -3,15 +3,27 @@
 import string
 import sys
 from pathlib import Path
+from re._constants import BRANCH, MAX_REPEAT, MAXREPEAT, SUBPATTERN
+from re._parser import parse
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from app.chat.expression_rules import _ANY, _FIRST, WAYS_MAX, expression_of
 from app.chat.flood_rules import has_link, is_flood, likeness
 from app.chat.fold_rules import fold
 from app.chat.mode_rules import Hold, Modes, Rulebook, decide
-from app.chat.term_rules import Matcher, Terms, clean_term
+from app.chat.term_rules import (
+    _INNER,
+    KNOWN_LENGTH_MAX,
+    LEARNT_AT_ONCE_MAX,
+    TERM_LENGTH_MAX,
+    WORDS_KNOWN_MAX,
+    Matcher,
+    Terms,
+    clean_term,
+)
 from app.chat.text_rules import clean_message
 from app.refusal import Refusal
 
@@ -120,6 +132,62 @@ def test_plain_text_is_judged_as_any_other_is(matcher, typed):
     assert matcher.find(folded) == matcher.find(other)
     if any(sign.isalnum() for sign in folded):
         assert likeness(folded) == likeness(other)
+
+
+WORDS = ["kill", "y0ur", "self!", "your-self", "idi", "ot.", "1d1ot", "a", "s", "!!", "on", "i", "buy", "killyour"]
+TALK = st.lists(st.sampled_from(WORDS))
+
+
+@given(st.lists(TALK.map(" ".join), max_size=4))
+def test_a_text_of_words_that_were_looked_through_before_is_judged_as_one_that_is_read_whole(texts):
+    """What is known of a word, or of two, takes nothing from what is found."""
+    matcher = Matcher(Terms(("kill yourself", "idiot", "*ion i*", "on a* is", "on i buy")))
+    for text in texts:
+        read_whole = matcher._search(matcher._words, text) or matcher._search(matcher._words, _INNER.sub("", text))
+        expression = matcher._what_to_search(text.split())
+        known = expression and (matcher._search(expression, text) or matcher._search(expression, _INNER.sub("", text)))
+        assert (known is None) == (read_whole is None)
+
+
+def test_no_more_words_are_remembered_than_so_many():
+    matcher = Matcher(Terms(("idiot",)))
+    for n in range(WORDS_KNOWN_MAX + 10):
+        matcher.find(f"word{n} " + "x" * KNOWN_LENGTH_MAX + "y")
+    assert len(matcher._known) == 10
+    strange = " ".join(f"strange{n}" for n in range(100))
+    assert matcher.find(strange + " idiot") == "idiot"
+    assert len(matcher._known) < 10 + 2 * LEARNT_AT_ONCE_MAX
+
+
+def ways(parsed):
+    """In how many ways the engine can share out one text among the repeats that give back what they took, at most."""
+    product = 1
+    for op, arguments in parsed:
+        if op is MAX_REPEAT:
+            least, most, inner = arguments
+            product *= 1 if most is MAXREPEAT else ways(inner) * (most - least) + 1
+        elif op is SUBPATTERN:
+            product *= ways(arguments[-1])
+        elif op is BRANCH:
+            product *= max(map(ways, arguments[1]))
+    return product
+
+
+@given(st.text("i1l!|oeuvw$s* x", min_size=2, max_size=TERM_LENGTH_MAX))
+@example("i i i i i x")
+@example("ill ill ill ill")
+@example("*i* i* *i i")
+@example("i " * 29 + "x")
+def test_no_term_makes_a_text_be_tried_in_too_many_ways(typed):
+    """`i i i i i x` kept a process busy for half a second a message."""
+    clean = clean_term(typed)
+    if clean is None:
+        return
+    pattern = expression_of([fold(clean)], whole=True)
+    parsed = list(parse(pattern.pattern))
+    assert ways(parsed) <= WAYS_MAX
+    stars = pattern.pattern.replace(_FIRST, "").removesuffix(_ANY).count(_ANY)
+    assert stars <= 1
 
 
 def test_a_long_list_with_every_sign_compiles_and_a_full_message_is_read_once():
