@@ -1,6 +1,7 @@
 """Posting and deleting messages: one action per thing that a person can do. Owns no SQL and no script."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Final
 
 import msgspec
@@ -20,7 +21,7 @@ from app.chat.mode_rules import Hold, Modes, Rulebook, decide, decide_in_chat, p
 from app.chat.moderation_rules import may_delete
 from app.chat.notices import unpin_gone
 from app.chat.parts import Chat as ChatParts
-from app.chat.reviewing import review
+from app.chat.reviewing import Gate, review
 from app.chat.targets import MessageId
 from app.chat.text_rules import clean_message
 from app.chat.watch_rules import Level, watched_message, watched_words
@@ -45,6 +46,7 @@ from app.rooms.bus import (
 
 BACKLOG_RETRY_MS: Final = 2000
 RULES_TRIES_MAX: Final = 4
+CHANGING: Final = Refusal("overloaded", "The rules are changing; try again.", BACKLOG_RETRY_MS)
 BANNED: Final = Refusal("banned", "You may not write in this show.")
 _NOT_YET: Final[Mapping[type, tuple[str, str]]] = {
     TooFast: ("too_fast", "You are writing too fast."),
@@ -111,46 +113,50 @@ async def post(
     message, former = message_ids(show, person.id, key, now_ms)
     event = Chat(message, Author(person.id, person.name, standing), clean, now_ms, re)
     folded = fold(clean)
+    same = "" if standing is not Standing.VIEWER else likeness(folded)
+    shared = chat.shared(address, standing)
     for _ in range(RULES_TRIES_MAX):
         rules = await chat.rulebooks.of(show)
-        verdict = await _judge_message(chat, show, event, folded, rules)
+        pace = pace_of(rules.modes, chat.pace, staff=standing is not Standing.VIEWER)
+        speak = partial(_speak, chat, show, event, former=former, rules=rules, same=same, pace=pace, shared=shared)
+        gate = Gate(partial(speak, "ask"), pace)
+        verdict = await _judge_message(chat, show, event, folded, rules=rules, gate=gate)
         if isinstance(verdict, Refusal):
             # A retry of what was said is no new message, and the rules may have changed since this process read them.
-            answer: Answer = await chat.rooms.look(show, (message, former))
+            answer: Answer = gate.against or await chat.rooms.look(show, (message, former))
             if isinstance(answer, Stale) and answer.room == rules.version:
                 return verdict
         else:
-            same = "" if standing is not Standing.VIEWER else likeness(folded)
-            judged = Judged(rules.version, same, "" if verdict is None else "wait", unique_ms(rules.modes, verdict))
-            shared = chat.shared(address, standing)
-            answer = await _speak(chat, show, event, former, modes=rules.modes, judged=judged, shared=shared)
+            answer = await speak("" if verdict is None else "wait", verdict)
             if isinstance(answer, Kept):
                 # Kept by an earlier try: its row may be missing, and the rules may have changed since.
                 await keep(chat, show, msgspec.structs.replace(event, id=answer.id), verdict or Hold(DELAY))
         if not isinstance(answer, Stale):
             delayed = isinstance(verdict, Hold) and DELAY in {verdict.why, verdict.instead}
-            told = _told(answer, pace_of(rules.modes, chat.pace, staff=standing is not Standing.VIEWER))
+            told = _told(answer, pace)
             if isinstance(answer, Kept) and verdict == Hold(HIDDEN):
                 return await _show_author(chat, show, msgspec.structs.replace(event, id=answer.id), answer.top, told)
             return _later(told, rules.modes.delay_s * 1000) if delayed else told
         await chat.rulebooks.renew(show, answer.room)
-    return Refusal("overloaded", "The rules are changing; try again.", BACKLOG_RETRY_MS)
+    return CHANGING
 
 
-async def judge(chat: ChatParts, show: str, event: Chat, folded: str, rules: Rulebook) -> Hold | Refusal | None:
+async def judge(
+    chat: ChatParts, show: str, event: Chat, folded: str, *, rules: Rulebook, gate: Gate
+) -> Hold | Refusal | None:
     """What becomes of words under these rules: free (None), held, or refused. `folded`: their text as folded."""
-    verdict = await review(chat, show, event, await _judge_words(chat, show, event, folded, rules))
+    verdict = await review(chat, show, event, await _judge_words(chat, show, event, folded, rules), gate)
     return watched_words(verdict, _level(event, rules))
 
 
 async def _judge_message(
-    chat: ChatParts, show: str, event: Chat, folded: str, rules: Rulebook
+    chat: ChatParts, show: str, event: Chat, folded: str, *, rules: Rulebook, gate: Gate
 ) -> Hold | Refusal | None:
     """The same of a message in the chat, which has rules of its own."""
     verdict = await _judge_words(chat, show, event, folded, rules)
     if not isinstance(verdict, Refusal):
         verdict = stricter(verdict, await _judge_in_chat(chat, show, event, rules.modes))
-    return watched_message(await review(chat, show, event, verdict), _level(event, rules))
+    return watched_message(await review(chat, show, event, verdict, gate), _level(event, rules))
 
 
 async def _judge_words(chat: ChatParts, show: str, event: Chat, folded: str, rules: Rulebook) -> Hold | Refusal | None:
@@ -181,9 +187,19 @@ async def _judge_in_chat(chat: ChatParts, show: str, event: Chat, modes: Modes) 
 
 
 async def _speak(
-    chat: ChatParts, show: str, event: Chat, former: str, *, modes: Modes, judged: Judged, shared: Shared | None
+    chat: ChatParts,
+    show: str,
+    event: Chat,
+    then: str,
+    verdict: Hold | None = None,
+    *,
+    former: str,
+    rules: Rulebook,
+    same: str,
+    pace: Pace,
+    shared: Shared | None,
 ) -> Answer:
-    pace = pace_of(modes, chat.pace, staff=event.by.standing is not Standing.VIEWER)
+    judged = Judged(rules.version, same, then, unique_ms(rules.modes, verdict))
     return await chat.rooms.speak(
         show, event.by.id, event, event_id=event.id, former_id=former, pace=pace, judged=judged, shared=shared
     )

@@ -1,19 +1,24 @@
 """The commands of questions: everybody who is signed in asks and votes, the staff see to them."""
 
+from functools import partial
 from typing import Any
 
 from app.chat import questions
 from app.chat.parts import Chat
 from app.chat.questions import Answer, Ask, TakeUp, Vote
+from app.chat.reviewing import asks_outside
 from app.chat.talk_edge import signed_in
 from app.person import Right
-from app.rooms.command import Command, Order
+from app.rooms.command import Command, Later, Order
 
 
 def commands(parts: Chat) -> list[Command]:
     """What a room's socket can do with questions."""
 
     async def ask(order: Order) -> Any:
+        return Later(partial(put, order)) if await asks_outside(parts, order.show, order.standing) else await put(order)
+
+    async def put(order: Order) -> Any:
         person, standing = signed_in(order), order.standing
         asked = {"text": order.body.text, "key": order.id, "now_ms": order.now_ms, "address": order.address}
         return await questions.ask(parts, order.show, person, standing, **asked)

@@ -6,6 +6,7 @@ and said by the worker, all of a moment together.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Annotated, Final
 
 import msgspec
@@ -18,15 +19,17 @@ from app.chat.acts import Deed, tell_act, write_act
 from app.chat.events import Author, Chat, QuestionAnswered, QuestionHeld, QuestionSeenTo, who
 from app.chat.fold_rules import fold
 from app.chat.message_rules import message_ids
-from app.chat.messages import BACKLOG_RETRY_MS, RULES_TRIES_MAX, judge, refused
-from app.chat.mode_rules import Hold
+from app.chat.messages import CHANGING, RULES_TRIES_MAX, judge, refused
+from app.chat.mode_rules import Hold, Rulebook
 from app.chat.moderation_rules import may_delete
 from app.chat.parts import Chat as ChatParts
 from app.chat.question_store import Question, Row
+from app.chat.reviewing import Gate
 from app.chat.targets import MessageId
 from app.chat.text_rules import clean_message
 from app.person import Person, Standing
 from app.refusal import Refusal
+from app.rooms.bus import Answer as RoomAnswer
 from app.rooms.bus import Judged, Kept, Pace, Stale, staff_room
 from app.storage.loops import Loop
 
@@ -128,32 +131,40 @@ async def _refuse_more(chat: ChatParts, show: str, person: Person) -> Refusal | 
 
 async def _pass(chat: ChatParts, show: str, event: Chat, former: str, address: str) -> Hold | Refusal | None:
     """Through the gate that messages pass, without being said there: held (Hold), refused, or free (None)."""
+    staff = event.by.standing is not Standing.VIEWER
+    pace = Pace(1, 1000, ":ask") if staff else ASK_PACE
     for _ in range(RULES_TRIES_MAX):
         rules = await chat.rulebooks.of(show)
-        verdict = await judge(chat, show, event, fold(event.text), rules)
-        if isinstance(verdict, Refusal):
-            look = await chat.rooms.look(show, (event.id, former))
-            if not isinstance(look, Stale) or look.room == rules.version:
+        speak = partial(_speak, chat, show, event, former=former, rules=rules, pace=pace, address=address)
+        gate = Gate(partial(speak, "ask"), pace)
+        verdict = await judge(chat, show, event, fold(event.text), rules=rules, gate=gate)
+        if isinstance(verdict, Refusal) and gate.against is None:
+            answer: RoomAnswer = await chat.rooms.look(show, (event.id, former))
+            if not isinstance(answer, Stale) or answer.room == rules.version:
                 return verdict
-            await chat.rulebooks.renew(show, look.room)
-            continue
-        staff = event.by.standing is not Standing.VIEWER
-        answer = await chat.rooms.speak(
-            show,
-            event.by.id,
-            event,
-            event_id=event.id,
-            former_id=former,
-            pace=Pace(1, 1000, ":ask") if staff else ASK_PACE,
-            judged=Judged(rules.version, "", "wait"),
-            shared=chat.shared(address, event.by.standing),
-        )
-        if isinstance(answer, Kept):
-            return verdict
-        if not isinstance(answer, Stale):
-            return refused(answer)
+        else:
+            answer = gate.against or await speak("wait")
+            if isinstance(answer, Kept):
+                return verdict
+            if not isinstance(answer, Stale):
+                return refused(answer)
         await chat.rulebooks.renew(show, answer.room)
-    return Refusal("overloaded", "The rules are changing; try again.", BACKLOG_RETRY_MS)
+    return CHANGING
+
+
+async def _speak(
+    chat: ChatParts, show: str, event: Chat, then: str, *, former: str, rules: Rulebook, pace: Pace, address: str
+) -> RoomAnswer:
+    return await chat.rooms.speak(
+        show,
+        event.by.id,
+        event,
+        event_id=event.id,
+        former_id=former,
+        pace=pace,
+        judged=Judged(rules.version, "", then),
+        shared=chat.shared(address, event.by.standing),
+    )
 
 
 async def vote(chat: ChatParts, show: str, person: Person, wanted: Vote) -> Refusal | None:

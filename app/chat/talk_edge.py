@@ -1,5 +1,6 @@
 """What everybody can do in a room: write, answer, report, react. Commands of the room's socket."""
 
+from functools import partial
 from typing import Any
 
 from app.chat import held_store
@@ -9,17 +10,21 @@ from app.chat.messages import Post, Posted, Unseen, find_said, post
 from app.chat.parts import Chat, Heard
 from app.chat.reactions import React
 from app.chat.reports import MakeReport, report
+from app.chat.reviewing import asks_outside
 from app.chat.text_rules import clean_message
 from app.chat.warnings import AcceptWarning, accept_warning
 from app.person import Person, Right, Standing
 from app.refusal import Refusal
-from app.rooms.command import Command, Order
+from app.rooms.command import Command, Later, Order
 
 
 def commands(parts: Chat) -> list[Command]:
     """The commands of those who are signed in."""
 
     async def chat_post(order: Order) -> Any:
+        return Later(partial(say, order)) if await asks_outside(parts, order.show, order.standing) else await say(order)
+
+    async def say(order: Order) -> Any:
         body = order.body
         posted = await post(
             parts,

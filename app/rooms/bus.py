@@ -90,6 +90,10 @@ class Kept(msgspec.Struct, frozen=True):
     top: int = 0
 
 
+class Welcome(msgspec.Struct, frozen=True):
+    """The room would have the words just now. It was only asked: nothing was said and nothing counted."""
+
+
 class Backlogged(msgspec.Struct, frozen=True):
     """The room refused the words: too many before them are not yet copied to Postgres."""
 
@@ -117,8 +121,8 @@ class Shared(msgspec.Struct, frozen=True):
 class Judged(msgspec.Struct, frozen=True):
     """What was decided on words before they are spoken. `rules`: the version of the state key RULES that they were
     judged by, None when by none. `likeness`: the same for words that say the same, "" when that is not counted.
-    `then`: "wait" when they are not to be said now, "release" when they have waited, else "". `unique_ms`: for
-    so long nobody else may say the same, 0: no such rule.
+    `then`: "ask" when it is only asked whether the room would have them, "wait" when they are not to be said now,
+    "release" when they have waited, else "". `unique_ms`: for so long nobody else may say the same, 0: no such rule.
     """
 
     rules: int | None = None
@@ -156,7 +160,7 @@ class WordsForm(msgspec.Struct, frozen=True):
     tombstone: str
 
 
-Answer: TypeAlias = Spoken | Kept | Muted | Warned | TooFast | Crowded | Repeated | Taken | Stale | Backlogged
+Answer: TypeAlias = Spoken | Kept | Welcome | Muted | Warned | TooFast | Crowded | Repeated | Taken | Stale | Backlogged
 UNJUDGED: Final = Judged()
 
 

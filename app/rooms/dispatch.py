@@ -4,6 +4,7 @@ Owns decoding, the check of rights and the wording of refusals. It knows no comm
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +13,7 @@ from app import clock
 from app.http.body import NUL, has_nul
 from app.person import Person, Right, Standing
 from app.refusal import Refusal
-from app.rooms.command import Command, Order
+from app.rooms.command import Command, Later, Order
 from app.rooms.frames import error_body, reply_body
 from app.rooms.limits import COMMAND_ID_LENGTH_MAX
 
@@ -75,8 +76,10 @@ class Asker(msgspec.Struct, frozen=True):
     address: str
 
 
-async def run(commands: Mapping[str, Command], text: str, asker: Asker) -> bytes:
-    """Runs the frame's command; the reply's JSON. Raises MalformedFrameError, and what the action raises."""
+async def run(commands: Mapping[str, Command], text: str, asker: Asker) -> bytes | Later:
+    """Runs the frame's command; the reply's JSON, or Later with that. Raises MalformedFrameError, and what the action
+    raises.
+    """
     frame = read_object(text)
     op, command_id = frame.pop("op", None), frame.pop("id", None)
     if not isinstance(op, str) or not isinstance(command_id, str) or not 0 < len(command_id) <= COMMAND_ID_LENGTH_MAX:
@@ -100,6 +103,14 @@ async def run(commands: Mapping[str, Command], text: str, asker: Asker) -> bytes
         now_ms=clock.now_ms(),
     )
     answer = await command.action(order)
+    return Later(partial(_wait, command_id, answer)) if isinstance(answer, Later) else _reply(command_id, answer)
+
+
+async def _wait(command_id: str, later: Later) -> bytes:
+    return _reply(command_id, await later.work())
+
+
+def _reply(command_id: str, answer: Any) -> bytes:
     return error_body(command_id, answer) if isinstance(answer, Refusal) else reply_body(command_id, answer)
 
 

@@ -100,8 +100,8 @@ class Hub:
         """Listens to the bus and checks the rooms until left."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            self._spawn(self._keep(self._listen))
-            self._spawn(self._keep(self._check_for_ever))
+            self.spawn(self._keep(self._listen))
+            self.spawn(self._keep(self._check_for_ever))
             try:
                 yield
             finally:
@@ -109,7 +109,8 @@ class Hub:
                 for task in tuple(self._tasks):
                     task.cancel()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Has `work` done, at the longest until the hub is left. What it raises ends the hub."""
         assert self._group is not None, "use the hub inside `async with hub.running()`"
         task = self._group.create_task(work)
         self._tasks.add(task)
@@ -254,7 +255,7 @@ class Hub:
     def _ask_again(self, room: LocalRoom, person: str) -> None:
         viewers = [viewer for viewer in self._people.get(person, ()) if viewer.room is room]
         if viewers and self.standings is not None:
-            self._spawn(self._until_done(lambda: self._standings_of(viewers)))
+            self.spawn(self._until_done(lambda: self._standings_of(viewers)))
 
     async def _standings_of(self, viewers: list[Viewer]) -> None:
         assert self.standings is not None
@@ -275,7 +276,7 @@ class Hub:
     def _load(self, tracked: _Tracked) -> asyncio.Task[None]:
         """The reading of the whole room: the one under way, or a new one."""
         if tracked.loading is None:
-            tracked.loading = self._spawn(self._read(tracked))
+            tracked.loading = self.spawn(self._read(tracked))
         return tracked.loading
 
     async def _read(self, tracked: _Tracked) -> None:

@@ -48,7 +48,8 @@ class LocalRoom:
         self.state: dict[str, tuple[int, bytes]] = {}
         self.viewers: set[Viewer] = set()
         self._live: dict[Callable[[Any, bytes], None], dict[Viewer, Any]] = {}
-        """By what writes (one function for each kind of wire): each live viewer's own end of it."""
+        """By what writes (one function for each kind of wire): each live viewer's own end of it, the first served last.
+        """
         self._changed: set[str] = set()
         self._reactions: Counter[str] = Counter()
         self._timer: asyncio.Handle | None = None
@@ -155,7 +156,7 @@ class LocalRoom:
         for write, ends in self._live.items():
             # A snapshot: a write may stall its wire at once, which takes the viewer out of the live ones. The loop
             # is map's, and nothing is touched for a viewer but its end: each line of cold memory shows in the figures.
-            deque(map(write, tuple(ends.values()), repeat(frame)), maxlen=0)
+            deque(map(write, tuple(reversed(ends.values())), repeat(frame)), maxlen=0)
         self.frames += 1
         took_s = clock.monotonic_s() - started_s  # the loop's own clock counts milliseconds
         self.tally.sweeps += 1
@@ -221,6 +222,13 @@ class LocalRoom:
         """Puts a viewer that lacks nothing back among the live ones."""
         write, end = viewer.wire.writer()
         self._live.setdefault(write, {})[viewer] = end
+
+    def heard(self, viewer: Viewer) -> None:
+        """Has the viewer served before those who said nothing since: only who speaks knows how long a frame takes."""
+        for ends in self._live.values():
+            end = ends.pop(viewer, None)
+            if end is not None:
+                ends[viewer] = end
 
     def remove(self, viewer: Viewer) -> None:
         """Forgets a viewer."""

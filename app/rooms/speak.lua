@@ -7,12 +7,14 @@
 --        6 how many events the history keeps   7 how long a retry is known, ms   8 pace: one in so many ms
 --        9 pace: so many at once   10 most copies waiting   11 "sure" when Postgres does not know these words
 --        12 key of the state and   13 version of it that the words were judged by ("": none)   14 likeness ("": none)
---        15 so often the same   16 within so many ms   17 "wait" to keep the words unsaid, "release" when they waited
+--        15 so often the same   16 within so many ms   17 "wait" to keep the words unsaid, "release" when they waited,
+--        "ask" to change nothing
 --        18 for so many ms nobody says the same again ("": no such rule)
 --        19, 20 as 8 and 9, of the address ("": not counted)   21, 22 of the room ("": not counted)
 -- Result {"said", epoch, offset, id} (of the first try when retried) | {"muted", ms left, -1 for good}
 --        | {"kept", id, top} | {"warned"} | {"stale", the room's version} | {"same", ms to wait} | {"taken", ms to wait}
---        | {"fast", ms to wait} | {"crowded", ms to wait} | {"backlog"} | {"unsure"} when the room was lost lately and has forgotten what was a
+--        | {"fast", ms to wait} | {"crowded", ms to wait} | {"backlog"} | {"welcome"} when it was only asked and nothing is
+--        against the words | {"unsure"} when the room was lost lately and has forgotten what was a
 --        retry | {} when the room is closed: without its sanctions nobody speaks
 -- Closes the race between a timeout and the words of the person on another worker: whichever script runs first
 -- decides, and no later offset carries words of a silenced person. And the one between a change of the rules and words
@@ -101,6 +103,10 @@ end
 
 if redis.call('HLEN', KEYS[7]) >= tonumber(ARGV[10]) then
   return {'backlog'}
+end
+
+if ARGV[17] == 'ask' then
+  return {'welcome'}
 end
 
 spend(KEYS[6], every, full, now)

@@ -1,10 +1,13 @@
 """A viewer's stay in a room, from the join reply to the end of its socket: its commands, one after the other.
 
-Owns the pace of commands and how a command that fails is answered. It starts no task: the server's side of the socket
-(app/rooms/uvicorn_protocol.py) or the door's own loop (app/rooms/socket.py) hands it one message at a time.
+Owns the pace of commands and how a command that fails is answered. The server's side of the socket
+(app/rooms/uvicorn_protocol.py) or the door's own loop (app/rooms/socket.py) hands it one message at a time. What is
+answered later goes on beside that, one at a time too, in a task of the hub's.
 """
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -15,15 +18,18 @@ from app.outage import EXTERNAL, is_outage
 from app.refusal import Refusal
 from app.rooms import closes
 from app.rooms.closes import Refused
-from app.rooms.command import Command
+from app.rooms.command import Command, Later
 from app.rooms.crowd import Place
 from app.rooms.dispatch import Asker, MalformedFrameError, needs_staff, run
 from app.rooms.frames import error_body, text_frame
 from app.rooms.hub import Hub
 from app.rooms.limits import FLOOD_MAX, MESSAGE_BYTES_MAX, CommandPace
+from app.rooms.session import Phase
 from app.rooms.viewer import Viewer
 
 RETRY_AFTER_MS: Final = 1000
+LATER_MAX: Final = 32
+"""Commands of one socket that wait to be answered later; a page that comes back repeats so many."""
 
 _log = structlog.get_logger("hawker.rooms")
 
@@ -41,13 +47,14 @@ class House(Protocol):
 class Stay:
     """One viewer's. Who has it says `part`, or `end`, once."""
 
-    __slots__ = ("_house", "_pace", "_place", "_viewer")
+    __slots__ = ("_house", "_later", "_pace", "_place", "_viewer")
 
     def __init__(self, house: House, viewer: Viewer, place: Place) -> None:
         self._house = house
         self._viewer = viewer
         self._place = place
         self._pace: CommandPace | None = None  # of most viewers nothing is ever heard
+        self._later: deque[Later] | None = None  # while a task sees to them
 
     async def obey(self, message: Mapping[str, Any]) -> None:
         """Answers what the peer said: an ASGI `websocket.receive`. Closes the socket for what is no command."""
@@ -60,6 +67,9 @@ class Stay:
             malformed = Refused(closes.BAD_REQUEST, str(error)).close
             viewer.wire.close(malformed.code, malformed.reason)
         else:
+            if isinstance(reply, Later):
+                self._put_off(reply)
+                return
             viewer.wire.write(text_frame(reply))
             # Who does not read the answers may not ask more.
             await viewer.wire.wait_drained()
@@ -76,24 +86,55 @@ class Stay:
         self.part()
         self._place.leave()
 
-    async def _reply(self, text: str) -> bytes:
+    def _put_off(self, later: Later) -> None:
+        if self._later is None:
+            self._later = deque([later])
+            self._house.hub.spawn(self._see_to(self._later))
+        else:
+            self._later.append(later)
+
+    async def _see_to(self, later: deque[Later]) -> None:
+        viewer = self._viewer
+        try:
+            while later and viewer.session.phase is not Phase.CLOSED:
+                viewer.wire.write(text_frame(await later.popleft().work()))
+        except Exception:  # noqa: BLE001 the boundary of one socket
+            # As with a command that is answered at once: the defect is told, and this socket alone suffers from it.
+            _log.exception("command.defect")
+            viewer.wire.close(closes.DEFECT, "")
+        finally:
+            self._later = None  # what is left over, a page that comes back says again
+
+    async def _reply(self, text: str) -> bytes | Later:
         now_s = clock.monotonic_s()
         if self._pace is None:
             self._pace = CommandPace(now_s)
         wait_ms = self._pace.take(now_s)
         if wait_ms is None:
+            self._viewer.room.heard(self._viewer)
             return await self._run(text)
         if self._pace.floods > FLOOD_MAX:
             raise Refused(closes.BAD_REQUEST, "too many commands")
         return error_body(_id_of(text), Refusal("too_fast", "Too many commands at once.", wait_ms))
 
-    async def _run(self, text: str) -> bytes:
+    async def _run(self, text: str) -> bytes | Later:
+        answer: bytes | Later = await self._unless_away(text, partial(self._begin, text))
+        if not isinstance(answer, Later):
+            return answer
+        if self._later is not None and len(self._later) >= LATER_MAX:
+            return error_body(_id_of(text), Refusal("too_fast", "Too much is still unanswered.", RETRY_AFTER_MS))
+        return Later(partial(self._unless_away, text, answer.work))
+
+    async def _begin(self, text: str) -> bytes | Later:
         viewer = self._viewer
+        if needs_staff(self._house.commands, text):
+            await self._house.ask_again([viewer])
+        asker = Asker(viewer.show, viewer.person, viewer.standing, self._place.address)
+        return await run(self._house.commands, text, asker)
+
+    async def _unless_away(self, text: str, work: Callable[[], Awaitable[Any]]) -> Any:
         try:
-            if needs_staff(self._house.commands, text):
-                await self._house.ask_again([viewer])
-            asker = Asker(viewer.show, viewer.person, viewer.standing, self._place.address)
-            return await run(self._house.commands, text, asker)
+            return await work()
         except EXTERNAL as error:
             if not is_outage(error):
                 raise

@@ -35,6 +35,7 @@ from app.rooms.bus import (
     Taken,
     TooFast,
     Warned,
+    Welcome,
     WordsForm,
     show_of,
     staff_room,
@@ -352,6 +353,7 @@ class ValkeyRooms:
 ANSWERS: Final[Mapping[bytes, Callable[[Sequence[Any]], Answer]]] = {
     b"said": lambda answer: Spoken(answer[1].decode(), answer[2], answer[3].decode()),
     b"kept": lambda answer: Kept(answer[1].decode(), answer[2]),
+    b"welcome": lambda _: Welcome(),
     b"muted": lambda answer: Muted(None if answer[1] < 0 else answer[1]),
     b"warned": lambda _: Warned(),
     b"stale": lambda answer: Stale(answer[1]),

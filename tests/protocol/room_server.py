@@ -24,7 +24,7 @@ from app.http.request_protocol import bounded_requests
 from app.person import Person, Right, Standing
 from app.refusal import Refusal
 from app.rooms.bus import Pace, Spoken, TooFast
-from app.rooms.command import Command, Order
+from app.rooms.command import Command, Later, Order
 from app.rooms.crowd import Crowd
 from app.rooms.dispatch import merge
 from app.rooms.edge import routes
@@ -97,6 +97,16 @@ class Stage:
         self.asked_me = asyncio.Event()
         self.tell_me = asyncio.Event()
         self.tell_me.set()
+        self.answers_later = asyncio.Event()
+        self.begun: list[str] = []
+
+    async def later(self, order: Order) -> Later:
+        async def answer() -> Any:
+            self.begun.append(order.body.text)
+            await self.answers_later.wait()
+            return await _echo(order) if order.body.text != "nothing" else object()
+
+        return Later(answer)
 
     async def me_of(self, show: str, person: Person) -> Mapping[str, Any]:
         self.asked_me.set()
@@ -129,6 +139,7 @@ def commands_of(stage: Stage) -> dict[str, Command]:
         Command(op="echo", right=Right.ANYONE, body=Echo, action=_echo),
         Command(op="echo.staff", right=Right.SHOW_STAFF, body=Echo, action=_echo),
         Command(op="echo.person", right=Right.SIGNED_IN, body=Echo, action=_echo),
+        Command(op="echo.later", right=Right.ANYONE, body=Echo, action=stage.later),
         Command(op="say", right=Right.SIGNED_IN, body=Saying, action=stage.say),
     ])  # fmt: skip
 

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from app.person import Standing
+from app.rooms import closes
 from app.rooms.bus import staff_room
+from app.rooms.stay import LATER_MAX
 from tests.protocol.room_server import Client, Number, Words, room_server
 from tests.waiting import eventually_true
 
@@ -92,6 +94,37 @@ async def test_commands_are_answered_under_their_ids_and_rights_are_checked(valk
         assert (await nobody.frame())["error"]["code"] == "sign_in"
         await moderator.send({"op": "echo.staff", "id": "3", "text": "ab"})
         assert (await moderator.frame())["standing"] == "moderator"
+
+
+async def test_what_is_answered_later_keeps_its_order_and_keeps_nothing_else_waiting(valkey, direct):
+    async with room_server(valkey, direct=direct) as server, server.joined() as viewer:
+        for n in range(LATER_MAX + 2):  # the first is under way, the last is one too many
+            await viewer.send({"op": "echo.later", "id": f"later {n}", "text": "x"})
+        assert (await viewer.until("re"))["error"]["code"] == "too_fast"
+        await viewer.send({"op": "echo", "id": "at once", "text": "x"})
+        assert (await viewer.until("re"))["re"] == "at once"
+        server.stage.answers_later.set()
+        answered = [(await viewer.until("re"))["re"] for _ in range(LATER_MAX + 1)]
+        assert answered == [f"later {n}" for n in range(LATER_MAX + 1)]
+        await viewer.send({"op": "echo.later", "id": "again", "text": "nothing"})
+        assert await viewer.closed() == (closes.DEFECT, "")
+    assert server.hub.tally.joins == 1
+
+
+async def test_what_is_to_be_answered_later_is_left_when_its_socket_is_gone(valkey, direct):
+    """A page that comes back says it again, under the same id."""
+    async with room_server(valkey, direct=direct) as server:
+        async with server.joined() as viewer:
+            for text in ("under way", "waits"):
+                await viewer.send({"op": "echo.later", "id": text, "text": text})
+            await viewer.send({"op": "echo", "id": "at once", "text": "x"})
+            await viewer.until("re")
+        await eventually_true(lambda: server.connections == 0)
+        server.stage.answers_later.set()
+        async with server.joined() as other:
+            await other.send({"op": "echo.later", "id": "other", "text": "x"})
+            assert (await other.until("re"))["re"] == "other"
+    assert server.stage.begun == ["under way", "x"]
 
 
 async def test_the_staff_room_is_apart(valkey, direct):

@@ -92,3 +92,27 @@ async def test_after_a_full_frame_a_lone_message_waits_for_the_tick_again(watche
     assert len(page.frames) == 2
     await eventually_true(lambda: len(page.frames) == 3)
     assert page.frames[2].count(b'"t"') == 1
+
+
+async def test_who_spoke_last_is_served_first():
+    """Of a thousand viewers the one who spoke was served at its place in the row, which for a newcomer was the last."""
+    room, order = LocalRoom("s"), []
+
+    class Ordered(Page):
+        def writer(self):
+            return lambda page, _: order.append(page), self
+
+    room.adopt(RoomView("e", 0, [], {}))
+    write = Ordered().writer()[0]
+    pages = [Ordered() for _ in range(4)]
+    viewers = [Viewer(room, page, None, Standing.VIEWER) for page in pages]
+    for page, viewer in zip(pages, viewers, strict=True):
+        page.writer = lambda page=page: (write, page)
+        room.join(viewer, None, None, {})
+    room.heard(viewers[2])
+    room.heard(viewers[0])
+    room.demote(viewers[1])
+    room.heard(viewers[1])  # stalled: its place is not among the live ones
+    tell(room, 1)
+    await loop_turned()
+    assert [pages.index(page) for page in order] == [0, 2, 3]

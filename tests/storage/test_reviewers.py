@@ -2,10 +2,12 @@
 
 import asyncio
 
+import msgspec
 import pytest
 from standardwebhooks import Webhook
 
 from app import clock
+from app.chat import question_edge, talk_edge
 from app.chat.audit import verify
 from app.chat.delayed import release_due
 from app.chat.events import Author, Chat
@@ -15,7 +17,9 @@ from app.chat.questions import ask
 from app.chat.review_rules import Outcome
 from app.chat.reviewers import ASKED_AT_ONCE_MAX, Reviewer, Reviewers
 from app.chat.reviewing import SetReviewer, set_reviewer, view
-from app.person import Standing
+from app.person import Person, Standing
+from app.rooms.command import Later
+from app.rooms.dispatch import Asker, merge, run
 from app.settings import Settings
 from app.webhooks.asking import WebhookWayOut
 from app.webhooks.parts import open_webhooks
@@ -64,13 +68,72 @@ async def test_the_reviewers_status_says_what_becomes_of_a_message(place):
         key, now_ms = clock.new_id(), clock.now_ms()
         question = await ask(place.chat, place.show, place.viewer, Standing.VIEWER, text="Why?", key=key, now_ms=now_ms)
         assert question.held
-        assert await choose(place, reviewer.url, Outcome.SAY) == secret
+        assert await choose(place, reviewer.url, Outcome.SAY) == ""  # the same address, the same secret: shown once
+        assert (await view(place.chat, place.show)).secret == ""
+        assert (await place.say("five")).o is not None
+        Webhook(secret).verify(reviewer.got[-1][1], reviewer.got[-1][0])
+        other = await choose(place, reviewer.url + "?other", Outcome.SAY)
+        assert other not in {secret, ""}
+        assert (await place.say("six")).o is not None
+        Webhook(other).verify(reviewer.got[-1][1], reviewer.got[-1][0])
         await set_reviewer(place.chat, place.show, place.host, SetReviewer())
         assert (await place.say("free")).o is not None
-        assert len(reviewer.got) == 5
+        assert len(reviewer.got) == 7
     assert (await view(place.chat, place.show)).url == ""
     assert (await verify(place.pg)).broken is None
     await release_due(place.chat)
+
+
+async def test_nobody_is_asked_about_words_that_the_room_would_not_have(place):
+    """A banned person could make the reviewer be asked, as often as they liked."""
+    async with receiver() as reviewer:
+        await choose(place, reviewer.url)
+        await place.time_out(place.viewer)
+        assert (await place.say("one")).code == "timed_out"
+        key, now_ms = clock.new_id(), clock.now_ms()
+        question = await ask(place.chat, place.show, place.viewer, Standing.VIEWER, text="Why?", key=key, now_ms=now_ms)
+        assert question.code == "timed_out"
+        assert reviewer.got == []
+        calm = Person("calm" + place.show, "Cal")
+        said = await place.say("two", "key", calm)
+        assert (await place.say("two", "key", calm)).message == said.message  # a retry
+        assert len(reviewer.got) == 1
+        await set_modes(place.chat, place.show, place.moderator, SetModes(slow_s=60))
+        reviewer.answers.append(says(403))
+        assert (await place.say("three", person=calm)).code == "not_now"
+        assert (await place.say("four", person=calm)).code == "too_fast"  # turned down, they have had their turn
+        assert len(reviewer.got) == 2
+
+
+async def test_a_retry_of_what_waits_is_told_as_the_first_try_was(place):
+    async with receiver() as reviewer:
+        await choose(place, reviewer.url)
+        await set_modes(place.chat, place.show, place.moderator, SetModes(delay_s=60))
+        first = await place.say("one", "key")
+        assert first.delay_ms == 60_000
+        assert await place.say("one", "key") == first
+        waiting = [one.text for one in await waiting_in(place.pg, place.show)]
+        assert waiting == ["one"]
+
+
+async def test_where_somebody_outside_is_asked_the_answer_comes_later(place):
+    """The person's other commands do not wait for it."""
+    commands = merge(talk_edge.commands(place.chat), question_edge.commands(place.chat))
+    asker = Asker(place.show, place.viewer, Standing.VIEWER, "192.0.2.1")
+    post, question = (
+        '{"op": "chat.post", "id": "%s", "text": "hello"}',
+        '{"op": "question.ask", "id": "%s", "text": "Why?"}',
+    )
+    assert isinstance(await run(commands, post % 1, asker), bytes)
+    async with receiver() as reviewer:
+        await choose(place, reviewer.url)
+        for frame in (post % 2, question % 3):
+            answer = await run(commands, frame, asker)
+            assert isinstance(answer, Later)
+            assert b"error" not in await answer.work()
+        assert len(reviewer.got) == 2
+        staff = msgspec.structs.replace(asker, person=place.host, standing=Standing.HOST)
+        assert isinstance(await run(commands, post % 4, staff), bytes)
 
 
 @pytest.mark.parametrize(
