@@ -3,7 +3,8 @@
 Owns the answers 401, 403 and 404 of the rights. Another shop's host learns nothing, not even that the thing is there.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from starlette.requests import HTTPConnection
@@ -15,6 +16,7 @@ from app.person import Person, Right, Standing
 from app.refusal import Refusal
 
 _FREE: Final = frozenset({Right.ANYONE, Right.MEDIA_BEARER})
+_SOMEBODY: Final = _FREE | {Right.SIGNED_IN}
 _NEEDED: Final = {
     Right.SHOW_STAFF: frozenset({Standing.MODERATOR, Standing.LEAD, Standing.HOST}),
     Right.SHOW_LEAD: frozenset({Standing.LEAD, Standing.HOST}),
@@ -42,7 +44,11 @@ class AccountsGatekeeper:
 
     def known(self, right: Right, secret: str) -> Person | None:
         """Whom the cache knows, where being somebody is all that the right asks."""
-        return self._accounts.sessions.known(secret) if right in _FREE or right is Right.SIGNED_IN else None
+        return self._accounts.sessions.known(secret) if right in _SOMEBODY else None
+
+    def look_up(self, right: Right, secret: str) -> asyncio.Future[Sequence[Person | None]] | None:
+        """Whom Postgres knows, where being somebody is all that the right asks."""
+        return self._accounts.sessions.look_up(secret) if right in _SOMEBODY else None
 
     async def refuse(self, right: Right, person: Person | None, scope: Mapping[str, str]) -> Refusal | None:
         """None when the right holds. Rights of a show or shop need a scope of one name."""

@@ -5,7 +5,9 @@ who are looked for at the same time are asked for in one, and with them those wh
 It never asks for a password and knows no cookie.
 """
 
+import asyncio
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -59,8 +61,12 @@ class Sessions:
         """The person whose session this secret opens, None when there is none (any more)."""
         return self.known(secret) or await self._lookups.submit(hash_secret(secret))
 
+    def look_up(self, secret: str) -> asyncio.Future[Sequence[Person | None]]:
+        """The same, alone in a list, of whom the cache does not know."""
+        return self._lookups.enqueue((hash_secret(secret),))
+
     def known(self, secret: str) -> Person | None:
-        """The same, of whom this process has found in the last CACHE_S."""
+        """As `find`, of whom this process has found in the last CACHE_S."""
         token_hash = hash_secret(secret)
         known = self._known(token_hash)
         if known is not None:

@@ -72,6 +72,21 @@ async def agree(
     return msgspec.structs.replace(new, ship_to=ship_to, charged=charged, coupon=coupon)
 
 
+def agree_at_once(conditions: Conditions, new: NewAttempt, agreed: Agreed | None) -> NewAttempt | None:
+    """As `agree`, without coupon or address and with the shop's conditions as they are now; None where that is not all
+    there is to it, or it is refused.
+    """
+    if agreed is None:
+        return None if conditions.any else new
+    if conditions.needs_address:
+        return None
+    lines = [PricedLine(line.quantity, line.unit_price_minor) for line in new.lines]
+    charged = charge(conditions, lines, "", agreed, step_minor=step(new.currency))
+    if isinstance(charged, Refusal):
+        return None
+    return msgspec.structs.replace(new, charged=charged) if conditions.any else new
+
+
 async def _coupon_of(coupons: Coupons, new: NewAttempt, presented: Presented | None) -> Applied | Refusal | None:
     if presented is None:
         return None

@@ -243,10 +243,14 @@ async def _write(connection: Any, attempts: list[NewAttempt]) -> list[Written]:
 
 
 async def _write_beside(connection: Any, attempts: list[NewAttempt]) -> None:
+    sums = [
+        (one.id, *msgspec.structs.astuple(one.charged.totals), one.charged.shipping, one.charged.policy_version)
+        for one in attempts
+        if one.charged is not None
+    ]
+    if sums:
+        await connection.executemany(_TOTALS, sums)
     for one in attempts:
-        if one.charged is not None:
-            sums = msgspec.structs.astuple(one.charged.totals)
-            await connection.execute(_TOTALS, one.id, *sums, one.charged.shipping, one.charged.policy_version)
         if one.coupon is not None:
             await connection.execute(_COUPON, one.id, one.coupon.coupon, one.person, one.coupon.discount_minor)
         if one.keep:

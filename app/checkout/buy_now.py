@@ -3,8 +3,8 @@
 Takes the hold as app/flash_sales does and pays for it as app/checkout/pay.py does: the same gate, doors, limits and
 steps. The hold is of this request alone, and ends with it when no order comes of it. Owns nothing else.
 
-Where the gate alone decides who may take, the purchase goes through the till; where there is a waiting room or a limit
-per network, the door is asked first. That one key is for one pool is known from the attempt, which has the key.
+Where nobody needs an admission to take, the purchase goes through the till; where there is a waiting room, through its
+door. That one key is for one pool is known from the attempt, which has the key.
 """
 
 import asyncio
@@ -19,37 +19,43 @@ from app.checkout.pay import known_or, place_order, way_to_pay
 from app.checkout.saved_cards import is_saved
 from app.checkout.till import Purchase, Till, Told
 from app.checkout.views import OrderView
-from app.flash_sales.holds import asks_gate_alone, known_to_ask_gate_alone, take_hold
+from app.flash_sales.holds import known_to_take_to_pay, take_hold, takes_to_pay
 from app.flash_sales.parts import FlashSales
 from app.refusal import Refusal
 
 
 async def buy_now(till: Till, wanted: Purchase) -> OrderView | Refusal:
     """The order, or why there is none. The same key gives the same order."""
-    if is_saved(wanted.method):  # and so kept: the same request, also when its card was removed meanwhile
-        wanted = msgspec.structs.replace(wanted, keep=False)
+    wanted = _without_keep(wanted)
     way = await way_to_pay(till.checkout, wanted.person, wanted.method, wanted.address)
     if isinstance(way, Refusal):  # before anything is held for it
         return await _known_or(till.checkout, wanted, way)
     if way != wanted.method:
         wanted = msgspec.structs.replace(wanted, method=way, said=wanted.method)
-    alone = await asks_gate_alone(till.sales, pool=wanted.pool, show=wanted.show, address=wanted.address)
-    if isinstance(alone, Refusal):
-        return await _known_or(till.checkout, wanted, alone)
-    if alone:
+    by_till = await takes_to_pay(till.sales, pool=wanted.pool, show=wanted.show)
+    if isinstance(by_till, Refusal):
+        return await _known_or(till.checkout, wanted, by_till)
+    if by_till:
         return await till.buy(wanted)
     return await _by_the_door(till.checkout, till.sales, wanted)
 
 
 def begin_to_buy(till: Till, wanted: Purchase) -> asyncio.Future[Sequence[Told]] | None:
-    """As Till.begin, where buy_now would go to the till and has nobody to ask before; else None."""
-    checkout = till.checkout
-    if is_saved(wanted.method) or not checkout.provider.knows(wanted.method):
+    """As Till.begin, where buy_now would go to the till and has nobody to ask before but for whose card it is, which
+    the till asks for all of a wave; else None.
+    """
+    checkout, wanted = till.checkout, _without_keep(wanted)
+    if not is_saved(wanted.method) and not checkout.provider.knows(wanted.method):
         return None
     if not checkout.declines.lets_on(wanted.person, wanted.address):
         return None
-    alone = known_to_ask_gate_alone(till.sales, pool=wanted.pool, show=wanted.show, address=wanted.address)
-    return till.begin(wanted) if alone else None
+    by_till = known_to_take_to_pay(till.sales, pool=wanted.pool, show=wanted.show)
+    return till.begin(wanted) if by_till else None
+
+
+def _without_keep(wanted: Purchase) -> Purchase:
+    """Of a card that is kept it is the same request with `keep`, also when the card was removed meanwhile."""
+    return msgspec.structs.replace(wanted, keep=False) if wanted.keep and is_saved(wanted.method) else wanted
 
 
 async def _by_the_door(checkout: Checkout, sales: FlashSales, wanted: Purchase) -> OrderView | Refusal:

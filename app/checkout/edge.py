@@ -18,7 +18,7 @@ from app.checkout.coupon_edge import coupon_endpoints, presented
 from app.checkout.coupon_rules import Code
 from app.checkout.coupons import Presented
 from app.checkout.list_edge import list_endpoints
-from app.checkout.meters import read_meters
+from app.checkout.meters import ASKED_FOR, BEGUN_AT_ONCE, read_meters
 from app.checkout.orders import orders_in
 from app.checkout.parts import Checkout
 from app.checkout.pay import Wanted, body_hash, place_order
@@ -215,6 +215,7 @@ async def _place(parts: Checkout, call: Call) -> Reply | Refusal:
 
 async def _buy_now(till: Till, call: Call) -> Reply | Refusal:
     assert call.idempotency_key is not None
+    ASKED_FOR.inc()
     coupon = presented(call.body.coupon, call)
     purchase = _purchase(call.signed_in, call.body, call.idempotency_key, call.address, coupon)
     return _made(await buy_now(till, purchase))
@@ -224,7 +225,10 @@ def _begin_to_buy(till: Till, person: Person, body: BuyNow, key: str, address: s
     if body.coupon is not None:
         return None
     waits = begin_to_buy(till, _purchase(person, body, key, address, None))
-    return None if waits is None else Begun(waits, _told)
+    if waits is None:
+        return None
+    BEGUN_AT_ONCE.inc()
+    return Begun(waits, _told)
 
 
 def _told(alone: Sequence[Told]) -> Reply | Refusal | Awaitable[Reply | Refusal]:

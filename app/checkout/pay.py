@@ -144,6 +144,11 @@ async def way_to_pay(checkout: Checkout, person: str, method: str, address: str)
     if waits is not None:
         return waits
     named = await method_of(checkout.pg, person, method, clock.now_ms()) if is_saved(method) else method
+    return way_named(checkout, named)
+
+
+def way_named(checkout: Checkout, named: str | Refusal) -> str | Refusal:
+    """A provider's name, if it is one that can be paid with here."""
     if isinstance(named, Refusal) or checkout.provider.knows(named):
         return named
     return NO_PAYMENTS if checkout.offer.provider == "none" else UNKNOWN_METHOD

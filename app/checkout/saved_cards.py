@@ -5,6 +5,7 @@ the provider keeps is changed at the provider alone, by notes of the outbox: so 
 again, and of a card that was typed twice, in two windows say, one stays.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -31,8 +32,10 @@ _OWN: Final = """
     SELECT id, brand, last4, exp_month, exp_year, method FROM saved_cards
      WHERE account_id = $1 AND removed_at IS NULL ORDER BY kept_at DESC, id"""
 
-_METHOD: Final = """
-    SELECT method, exp_month, exp_year FROM saved_cards WHERE id = $1 AND account_id = $2 AND removed_at IS NULL"""
+_METHODS: Final = """
+    SELECT c.id, c.account_id, c.method, c.exp_month, c.exp_year
+      FROM unnest($1::text[], $2::text[]) AS t (id, account_id)
+      JOIN saved_cards c ON c.id = t.id AND c.account_id = t.account_id AND c.removed_at IS NULL"""
 
 # What was read of the card goes with it; the mark stays, so that no late word brings it back.
 _REMOVE: Final = """
@@ -92,10 +95,22 @@ def is_saved(method: str) -> bool:
 
 async def method_of(pg: asyncpg.Pool, person: str, method: str, now_ms: int) -> str | Refusal:
     """The provider's name of a saved card that this person may pay with."""
-    row = await pg.fetchrow(_METHOD, method.removeprefix(PREFIX), person)
+    return (await methods_of(pg, [(person, method)], now_ms))[0]
+
+
+async def methods_of(pg: asyncpg.Pool, named: Sequence[tuple[str, str]], now_ms: int) -> list[str | Refusal]:
+    """The same for many, of whom each names a card of their own: (person, method)."""
+    cards = [method.removeprefix(PREFIX) for _, method in named]
+    rows = await pg.fetch(_METHODS, cards, [person for person, _ in named])
+    found = {(row["account_id"], row["id"]): row for row in rows}
+    now = from_ms(now_ms)
+    return [_method(found.get((person, card)), now) for (person, _), card in zip(named, cards, strict=True)]
+
+
+def _method(row: Any, now: datetime) -> str | Refusal:
     if row is None:
         return GONE
-    return EXPIRED if is_expired(row["exp_month"], row["exp_year"], from_ms(now_ms)) else str(row["method"])
+    return EXPIRED if is_expired(row["exp_month"], row["exp_year"], now) else str(row["method"])
 
 
 async def own_cards(pg: asyncpg.Pool, provider: Patience, person: str, now_ms: int) -> list[SavedCard]:

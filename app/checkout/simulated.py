@@ -46,7 +46,9 @@ _STATE_OF: Final = {Method.DECLINES: Answer.DECLINED, Method.CHALLENGES: Answer.
 _METHODS: Final = frozenset(Method)
 _KEPT: Final = re.compile(rf"sim_({'|'.join(Method)})_[a-z0-9]{{1,40}}")
 """The name of a card that is kept: how it pays, and the payment that it was kept with."""
+_KEPT_THAT_WORKS: Final = f"sim_{Method.WORKS}_"
 _LAST4: Final = {Method.WORKS: "4242", Method.CHALLENGES: "3155", Method.LENT: "1111", Method.LATE: "0077"}
+_NONE_KEPT: Final[frozenset[tuple[str, str]]] = frozenset()
 _LENT_CARD: Final = "simulated: lent"
 _TELLS_AGAIN: Final = 2
 _FOR_EVER_S: Final = 1e9
@@ -95,9 +97,10 @@ _GIVEN: Final = "SELECT id, amount_minor FROM simulated_refunds WHERE attempt_id
 
 _KEEP: Final = "INSERT INTO simulated_cards (id, attempt_id, account_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 
-_IS_KEPT: Final = """
-    SELECT EXISTS (SELECT FROM simulated_cards
-                    WHERE id = $1 AND account_id = $2 AND kept_at IS NOT NULL AND detached_at IS NULL)"""
+_ARE_KEPT: Final = """
+    SELECT c.id, c.account_id FROM unnest($1::text[], $2::text[]) AS t (id, account_id)
+      JOIN simulated_cards c ON c.id = t.id AND c.account_id = t.account_id
+     WHERE c.kept_at IS NOT NULL AND c.detached_at IS NULL"""
 
 # Kept once its payment went through, whatever becomes of that later.
 _NOTE_KEPT: Final = """
@@ -136,8 +139,8 @@ class SimulatedProvider:
         return method == Method.LENT or method.startswith(f"sim_{Method.LENT}_")
 
     def never_declines(self, method: str) -> bool:
-        """The one that works."""
-        return method == Method.WORKS
+        """The one that works, and the same as a card that is kept: about that there is nothing to find out."""
+        return method == Method.WORKS or method.startswith(_KEPT_THAT_WORKS)
 
     async def card(self, attempt: str) -> str | None:
         """The one card that is lent."""
@@ -149,7 +152,7 @@ class SimulatedProvider:
         if self.has_card(payment.method) and not await may_try(_LENT_CARD):
             return Answer.BARRED
         method = _way(payment.method)
-        if payment.method != method and not await self._pg.fetchval(_IS_KEPT, payment.method, payment.buyer):
+        if payment.method != method and not await self._kept_among([payment]):
             return Answer.DECLINED
         if payment.keep:
             await self._pg.execute(_KEEP, f"sim_{method}_{payment.attempt}", payment.attempt, payment.buyer)
@@ -165,12 +168,20 @@ class SimulatedProvider:
         return answer
 
     async def authorise_all(self, payments: Sequence[Payment]) -> list[Answer | None]:
-        """Those whose method works. One that was there before, or has to do with a card that is kept, is asked about
-        alone.
+        """Those whose method works, also as a card that their buyer keeps. One that was there before, or whose card is
+        to be kept, is asked about alone.
         """
-        works = [one for one in payments if _is_plain(one)]
+        kept = await self._kept_among([one for one in payments if one.method.startswith(_KEPT_THAT_WORKS)])
+        works = [one for one in payments if _is_plain(one, kept)]
         decided = iter(await self._books.submit_all(works) if works else ())
-        return [Answer.AUTHORISED if _is_plain(one) and next(decided) else None for one in payments]
+        return [Answer.AUTHORISED if _is_plain(one, kept) and next(decided) else None for one in payments]
+
+    async def _kept_among(self, payments: Sequence[Payment]) -> frozenset[tuple[str, str]]:
+        """Of payments with a card that is kept those whose buyer keeps it: its name and the buyer."""
+        if not payments:
+            return _NONE_KEPT
+        rows = await self._pg.fetch(_ARE_KEPT, [one.method for one in payments], [one.buyer for one in payments])
+        return frozenset((row["id"], row["account_id"]) for row in rows)
 
     async def _write(self, connection: Any, payments: list[Payment]) -> list[bool]:
         """Whether each was new and is decided at once; about any other the books are to be asked."""
@@ -254,8 +265,8 @@ def _way(method: str) -> Method:
     return Method(method if kept is None else kept.group(1))
 
 
-def _is_plain(payment: Payment) -> bool:
-    return payment.method == Method.WORKS and not payment.keep
+def _is_plain(payment: Payment, kept: frozenset[tuple[str, str]]) -> bool:
+    return not payment.keep and (payment.method == Method.WORKS or (payment.method, payment.buyer) in kept)
 
 
 def _kept(row: Any) -> KeptCard | Answer:

@@ -3,7 +3,8 @@
 A wave is a quarter of those who buy: while Postgres and Valkey work for some, this process works for others. A purchase
 alone waits four times on its way to an order, and each time costs more than the work between.
 
-Owns only the way on which nothing stops a purchase: the hold granted, the attempt written, the provider's yes at once,
+Owns only the way on which nothing stops a purchase: the card of the buyer's own, if they name one, found; the total
+that they agreed to the shop's; the hold granted, the attempt written, the provider's yes at once,
 the order committed. Whoever leaves it goes on alone, as app/checkout/pay.py does it, and holds nobody up.
 """
 
@@ -16,12 +17,13 @@ import msgspec
 import structlog
 
 from app import clock
-from app.checkout.agreement import Agreement
+from app.checkout.agreement import Agreement, agree_at_once
 from app.checkout.ask_for_money import payment_of
 from app.checkout.attempts import NewAttempt, Written
-from app.checkout.condition_rules import Agreed
+from app.checkout.condition_rules import Agreed, Conditions
 from app.checkout.coupons import Presented
 from app.checkout.key_holds import STANDS, TRIES_FOUND_MAX, key_after
+from app.checkout.meters import LEFT_WAVE
 from app.checkout.parts import Checkout
 from app.checkout.pay import (
     COMMIT_MARGIN_S,
@@ -32,6 +34,7 @@ from app.checkout.pay import (
     answered,
     body_hash,
     known_before,
+    known_or,
     line_of,
     not_begun,
     pay,
@@ -42,8 +45,10 @@ from app.checkout.pay import (
     too_little_time,
     view_made,
     view_of,
+    way_named,
 )
 from app.checkout.provider import Answer
+from app.checkout.saved_cards import is_saved, methods_of
 from app.checkout.views import OrderView
 from app.flash_sales.gate import BATCH_MAX, Decided, WishToPay
 from app.flash_sales.holds import note_hold, refuse_to_pay, take_to_pay
@@ -64,7 +69,7 @@ _TO_SAVED: Final = Agreement(to_saved=True)
 
 class Purchase(msgspec.Struct, frozen=True, gc=False):
     """What is to be bought. `show` and `admission` are "" for none; `address` is the buyer's; `said` is how they named
-    the method, where it is a card that they keep.
+    the method, where it is a card that they keep: until it is looked for, `method` is that.
     """
 
     person: str
@@ -147,7 +152,7 @@ class Till:
         checkout.before_close.append(self._drain)
 
     async def buy(self, purchase: Purchase) -> OrderView | Refusal:
-        """The order, or why there is none. The gate alone decides who takes from its pool (asks_gate_alone)."""
+        """The order, or why there is none. Who takes from its pool needs no admission (takes_to_pay)."""
         told = (await self.begin(purchase))[0]
         return told if isinstance(told, OrderView | Refusal) else await told()
 
@@ -168,8 +173,11 @@ class Till:
             await asyncio.wait(self._confirming)
 
     async def _wave(self, pool: str, purchases: list[Purchase]) -> list[Told]:
+        ready = await self._with_methods(purchases)
+        taking = [one for one in ready if isinstance(one, Purchase)]
         asked_s = clock.monotonic_s()
-        wave = await self._take(pool, purchases, asked_s)
+        taken = iter(await self._take(pool, taking, asked_s) if taking else ())
+        wave = [next(taken) if isinstance(one, Purchase) else one for one in ready]
         begun = [one for one in wave if isinstance(one, _Buying)]
         try:
             if begun:
@@ -177,7 +185,19 @@ class Till:
         except Exception as failure:  # noqa: BLE001 it is raised again, for each whose answer it is
             for one in begun:
                 one.told = one.told or partial(_fail, failure)
-        return [_end_of(one) if isinstance(one, _Buying) else one for one in wave]
+        ends = [_end_of(one) if isinstance(one, _Buying) else one for one in wave]
+        LEFT_WAVE.inc(sum(not isinstance(one, OrderView | Refusal) for one in ends))
+        return ends
+
+    async def _with_methods(self, purchases: list[Purchase]) -> Sequence[Purchase | Told]:
+        """Each by the provider's name of the card that its buyer named; or why it cannot be paid for, before anything
+        is held for it.
+        """
+        saved = [(one.person, one.method) for one in purchases if is_saved(one.method)]
+        if not saved:
+            return purchases
+        found = iter(await methods_of(self.checkout.pg, saved, clock.now_ms()))
+        return [_named(self.checkout, one, next(found)) if is_saved(one.method) else one for one in purchases]
 
     async def _take(self, pool: str, purchases: list[Purchase], asked_s: float) -> list[_Buying | Told]:
         """Holds for all; an attempt for each whose hold was granted and who asks for nothing special."""
@@ -190,8 +210,8 @@ class Till:
             for_ms=payment_ms(checkout),
             total_max_ms=checkout.settings.hold_extended_max_s * 1000,
         )
-        shop = None if taken[0].label is None else taken[0].label.shop
-        free = shop is not None and not (await checkout.conditions.lately(shop)).any
+        shop = next((one.label.shop for one in taken if one.label is not None), None)
+        conditions = None if shop is None else await self._conditions(shop, purchases)
         wave: list[_Buying | Told] = []
         for purchase, attempt, decided in zip(purchases, attempts, taken, strict=True):
             if decided.code == "same":
@@ -200,24 +220,36 @@ class Till:
                 wave.append(partial(_refused, checkout, purchase, refuse_to_pay(decided)))
             else:
                 one = _begin(purchase, attempt, decided)
-                if not free or not self._is_plain(one):
+                plain = None if conditions is None else self._plain(one, conditions)
+                if plain is None:
                     held = [Extended(decided.id, decided, forced=False)]
                     one.told = self._noting(one, partial(pay_for, checkout, one.wanted, attempt, asked_s, held))
+                else:
+                    one.new = plain
                 wave.append(one if one.told is None else one.told)
         return wave
 
-    def _is_plain(self, one: _Buying) -> bool:
-        """Whether it says nothing but what it wants and how it is paid for: whatever the wave does not know of, in
-        whatever field, is not plain.
+    async def _conditions(self, shop: str, purchases: list[Purchase]) -> Conditions:
+        """The shop's, as they are now where somebody says what they agreed to."""
+        known = self.checkout.conditions
+        return await (known.lately(shop) if all(one.agreed is None for one in purchases) else known.now(shop))
+
+    def _plain(self, one: _Buying, conditions: Conditions) -> NewAttempt | None:
+        """The attempt of a purchase that says nothing but what it wants, how it is paid for and what its buyer agreed
+        to; None of one that says whatever else the wave does not know of, in whatever field.
         """
         said = one.purchase
         bare = Purchase(
             *(said.person, said.pool, said.quantity, said.show, said.method, said.key, said.address, said.admission),
+            agreed=said.agreed,
             said=said.said,
             tries=said.tries,
             after=said.after,
         )
-        return said == bare and payable(self.checkout, one.new) and not too_little_time(self.checkout, one.taken)
+        new = agree_at_once(conditions, one.new, said.agreed) if said == bare else None
+        if new is None or not payable(self.checkout, new) or too_little_time(self.checkout, one.taken):
+            return None
+        return new
 
     async def _sell(self, pool: str, begun: list[_Buying], asked_s: float) -> None:
         """From holds to orders."""
@@ -296,9 +328,16 @@ class Till:
         return go_on
 
 
+def _named(checkout: Checkout, purchase: Purchase, found: str | Refusal) -> Purchase | Told:
+    way = way_named(checkout, found)
+    if isinstance(way, Refusal):
+        return partial(known_or, checkout, purchase.person, purchase.key, purchase.body_hash, way)
+    return msgspec.structs.replace(purchase, method=way, said=purchase.method)
+
+
 def _wish(asked: Purchase, attempt: str) -> WishToPay:
     body = f"{asked.quantity}:{asked.show}"
-    return WishToPay(attempt, asked.person, asked.gate_key, body, asked.quantity, asked.show)
+    return WishToPay(attempt, asked.person, asked.gate_key, body, asked.quantity, asked.show, asked.address)
 
 
 def _begin(purchase: Purchase, attempt: str, decided: Decided) -> _Buying:

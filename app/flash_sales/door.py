@@ -38,8 +38,8 @@ class Verdict(StrEnum):
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """A hold that somebody wants, at its place in the pool (`place_for`). `network_limit` 0 for none; `network` ""
-    for one that is not counted.
+    """A hold that somebody wants, at its place in the pool (`place_for`), in the order of door.lua. `network_limit` 0
+    for none; `network` "" for one that is not counted.
     """
 
     person: str
@@ -66,18 +66,12 @@ class Door:
 
     async def enter(self, pool: str, wish: Wish) -> Verdict:
         """Whether the hold may be asked for. Idempotent by its place."""
-        answer = await self._ask(
-            pool,
-            "enter",
-            wish.person,
-            wish.place,
-            wish.network,
-            wish.units,
-            wish.network_limit,
-            wish.by_admission,
-            wish.admission,
-        )
-        return Verdict(answer)
+        return (await self.enter_all(pool, [wish]))[0]
+
+    async def enter_all(self, pool: str, wishes: Sequence[Wish]) -> list[Verdict]:
+        """As `enter`, of as many as a group takes."""
+        asked = [("enter", *msgspec.structs.astuple(wish)) for wish in wishes]
+        return [Verdict(one) for one in await self._batch_of(pool).submit_all(asked)]
 
     async def back(self, pool: str, person: str, place: str, *, reuse: bool) -> None:
         """The hold was refused or has ended: its units count no more, and with `reuse` the admission may be used."""
@@ -109,6 +103,9 @@ class Door:
             await batch.drain()
 
     async def _ask(self, pool: str, *operation: Any) -> str:
+        return await self._batch_of(pool).submit(operation)
+
+    def _batch_of(self, pool: str) -> GroupCommit[tuple[Any, ...], str]:
         batch = self._batches.get(pool)
         if batch is None:
             if len(self._batches) >= _POOLS_MAX:
@@ -118,4 +115,4 @@ class Door:
                 return _decode(await _DOOR(self._valkey, door_keys(pool), [_encode(operations), KEPT_MS]))
 
             batch = self._batches[pool] = GroupCommit(decide)
-        return await batch.submit(operation)
+        return batch

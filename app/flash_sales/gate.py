@@ -60,7 +60,7 @@ class Decided(msgspec.Struct, frozen=True, gc=False):
 
 
 class WishToPay(msgspec.Struct, frozen=True, gc=False):
-    """A hold that is wanted for the payment `attempt`, which begins at once."""
+    """A hold that is wanted for the payment `attempt`, which begins at once. `address` is its person's."""
 
     attempt: str
     person: str
@@ -68,6 +68,7 @@ class WishToPay(msgspec.Struct, frozen=True, gc=False):
     body: str
     quantity: int
     show: str
+    address: str = ""
 
 
 _UNDECIDED: Final = Decided(code="rebuilding")

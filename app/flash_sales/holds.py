@@ -72,6 +72,11 @@ _TURNED_AWAY: Final = {
     ),
 }
 _CODES: Final = {"paying": "payment_pending"}
+_STAYS_COUNTED: Final = frozenset({"granted", "same", "rebuilding", "mismatch"})
+"""Answers of the gate after which a network has the units: its hold is there, or its first request's is, or nobody
+knows yet.
+"""
+_AT_DOOR: Final = frozenset({Verdict.IN_LINE, Verdict.NETWORK_LIMIT})
 
 
 def refuse(decided: Decided) -> Refusal:
@@ -149,7 +154,7 @@ async def take_hold(
         ttl_ms=sales.settings.hold_ttl_s * 1000,
     )
     if decided.code not in {"granted", "same"}:
-        if decided.code not in {"rebuilding", "mismatch"}:  # else its first request stands, or nobody knows yet
+        if decided.code not in _STAYS_COUNTED:
             await sales.door.back(pool, person, place, reuse=True)
         return refuse(decided)
     assert decided.hold is not None
@@ -216,39 +221,77 @@ async def _let_grow(sales: FlashSales, record: HoldRecord, more: int, network: s
     return None if verdict is Verdict.IN else _TURNED_AWAY[verdict]
 
 
-async def asks_gate_alone(sales: FlashSales, *, pool: str, show: str, address: str) -> bool | Refusal:
-    """Whether the gate alone decides who takes there (take_to_pay); else the door is asked too (take_hold)."""
+async def takes_to_pay(sales: FlashSales, *, pool: str, show: str) -> bool | Refusal:
+    """Whether nobody needs an admission to take there, and so may take_to_pay; else take_hold."""
     entrance = await sales.entrance_of(pool)
     if entrance is None or (show and not await sales.sells(show, pool)):
         return NOT_SOLD_HERE
-    return not entrance.waiting_room and not (entrance.per_address_limit and network_of(address))
+    return not entrance.waiting_room
 
 
-def known_to_ask_gate_alone(sales: FlashSales, *, pool: str, show: str, address: str) -> bool:
-    """Whether asks_gate_alone would say yes without asking anybody."""
+def known_to_take_to_pay(sales: FlashSales, *, pool: str, show: str) -> bool:
+    """Whether takes_to_pay would say yes without asking anybody."""
     entrance = sales.entrance_of.known(pool)
-    if entrance is None or (show and not sales.sells.known(show, pool)) or entrance.waiting_room:
-        return False
-    return not (entrance.per_address_limit and network_of(address))
+    return entrance is not None and not entrance.waiting_room and (not show or sales.sells.known(show, pool))
 
 
 async def take_to_pay(
     sales: FlashSales, pool: str, wishes: Sequence[WishToPay], *, for_ms: int, total_max_ms: int
 ) -> Sequence[Decided]:
-    """Takes holds that are paid for at once and within one request: what the gate says, `granted` or `same` or why not
-    (refuse_to_pay). They are not noted as their persons'.
+    """Takes holds that are paid for at once and within one request: what the gate says, `granted` or `same` or why not,
+    or the door of a pool with a limit for networks (refuse_to_pay). They are not noted as their persons'.
     """
+    counted = await _count_in(sales, pool, wishes)
+    asking = [one for one in wishes if counted.get(one.attempt, Verdict.IN) is Verdict.IN]
     ttl_ms = sales.settings.hold_ttl_s * 1000
-    taken = await sales.gate.take_to_pay(pool, wishes, ttl_ms=ttl_ms, for_ms=for_ms, total_max_ms=total_max_ms)
+    taken: Sequence[Decided] = ()
+    if asking:
+        taken = await sales.gate.take_to_pay(pool, asking, ttl_ms=ttl_ms, for_ms=for_ms, total_max_ms=total_max_ms)
     expires_at_ms = max((one.hold.expires_at_ms for one in taken if one.code == "granted" and one.hold), default=None)
     if expires_at_ms is not None:
         await unless_away("busy pool", sales.busy_pools.note(pool, expires_at_ms))
-    return taken
+    if not counted:
+        return taken
+    told = {one.attempt: decided for one, decided in zip(asking, taken, strict=True)}
+    out = [one for one in asking if one.attempt in counted and told[one.attempt].code not in _STAYS_COUNTED]
+    await asyncio.gather(*(_count_out(sales, pool, one) for one in out))
+    return [told.get(one.attempt) or Decided(code=counted[one.attempt]) for one in wishes]
+
+
+async def _count_in(sales: FlashSales, pool: str, wishes: Sequence[WishToPay]) -> dict[str, Verdict]:
+    """What the door says to each whose network it counts, by attempt: where the pool has a limit for one."""
+    entrance = await sales.entrance_of(pool)
+    if entrance is None or not entrance.per_address_limit:
+        return {}
+    limit, from_networks = entrance.per_address_limit, [(one, network_of(one.address)) for one in wishes]
+    counted = [
+        (
+            one.attempt,
+            Wish(
+                one.person,
+                place_for(one.person, one.key),
+                network,
+                one.quantity,
+                limit,
+                by_admission=False,
+                admission="",
+            ),
+        )
+        for one, network in from_networks
+        if network
+    ]
+    verdicts = await sales.door.enter_all(pool, [wish for _, wish in counted]) if counted else ()
+    return {attempt: verdict for (attempt, _), verdict in zip(counted, verdicts, strict=True)}
+
+
+async def _count_out(sales: FlashSales, pool: str, wish: WishToPay) -> None:
+    place = place_for(wish.person, wish.key)
+    await unless_away("door", sales.door.back(pool, wish.person, place, reuse=True))
 
 
 def refuse_to_pay(decided: Decided) -> Refusal:
-    """The refusal in the gate's answer to take_to_pay."""
-    return _TURNED_AWAY[Verdict.IN_LINE] if decided.code == "in_line" else refuse(decided)
+    """The refusal in the answer to take_to_pay."""
+    return _TURNED_AWAY[Verdict(decided.code)] if decided.code in _AT_DOOR else refuse(decided)
 
 
 async def note_hold(sales: FlashSales, pool: str, decided: Decided) -> None:

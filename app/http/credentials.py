@@ -5,9 +5,10 @@ Owns the cookie's name and shape and the derivation. It never looks a session up
 
 import hmac
 import re
+from collections.abc import Mapping
 from typing import Final
 
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, cookie_parser
 
 SESSION_COOKIE: Final = "__Host-hawker"
 CSRF_HEADER: Final = "x-csrf-token"
@@ -16,7 +17,16 @@ _SECRET: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 def cookie_secret(connection: HTTPConnection) -> str | None:
     """The session secret of the cookie, None when there is none of the right shape."""
-    value = connection.cookies.get(SESSION_COOKIE, "")
+    return _secret_of(connection.cookies)
+
+
+def secret_in(cookies: str) -> str | None:
+    """The same of a whole Cookie header, when a request has one."""
+    return _secret_of(cookie_parser(cookies))
+
+
+def _secret_of(cookies: Mapping[str, str]) -> str | None:
+    value = cookies.get(SESSION_COOKIE, "")
     return value if _SECRET.fullmatch(value) else None
 
 

@@ -4,7 +4,7 @@ Owns these types only; it never routes, decodes or authenticates (app/http/edge.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
@@ -52,12 +52,12 @@ Action: TypeAlias = Callable[[Call], Awaitable[Reply | Refusal | Response]]
 
 
 class Begun(msgspec.Struct, frozen=True, gc=False):
-    """What has begun without anything to wait for before: of what `waits` comes to, `tell` makes the outcome, or what
-    has to be waited for on the way there.
+    """What has begun without a task: of what `waits` comes to, `tell` makes the outcome, or what has to be waited for
+    on the way there; None where nothing has happened and the request is to be asked as any other.
     """
 
     waits: asyncio.Future[Any]
-    tell: Callable[[Any], Reply | Refusal | Awaitable[Reply | Refusal]]
+    tell: "Callable[[Any], Reply | Refusal | Begun | Awaitable[Reply | Refusal] | None]"
 
 
 AtOnce: TypeAlias = Callable[[Person, Any, str, str], Begun | None]
@@ -100,6 +100,9 @@ class Gatekeeper(Protocol):
 
     def known(self, right: Right, secret: str) -> Person | None:
         """As `find`, of whom nobody has to be asked for, and who holds `right` wherever it is needed; else None."""
+
+    def look_up(self, right: Right, secret: str) -> asyncio.Future[Sequence[Person | None]] | None:
+        """As `find`, alone in a list, of who holds `right` wherever it is needed; None where more has to be asked."""
 
     async def refuse(self, right: Right, person: Person | None, scope: Mapping[str, str]) -> Refusal | None:
         """None when `person` holds `right` in `scope` ({"show": id} and the like), else why not."""

@@ -1,4 +1,4 @@
-"""The short way to a door, for who comes as a page of ours does: by session cookie, with a key and a JSON body.
+"""The short way to a door, for who comes as our pages do: by session cookie, with a key and a JSON body.
 
 Owns no check and no refusal of its own: whatever is unusual about a request sends it the long way (app/http/door.py),
 which asks everything in its order. The usual comes whole from the protocol (app/http/whole_request.py), past ASGI and
@@ -7,10 +7,9 @@ all that stands around the doors, and goes back in one piece; it is the same ans
 
 import asyncio
 import hmac
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
 from starlette.requests import Request
@@ -19,25 +18,21 @@ from starlette.types import ASGIApp, Message, Scope
 
 from app import clock
 from app.http.body import decode_body
-from app.http.credentials import SESSION_COOKIE, csrf_token
+from app.http.credentials import csrf_token, secret_in
 from app.http.door import Door, Surroundings, failed, key_fits, response_of
-from app.http.endpoint import Begun, Call, Endpoint, Gatekeeper, Reply
+from app.http.endpoint import AtOnce, Begun, Call, Endpoint, Gatekeeper, Reply
 from app.http.headers import SecurityHeaders
 from app.http.problems import problem_response
-from app.http.whole_request import WholeAnswer, WholeRequest
-from app.person import Right
+from app.http.whole_request import Tell, WholeAnswer, WholeRequest
+from app.person import Person, Right
 from app.refusal import Refusal
 
-_SESSION: Final = SESSION_COOKIE.encode() + rb"=([A-Za-z0-9_-]{43})"
-# One more may stand beside it, as the one by which we know a browser again: short, for _PROOFS_MAX of them are kept.
-_OTHER: Final = rb"(?!" + SESSION_COOKIE.encode() + rb"=)[A-Za-z0-9_-]{1,40}=[A-Za-z0-9_-]{1,64}"
-_COOKIE: Final = re.compile(rb"(?:" + _OTHER + rb"; )?" + _SESSION + rb"(?:; " + _OTHER + rb")?")
 _JSON: Final = b"application/json"
 _TYPE_LINE: Final = b"content-type: application/json\r\n"
 _LENGTH: Final = b"content-length"
 _PROOFS_MAX: Final = 4096
+_COOKIES_KEPT_MAX: Final = 1024  # bytes of a header that is kept with its proof
 _encode: Final = msgspec.json.Encoder().encode
-_Tell: TypeAlias = Callable[[WholeAnswer | Awaitable[WholeAnswer]], None]
 
 
 def goes_quick(endpoint: Endpoint) -> bool:
@@ -58,25 +53,28 @@ class QuickDoor(Door):
         return (
             head.get(b"content-type") == _JSON
             and b"authorization" not in head
-            and len(asked.body) <= self.endpoints["POST"].body_bytes_max
+            and len(asked.body) + asked.lacks <= self.endpoints["POST"].body_bytes_max
         )
 
     def begin_usual(self, asked: WholeRequest, peer: str, scope_of: Callable[[], Scope]) -> Begun | None:
-        """What the action begins, where nobody has to be asked who calls; None for `answer_usual`."""
+        """What the action begins, if need be once it is known who calls; None for `answer_usual`."""
         endpoint, head = self.endpoints["POST"], asked.head
         if endpoint.at_once is None:
             return None
         secret = self._secret(head, scope_of)
-        person = None if secret is None else self.gatekeeper.known(endpoint.right, secret)
         key = head.get(b"idempotency-key", b"").decode("latin-1")
-        if person is None or not key_fits(key):
+        if secret is None or not key_fits(key):
             return None
         body = decode_body(self.decoders["POST"], asked.body)
         if isinstance(body, Refusal) or not self.scope_fits(body):
             return None
         forwarded = head.get(b"x-forwarded-for")
-        said = None if forwarded is None else forwarded.decode("latin-1")
-        return endpoint.at_once(person, body, key, self.surroundings.address_of(peer, said))
+        address = self.surroundings.address_of(peer, None if forwarded is None else forwarded.decode("latin-1"))
+        person = self.gatekeeper.known(endpoint.right, secret)
+        if person is not None:
+            return endpoint.at_once(person, body, key, address)
+        found = self.gatekeeper.look_up(endpoint.right, secret)
+        return None if found is None else Begun(found, partial(_begin_for, endpoint.at_once, body, key, address))
 
     async def answer_usual(self, request: Request, asked: WholeRequest) -> Reply | Refusal | Response | None:
         """The action's outcome; None for the long way, and then nothing has happened."""
@@ -118,13 +116,14 @@ class QuickDoor(Door):
         known = self._proofs.get(cookie)
         if known is not None:
             return known
-        found = _COOKIE.fullmatch(cookie)
-        if found is None:
+        secret = secret_in(cookie.decode("latin-1"))
+        if secret is None:
             return "", b""
-        if len(self._proofs) >= _PROOFS_MAX:
-            self._proofs.clear()
-        secret = found.group(1).decode()
-        known = self._proofs[cookie] = secret, csrf_token(secret).encode()
+        known = secret, csrf_token(secret).encode()
+        if len(cookie) <= _COOKIES_KEPT_MAX:
+            if len(self._proofs) >= _PROOFS_MAX:
+                self._proofs.clear()
+            self._proofs[cookie] = known
         return known
 
 
@@ -140,7 +139,7 @@ class QuickWay:
         door = self._doors.get(asked.path)
         return door is not None and door.takes(asked)
 
-    def begin(self, asked: WholeRequest, peer: str, scope_of: Callable[[], Scope], tell: _Tell) -> bool:
+    def begin(self, asked: WholeRequest, peer: str, scope_of: Callable[[], Scope], tell: Tell) -> bool:
         """As ShortWay's."""
         try:
             begun = self._doors[asked.path].begin_usual(asked, peer, scope_of)
@@ -155,16 +154,22 @@ class QuickWay:
         self,
         asked: WholeRequest,
         scope_of: Callable[[], Scope],
-        tell: _Tell,
+        tell: Tell,
         begun: Begun,
         waits: asyncio.Future[Any],
     ) -> None:
         """Makes the answer of what was begun, and tells it."""
         try:
             outcome = begun.tell(waits.result())
+            answer: WholeAnswer | Awaitable[WholeAnswer | None]
             if isinstance(outcome, Reply) and _is_plain(outcome):
                 lines = _TYPE_LINE + self._shell.lines_for(asked.head[b"host"], asked.path)
-                answer: WholeAnswer | Awaitable[WholeAnswer] = WholeAnswer(outcome.status, lines, _encode(outcome.body))
+                answer = WholeAnswer(outcome.status, lines, _encode(outcome.body))
+            elif isinstance(outcome, Begun):
+                outcome.waits.add_done_callback(partial(self._tell, asked, scope_of, tell, outcome))
+                return
+            elif outcome is None:
+                answer = self.answer(asked, scope_of())
             else:
                 answer = self._awaited(asked, scope_of, outcome)
         except Exception as failure:  # noqa: BLE001 as in `answer`
@@ -206,6 +211,11 @@ class QuickWay:
         given = [one for one in response.raw_headers if one[0] != _LENGTH]
         lines = b"".join(b"%b: %b\r\n" % one for one in given)
         return WholeAnswer(response.status_code, lines + self._shell.lines_beside(given, scope), bytes(response.body))
+
+
+def _begin_for(at_once: AtOnce, body: Any, key: str, address: str, found: Sequence[Person | None]) -> Begun | None:
+    """What the action begins for who was looked up, if anybody was found."""
+    return None if found[0] is None else at_once(found[0], body, key, address)
 
 
 def short_way_of(app: ASGIApp) -> QuickWay | None:

@@ -23,6 +23,8 @@ SILENT_BYTES_MAX: Final = 64 * 1024
 """Of what the parser swallows without a word: one line that does not end."""
 HEAD_TIME_S: Final = 20
 """For a whole head, from the connection or the head's first byte. Idle connections have the keep-alive's time."""
+BODY_SOON_S: Final = 1.0
+"""For a body that a browser writes behind its head, in a piece of its own; then the parser waits for it."""
 BEHIND_BYTES_MAX: Final = 64 * 1024
 """Of what a connection sends behind a request that is being answered; then it is not listened to for a while."""
 WHOLE: Final = "hawker.whole"
@@ -51,6 +53,8 @@ class BoundedRequests(HttpToolsProtocol):
     _between = True  # two messages of the parser
     _on_short_way = False  # a request of this connection
     _behind = b""  # what came meanwhile
+    _begun = b""  # what came of one whose head is whole, and whose body is not
+    _body_soon: asyncio.TimerHandle | None = None
     _is_last = False
     _answered_s = 0.0  # when the last of the short way went out, by the loop's clock
     _usual: tuple[Any, bytes] = (None, b"")  # uvicorn's own lines, and the same as they go over the wire
@@ -71,6 +75,7 @@ class BoundedRequests(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The end."""
         self._be_patient()
+        self._take_begun()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -80,12 +85,24 @@ class BoundedRequests(HttpToolsProtocol):
             if len(self._behind) > BEHIND_BYTES_MAX:
                 self.flow.pause_reading()
             return
+        begun = self._take_begun()
+        data = begun + data
         if self._short_way is not None and self._between and (self.cycle is None or self.cycle.response_complete):
             asked = read_whole(data)
-            if asked is not None and self._short_way.takes(asked):
+            if asked is not None and not (begun and asked.lacks) and self._short_way.takes(asked):
                 self._go_short(self._short_way, asked, data)
                 return
         self._feed(data)
+
+    def _take_begun(self) -> bytes:
+        if self._body_soon is not None:
+            self._body_soon.cancel()
+            self._body_soon = None
+        begun, self._begun = self._begun, b""
+        return begun
+
+    def _feed_begun(self) -> None:
+        self._feed(self._take_begun())
 
     def _feed(self, data: bytes) -> None:
         self._heard = False
@@ -156,40 +173,41 @@ class BoundedRequests(HttpToolsProtocol):
         if self._on_short_way:
             self._is_last = True
         else:
+            if self._begun:
+                self._feed_begun()
             super().shutdown()
 
     def _go_short(self, way: ShortWay, asked: WholeRequest, data: bytes) -> None:
         if self._hurry is not None:
             self._be_patient()
         self._silent_bytes = 0
+        if asked.lacks:
+            self._begun = data
+            self._body_soon = self.loop.call_later(BODY_SOON_S, self._feed_begun)
+            return
         self._on_short_way = True
-        if not way.begin(asked, self.client[0] if self.client else "", partial(self._scope_of, asked), self._told):
-            self._by_task(self._answer_short(way, asked, data))
+        scope_of, tell = partial(self._scope_of, asked), partial(self._told, data)
+        if not way.begin(asked, self.client[0] if self.client else "", scope_of, tell):
+            self._told(data, way.answer(asked, self._scope_of(asked)))
 
     def _by_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = self.loop.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _answer_short(self, way: ShortWay, asked: WholeRequest, data: bytes) -> None:
-        answer = await way.answer(asked, self._scope_of(asked))
-        if answer is not None and self.flow.write_paused:
-            await self.flow.drain()
-        self._end_short(answer, data)
-
-    def _told(self, answer: WholeAnswer | Awaitable[WholeAnswer]) -> None:
+    def _told(self, data: bytes, answer: WholeAnswer | Awaitable[WholeAnswer | None]) -> None:
         if isinstance(answer, WholeAnswer) and not self.flow.write_paused:
-            self._end_short(answer)
+            self._end_short(answer, data)
         else:
-            self._by_task(self._tell_later(answer))
+            self._by_task(self._tell_later(data, answer))
 
-    async def _tell_later(self, answer: WholeAnswer | Awaitable[WholeAnswer]) -> None:
+    async def _tell_later(self, data: bytes, answer: WholeAnswer | Awaitable[WholeAnswer | None]) -> None:
         said = answer if isinstance(answer, WholeAnswer) else await answer
-        if self.flow.write_paused:
+        if said is not None and self.flow.write_paused:
             await self.flow.drain()
-        self._end_short(said)
+        self._end_short(said, data)
 
-    def _end_short(self, answer: WholeAnswer | None, data: bytes = b"") -> None:
+    def _end_short(self, answer: WholeAnswer | None, data: bytes) -> None:
         """Sends the answer; without one the request is read as any other."""
         self._on_short_way = False
         behind, self._behind = self._behind, b""
@@ -244,7 +262,7 @@ class BoundedRequests(HttpToolsProtocol):
         """Ends a connection that has been idle for as long as one may be. On the short way no request moves the timer:
         it looks when the last was answered, and comes back.
         """
-        idle_s = 0.0 if self._on_short_way else self.loop.time() - self._answered_s
+        idle_s = 0.0 if self._on_short_way or self._begun else self.loop.time() - self._answered_s
         if idle_s >= self.timeout_keep_alive:
             super().timeout_keep_alive_handler()
         elif not self.transport.is_closing():

@@ -6,7 +6,7 @@ answers it. It is strict: of whatever is unusual it knows nothing, and the parse
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -15,15 +15,19 @@ WHOLE_BYTES_MAX: Final = 16 * 1024
 # Each line begins and ends with something that is seen. Nothing in it is ever tried twice.
 _HEAD: Final = re.compile(rb"POST (/[A-Za-z0-9/_-]*+) HTTP/1\.1\r\n((?>[A-Za-z0-9-]++: [!-~][ -~]*+(?<! )\r\n)++)\r\n")
 _LINE: Final = re.compile(rb"([A-Za-z0-9-]+): ([ -~]+)\r\n")
+_LENGTH: Final = re.compile(rb"0|[1-9][0-9]{0,5}")
 _SPECIAL: Final = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"trailer", b"te"})
 
 
 class WholeRequest(msgspec.Struct, frozen=True, gc=False):
-    """A POST without a query. Names in `head` are lower case and there once; its content-length is the body's."""
+    """A POST without a query. Names in `head` are lower case and there once; its content-length is the body's. `lacks`:
+    so many bytes of the body are still to come, and it is none yet.
+    """
 
     path: str
     head: dict[bytes, bytes]
     body: bytes
+    lacks: int = 0
 
 
 class WholeAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +36,9 @@ class WholeAnswer(msgspec.Struct, frozen=True, gc=False):
     status: int
     lines: bytes
     body: bytes
+
+
+Tell: TypeAlias = Callable[[WholeAnswer | Awaitable[WholeAnswer | None]], None]
 
 
 class ShortWay(Protocol):
@@ -46,10 +53,10 @@ class ShortWay(Protocol):
         asked: WholeRequest,
         peer: str,
         scope_of: Callable[[], dict[str, Any]],
-        tell: Callable[[WholeAnswer | Awaitable[WholeAnswer]], None],
+        tell: Tell,
     ) -> bool:
-        """Whether it has begun at once, because nothing has to be asked before; `tell` is then called with the answer,
-        or what is to be awaited for it, once and in a later turn of the loop. Else nothing has happened: `answer`.
+        """Whether it has begun at once; `tell` is then called with the answer, or what is to be awaited for it, once
+        and in a later turn of the loop; awaited it may be None, as of `answer`. Else nothing has happened: `answer`.
         `peer` is the client's address.
         """
         ...
@@ -62,18 +69,20 @@ class ShortWay(Protocol):
 
 
 def read_whole(data: bytes) -> WholeRequest | None:
-    """The request that `data` is, when it is just one, and usual."""
-    if len(data) > WHOLE_BYTES_MAX:
-        return None
-    found = _HEAD.match(data)
+    """The request that `data` is, when it is just one, and usual; or that it begins to be, its head being whole."""
+    found = None if len(data) > WHOLE_BYTES_MAX else _HEAD.match(data)
     if found is None:
         return None
     path, block = found.groups()
     lines = _LINE.findall(block)
     head = {name.lower(): value for name, value in lines}
-    body = data[found.end() :]
-    if len(head) < len(lines) or b"host" not in head or head.get(b"content-length") != b"%d" % len(body):
+    if len(head) < len(lines) or b"host" not in head:
         return None
     if not _SPECIAL.isdisjoint(head) or head.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
-    return WholeRequest(path.decode("ascii"), head, body)
+    length = _LENGTH.fullmatch(head.get(b"content-length", b""))
+    body = data[found.end() :]
+    lacks = -1 if length is None else int(length.group()) - len(body)
+    if lacks < 0 or len(data) + lacks > WHOLE_BYTES_MAX:
+        return None
+    return WholeRequest(path.decode("ascii"), head, body, lacks)

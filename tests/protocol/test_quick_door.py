@@ -29,6 +29,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Gate:
+    knows = True  # who calls, without looking anybody up
+
     async def identify(self, request):
         secret = "" if "authorization" in request.headers else request.cookies.get(SESSION_COOKIE, "")
         return await self.find(secret)
@@ -38,7 +40,13 @@ class Gate:
 
     def known(self, right, secret):
         assert right is Right.SIGNED_IN
-        return Person("ann", "Ann") if secret == SECRET else None
+        return Person("ann", "Ann") if secret == SECRET and self.knows else None
+
+    def look_up(self, right, secret):
+        assert right is Right.SIGNED_IN
+        found = asyncio.get_running_loop().create_future()
+        found.get_loop().call_soon(found.set_result, [Person("ann", "Ann") if secret == SECRET else None])
+        return found
 
     async def refuse(self, right, person, scope):
         del scope
@@ -168,8 +176,10 @@ async def test_a_refusal_is_the_same_on_both_ways(body, status, at_once, monkeyp
     assert short == [quick[1]]
 
 
+@pytest.mark.parametrize("knows", [True, False])
 @pytest.mark.parametrize("number", [3, 8, 9])
-async def test_what_begins_at_once_gives_the_same_answers_to_one_request_after_the_other(number, monkeypatch):
+async def test_what_begins_at_once_gives_the_same_answers_to_one_request_after_the_other(number, knows, monkeypatch):
+    monkeypatch.setattr(Gate, "knows", knows)
     short: list[bytes] = []
     body = b'{"count":%d}' % number
     async with served(short, monkeypatch, begin) as port:

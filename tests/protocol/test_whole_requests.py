@@ -51,7 +51,7 @@ class Parsed:
 
 def assert_read_alike(data: bytes) -> bool:
     asked = read_whole(data)
-    if asked is None:
+    if asked is None or asked.lacks:
         return False
     parsed = Parsed(data)
     assert (parsed.parser.get_method(), parsed.url.decode(), parsed.ends) == (b"POST", asked.path, 1)
@@ -87,7 +87,6 @@ def test_the_usual_is_read(connection):
         b"",
         GET,
         post(b"")[:-1],
-        post(b"abc")[:-1],
         post(b"abc") + GET,
         post(b"abc").replace(b"1.1", b"1.0"),
         post(b"abc").replace(b"host: x\r\n", b""),
@@ -194,6 +193,73 @@ async def test_what_cannot_go_the_short_way_after_all_goes_the_long_one_in_its_t
         client.writer.close()
 
 
+@pytest.fixture
+def heard(monkeypatch) -> list[bytes]:
+    """The pieces that connections have brought, one after the other."""
+    hear, pieces = BoundedRequests.data_received, []
+    monkeypatch.setattr(BoundedRequests, "data_received", lambda self, data: (hear(self, data), pieces.append(data)))
+    return pieces
+
+
+@pytest.mark.parametrize(("pieces", "said"), [([b"a body"], b"a body"), ([b"a ", b"body"], b"hi")])
+async def test_a_body_in_a_piece_behind_its_head_goes_the_short_way_and_in_more_the_long_one(
+    pieces, said, heard, monkeypatch
+):
+    """Browsers write it so when head and body are too large for one piece."""
+    monkeypatch.setattr(request_protocol, "BODY_SOON_S", 600)
+    way = Way()
+    way.go_on.set()
+    async with served(short_way=way) as port:
+        client = await connect(port)
+        for _ in range(2):
+            heard.clear()
+            for piece in (post(b"a body").removesuffix(b"a body"), *pieces):
+                count = len(heard) + 1
+                client.writer.write(piece)
+                await eventually_true(lambda count=count: len(heard) == count, GUARD_S, "the piece has come")
+            assert (await client.next())[1] == said
+        client.writer.close()
+    assert way.asked == ([said] * 2 if said == b"a body" else [])
+
+
+@pytest.fixture
+def fed(monkeypatch) -> list[bytes]:
+    """What the parser got."""
+    feed, pieces = BoundedRequests._feed, []
+    monkeypatch.setattr(BoundedRequests, "_feed", lambda self, data: (pieces.append(data), feed(self, data)))
+    return pieces
+
+
+async def test_a_body_that_does_not_come_soon_is_left_to_the_parser(fed, monkeypatch):
+    monkeypatch.setattr(request_protocol, "BODY_SOON_S", 0.01)
+    way = Way()
+    async with served(short_way=way) as port:
+        client = await connect(port)
+        client.writer.write(post(b"late")[:-4])
+        await eventually_true(lambda: fed == [post(b"late")[:-4]], GUARD_S, "the parser has it")
+        client.writer.write(b"late")
+        assert (await client.next())[1] == b"hi"
+        client.writer.close()
+    assert way.asked == []
+
+
+async def test_who_goes_between_head_and_body_leaves_nothing_and_a_server_that_ends_leaves_the_body_to_the_parser(
+    heard, fed, monkeypatch
+):
+    monkeypatch.setattr(request_protocol, "BODY_SOON_S", 600)
+    way, end, begin = Way(), BoundedRequests.shutdown, post(b"late")[:-4]
+    async with served(short_way=way) as port:
+        gone, client = await connect(port), await connect(port)
+        for one in (gone, client):
+            one.writer.write(begin)
+        await eventually_true(lambda: heard == [begin] * 2, GUARD_S, "both heads have come")
+        gone.writer.transport.abort()
+        monkeypatch.setattr(BoundedRequests, "shutdown", lambda self: (end(self), client.writer.write(b"late")))
+    assert (await client.end()).endswith(b"\r\n\r\nhi")
+    assert begin in fed
+    assert way.asked == []
+
+
 async def test_who_sends_on_and_on_behind_a_request_is_not_listened_to(monkeypatch):
     monkeypatch.setattr(request_protocol, "BEHIND_BYTES_MAX", 1000)
     paused = []
@@ -212,16 +278,17 @@ async def test_who_sends_on_and_on_behind_a_request_is_not_listened_to(monkeypat
 
 
 @pytest.mark.parametrize(("body", "status", "said"), [(b"one", b"201", b"one"), (b"long", b"200", b"hi")])
-async def test_a_server_that_ends_answers_what_it_has_taken_takes_no_more_and_hangs_up(body, status, said, monkeypatch):
+async def test_a_server_that_ends_answers_what_it_has_taken_takes_no_more_and_hangs_up(
+    body, status, said, heard, monkeypatch
+):
     """What had come behind was worked on, for nobody: its answer had no connection to go to."""
-    way, inner, hear, heard = Way(), BoundedRequests.shutdown, BoundedRequests.data_received, []
+    way, inner = Way(), BoundedRequests.shutdown
 
     def shutdown(self):
         inner(self)
         way.go_on.set()
 
     monkeypatch.setattr(BoundedRequests, "shutdown", shutdown)
-    monkeypatch.setattr(BoundedRequests, "data_received", lambda self, data: (hear(self, data), heard.append(data)))
     async with served(short_way=way) as port:
         client = await connect(port)
         client.writer.write(post(body))
@@ -236,12 +303,12 @@ async def test_a_server_that_ends_answers_what_it_has_taken_takes_no_more_and_ha
     client.writer.close()
 
 
-async def test_a_connection_that_is_idle_for_too_long_is_ended_and_one_that_waits_for_its_answer_is_not(monkeypatch):
+async def test_a_connection_that_is_idle_for_too_long_is_ended_and_one_that_waits_for_its_answer_is_not(
+    heard, monkeypatch
+):
     """No request of the short way moves the timer: it looks when the last was answered."""
-    way, looks, heard = Way(), [], []
-    inner, hear = BoundedRequests.timeout_keep_alive_handler, BoundedRequests.data_received
+    way, looks, inner = Way(), [], BoundedRequests.timeout_keep_alive_handler
     monkeypatch.setattr(BoundedRequests, "timeout_keep_alive_handler", lambda self: (looks.append(1), inner(self)))
-    monkeypatch.setattr(BoundedRequests, "data_received", lambda self, data: (heard.append(1), hear(self, data)))
     async with served(short_way=way, timeout_keep_alive=0.2) as port:
         client = await connect(port)
         client.writer.write(post(b"one"))
