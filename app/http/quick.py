@@ -191,7 +191,7 @@ class QuickWay:
     def _failed(self, asked: WholeRequest, scope_of: Callable[[], Scope], failure: Exception) -> WholeAnswer:
         return self._answer_of(failed("POST", asked.path, failure), scope_of())
 
-    async def answer(self, asked: WholeRequest, scope: dict[str, Any]) -> WholeAnswer | None:
+    async def answer(self, asked: WholeRequest, scope: Scope) -> WholeAnswer | None:
         """As ShortWay's."""
         request = Request(scope, _nothing_more)
         try:
