@@ -15,7 +15,7 @@ from aiortc.rtcdtlstransport import SRTP_AES128_CM_SHA1_80, RTCCertificate, RTCD
 from aiortc.rtcrtpsender import RTCRtpSender
 from pylibsrtp._binding import ffi, lib
 
-from app.streams.relay.dtls import _OVERHEAD, PROFILES, Certificate, Handshake
+from app.streams.relay.dtls import _OVERHEAD, _PACKET_BYTES_MAX, PROFILES, Certificate, Handshake
 from app.streams.synthetic_host import Wakefulness, heed_signs, offer_loopback
 from tests.running import ROOT
 
@@ -50,7 +50,7 @@ def test_the_ssl_context_is_made_by_the_method_that_we_cache():
 def test_an_srtp_session_takes_packets_up_to_our_bound():
     policy = pylibsrtp.Policy(key=bytes(30), ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND)
     session = pylibsrtp.Session(policy)
-    assert len(session._cdata) == 1_500
+    assert len(session._cdata) == len(session._buffer) == _PACKET_BYTES_MAX
     assert session.protect(b"\x80\x60" + bytes(10) + bytes(1_340))
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import hashlib
+import weakref
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -106,16 +108,18 @@ async def test_a_peer_must_show_the_certificate_that_its_offer_named(told: list[
         await handshake.stop()
 
 
-async def shaken(certificate: Certificate) -> tuple[Handshake, Handshake]:
-    """Both ends of a session, the relay's first."""
+async def shaken(
+    certificate: Certificate, named: tuple[str, str] | None = None, *, connects: bool = True
+) -> tuple[Handshake, Handshake]:
+    """Both ends of a session, the relay's first, which was told of the fingerprint `named`."""
 
     def to_theirs(datagram: bytes) -> None:
         theirs.feed(datagram)
 
-    ours = Handshake(certificate, (certificate.sha256,), to_theirs, begins=False)
+    ours = Handshake(certificate, (named or certificate.sha256,), to_theirs, begins=False)
     theirs = Handshake(certificate, (certificate.sha256,), ours.feed, begins=True)
     async with asyncio.timeout(10):
-        assert await asyncio.gather(ours.run(), theirs.run()) == [True, True]
+        assert await asyncio.gather(ours.run(), theirs.run()) == [connects, True]
     return ours, theirs
 
 
@@ -165,6 +169,34 @@ async def test_a_settled_session_keeps_nothing_but_its_keys_and_still_says_goodb
     client.bio_write(answers.get_nowait())
     with pytest.raises(SSL.ZeroReturnError):
         client.recv(100)
+
+
+@pytest.mark.parametrize("ends", ["settled", "stopped", "refused", "never came"])
+async def test_what_the_handshake_alone_needed_is_freed_at_once(ends: str):
+    """OpenSSL's part of a session is most of it. In a circle it waited for the collector: half of a viewer's memory."""
+    certificate = Certificate.generateCertificate()
+    shown = certificate.sha256 if ends != "refused" else ("sha-256", ":".join(["00"] * 32))
+    gc.disable()
+    try:
+        if ends == "never came":
+            ours = Handshake(certificate, (shown,), lambda _: None, begins=True)
+            running = asyncio.create_task(ours.run())
+            await eventually_true(lambda: ours._transport._ssl is not None)
+        else:
+            ours, theirs = await shaken(certificate, shown, connects=ends != "refused")
+            await theirs.stop()
+        needed = weakref.ref(ours._transport._ssl)
+        if ends == "settled":
+            ours.settle()
+        else:
+            await ours.stop()
+        if ends == "never came":
+            assert not await running
+            del running
+        await eventually_true(lambda: needed() is None, what="OpenSSL's part is freed")
+        assert (ours.sending is not None) is (ends in {"settled", "stopped"})
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("lost", [1, 2, 3])

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import itertools
+import weakref
 
 import httpx
 import pytest
@@ -23,6 +25,13 @@ from tests.waiting import eventually, eventually_true
 async def site(pg, valkey):
     async with media_site(pg, valkey) as running:
         yield running
+
+
+@pytest.fixture
+def without_collector():
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @contextlib.asynccontextmanager
@@ -271,13 +280,16 @@ async def test_junk_and_forged_packets_change_nothing_for_a_viewer(site: MediaSi
         junk.close()
 
 
+@pytest.mark.usefixtures("without_collector")
 async def test_a_viewer_whose_handshake_is_settled_hears_goodbye_and_is_heard_saying_it(site: MediaSite, monkeypatch):
-    """Freed of DTLS, a session can prove no goodbye: it ends when nothing follows, and lives when something does."""
+    """Freed of DTLS, a session can prove no goodbye: it ends when nothing follows, and lives when something does. What
+    ends is freed at once: the collector is off.
+    """
     monkeypatch.setattr("app.streams.relay.session.HANDSHAKE_SETTLES_S", 0.0)
     monkeypatch.setattr("app.streams.relay.session.GOODBYE_HEARD_S", 0.3)
-    settled = []
+    settled: list[weakref.ref[Handshake]] = []
     inner = Handshake.settle
-    monkeypatch.setattr(Handshake, "settle", lambda one: settled.append(one) or inner(one))
+    monkeypatch.setattr(Handshake, "settle", lambda one: settled.append(weakref.ref(one)) or inner(one))
     async with on_air(site) as (_, show, _), Viewer(site.http) as first, Viewer(site.http) as second:
         for viewer in (first, second):
             await viewer.watch(show)
@@ -289,9 +301,11 @@ async def test_a_viewer_whose_handshake_is_settled_hears_goodbye_and_is_heard_sa
             return (await site.http.get(first.session)).status_code == 404
 
         await eventually(gone)
+        await eventually_true(lambda: sum(one() is None for one in settled) == 1, what="the first is freed")
         assert grows(await second.see(10))
         await site.control.end_sessions(show)
         await eventually(lambda: closed(second), what="goodbye")
+        await eventually_true(lambda: not any(one() for one in settled), what="everybody is freed")
 
 
 async def test_the_host_sees_how_the_stream_arrives(site: MediaSite):

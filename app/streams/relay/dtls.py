@@ -9,7 +9,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import pylibsrtp
 from aiortc.rtcdtlstransport import (
@@ -25,6 +25,7 @@ from aiortc.rtcdtlstransport import (
 )
 from cryptography.x509 import InvalidVersion
 from OpenSSL import SSL
+from pylibsrtp._binding import ffi
 
 from app.streams.relay.flight import Flight
 from app.streams.relay.limits import HANDSHAKE_QUEUE_MAX
@@ -38,6 +39,8 @@ _OVERHEAD: Final = {SRTP_AEAD_AES_128_GCM.openssl_profile: 16, SRTP_AES128_CM_SH
 _WINDOW_IN: Final = 1_024
 WINDOW_OUT: Final = 512
 
+_PACKET_BYTES_MAX: Final = 1_500  # as pylibsrtp has it
+_PASSED_OVER: Final = b"\0"  # neither DTLS nor media: the transport passes it over
 _FAREWELL_BYTES_MAX: Final = 256
 
 # What a peer can make the handshake raise. OpenSSL takes certificates that `cryptography` then refuses to read.
@@ -70,7 +73,6 @@ class _Wire:
     role = "controlled"
 
     def __init__(self, send: Callable[[bytes], None], *, last_once: bool) -> None:
-        self._out = send
         self.flight = Flight(send, last_once=last_once)
         self.mute = False  # the peer has all of ours: OpenSSL would only answer what came twice
         self._in: deque[bytes] = deque(maxlen=HANDSHAKE_QUEUE_MAX)
@@ -89,20 +91,18 @@ class _Wire:
         """Nothing more will come."""
         self._ended = True
         if self._asked is not None and not self._asked.done():
-            self._asked.set_exception(ConnectionError())
+            self._asked.set_result(_PASSED_OVER)  # and the next is asked for
 
     def _recv(self) -> asyncio.Future[bytes]:
-        """The next datagram: a future, which asyncio.wait_for needs no task to wait for."""
+        """The next datagram: a future, which asyncio.wait_for needs no task to wait for. ConnectionError after the end,
+        raised here: one that a future holds knows who waited for it.
+        """
+        if self._ended:
+            raise ConnectionError
         self._asked = asyncio.get_running_loop().create_future()
         if self._in:
             self._asked.set_result(self._in.popleft())
-        elif self._ended:
-            self._asked.set_exception(ConnectionError())
         return self._asked
-
-    def send(self, datagram: bytes) -> None:
-        """A datagram to the peer."""
-        self._out(datagram)
 
     async def _send(self, data: bytes) -> None:
         if not self.mute:
@@ -152,11 +152,27 @@ def _keyed(profile: SRTPProtectionProfile, direction: int, secret: bytes, side: 
     policy.key = profile.get_key_and_salt(secret, side)
     session = pylibsrtp.Session(policy)  # which has copied the key
     policy.key = None
+    session._cdata, session._buffer = _room()  # noqa: SLF001
     return session
 
 
+@cache
+def _room() -> tuple[Any, Any]:
+    """Where packets are encrypted one at a time: nothing stays there, so one for all sessions is enough."""
+    room = ffi.new("char[]", _PACKET_BYTES_MAX)
+    return room, ffi.buffer(room)
+
+
+def _nowhere(_: bytes) -> None:
+    """Where a session sends that has ended."""
+
+
 class Handshake:
-    """One session's DTLS. After run() has returned True, `receiving` and `sending` are its SRTP sessions."""
+    """One session's DTLS. After run() has returned True, `receiving` and `sending` are its SRTP sessions.
+
+    What is let go of is in no circle: a circle would be freed by the collector, which thousands of sessions keep from
+    coming round for minutes, and OpenSSL's part of one is more than all the rest of a session.
+    """
 
     def __init__(
         self,
@@ -170,7 +186,8 @@ class Handshake:
         """`begins`: we send the first flight, because the peer's offer said that it waits (setup:passive). `last_once`:
         see Flight.
         """
-        self._wire = _Wire(send, last_once=last_once)
+        self._send = send
+        self._wire: _Wire | None = _Wire(send, last_once=last_once)
         self._farewell = b""
         self._transport: RTCDtlsTransport | None = _Transport(self._wire, [certificate])  # type: ignore[arg-type]
         self._transport._srtp_profiles = PROFILES  # noqa: SLF001
@@ -188,20 +205,21 @@ class Handshake:
 
     def feed(self, datagram: bytes) -> None:
         """A datagram whose first byte says DTLS (20..63)."""
-        if not self.settled:
+        if self._wire is not None:
             self._wire.feed(datagram)
 
     async def run(self) -> bool:
         """Shakes hands; True when the peer proved the offer's fingerprint and both sides have keys."""
-        transport = self._transport
+        transport, wire = self._transport, self._wire
         assert transport is not None
+        assert wire is not None
         try:
             await transport.start(self._theirs)
         except _PEER_FAILURES:
             return False
         if transport.state != "connected":
             return False
-        self._wire.mute = self._mutes
+        wire.mute = self._mutes
         self.receiving = transport._rx_srtp  # noqa: SLF001
         self.sending = transport._tx_srtp  # noqa: SLF001
         assert transport._ssl is not None  # noqa: SLF001
@@ -221,32 +239,43 @@ class Handshake:
 
     def proven(self) -> None:
         """The peer has shown to have its keys: it got all of ours, and nothing need be sent again."""
-        self._wire.flight.stop()
+        if self._wire is not None:
+            self._wire.flight.stop()
 
     def settle(self) -> None:
         """Lets go of everything but the SRTP keys. Only for a peer that has shown to have its own: it needs no flight
         of ours again. Our goodbye is written now and kept.
         """
-        transport, self._transport = self._transport, None
-        if transport is None:
+        transport, wire = self._let_go()
+        if transport is None or wire is None:
             return
-        self._wire.flight.stop()
+        wire.flight.stop()
         transport.remove_all_listeners()
         assert transport._ssl is not None  # noqa: SLF001
         with contextlib.suppress(SSL.Error):
             transport._ssl.shutdown()  # noqa: SLF001
             self._farewell = transport._ssl.bio_read(_FAREWELL_BYTES_MAX)  # noqa: SLF001
-        if transport._task is not None:  # noqa: SLF001
-            transport._task.cancel()  # noqa: SLF001
+        # What cancels the task tells it where, which is within the transport.
+        reading, transport._task = transport._task, None  # noqa: SLF001
+        if reading is not None:
+            reading.cancel()
 
     async def stop(self) -> None:
         """Says goodbye and lets go of everything."""
-        self._wire.flight.stop()
-        if self._transport is None:
-            if self._farewell:
-                self._wire.send(self._farewell)
+        transport, wire = self._let_go()
+        if self._farewell:
+            self._send(self._farewell)
+        self._send = _nowhere
+        if transport is None or wire is None:
             return
-        self._wire.mute = False
-        self._transport.remove_all_listeners()
-        await self._transport.stop()
-        self._wire.end()
+        wire.flight.stop()
+        wire.mute = False
+        transport.remove_all_listeners()
+        await transport.stop()
+        wire.end()
+
+    def _let_go(self) -> tuple[RTCDtlsTransport | None, _Wire | None]:
+        """What DTLS needed, for the last time."""
+        gone = self._transport, self._wire
+        self._transport = self._wire = None
+        return gone

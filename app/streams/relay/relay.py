@@ -225,7 +225,9 @@ class Relay:
         session = seat.session
         if session.begins_handshake:
             await seat.checked.wait()
-        if not await session.handshake.run():
+        shaken = await session.handshake.run()
+        seat.task = None  # it ends here, and would keep what it was about
+        if not shaken:
             self._end(seat, "handshake_failed")
             return
         if session.state is not State.HANDSHAKING:
@@ -265,8 +267,9 @@ class Relay:
 
     @staticmethod
     async def _stop(seat: Seat) -> None:
-        if seat.task is not None and seat.task is not asyncio.current_task():
-            seat.task.cancel()
+        connecting, seat.task = seat.task, None
+        if connecting is not None:
+            connecting.cancel()
         await seat.session.handshake.stop()
 
     def _forget(self, seat: Seat, reason: str) -> None:
