@@ -9,7 +9,8 @@ from app.streams.media_parts import Media
 
 class StreamStats(Struct, frozen=True):
     """The last second or so of a show's stream. Zeros while nobody publishes; `width` and `height` are those of the
-    last key frame. `viewers_loss_percent` is what viewers say of the way to them, before what was lost is sent again.
+    last key frame. `viewers_loss_percent` is what viewers say of the way to them, before what was lost is sent again;
+    `viewer_kbps` what one of them is sent, with that (the median).
     """
 
     publishing: bool
@@ -24,6 +25,7 @@ class StreamStats(Struct, frozen=True):
     key_frame_interval_ms: int | None
     viewers_loss_percent: float
     round_trip_ms: int | None
+    viewer_kbps: int | None
 
 
 async def read_stream(media: Media, call: Call) -> Reply | Refusal:
@@ -45,5 +47,6 @@ async def read_stream(media: Media, call: Call) -> Reply | Refusal:
             key_frame_interval_ms=figures.key_frame_interval_ms,
             viewers_loss_percent=figures.viewers_loss_percent,
             round_trip_ms=figures.round_trip_ms,
+            viewer_kbps=figures.viewer_kbps,
         )
     )

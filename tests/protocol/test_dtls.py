@@ -16,7 +16,7 @@ from OpenSSL import SSL, crypto
 
 from app.streams.relay.dtls import WINDOW_OUT, Certificate, Handshake
 from app.streams.relay.flight import _finishes
-from app.streams.relay.rewrite import LATE_MAX
+from app.streams.relay.limits import LATE_MAX
 from tests.waiting import eventually_true
 
 VERSION_3 = bytes.fromhex("a003020102")  # as DER has it: [0] { INTEGER 2 }

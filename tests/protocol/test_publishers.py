@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import imageio_ffmpeg
@@ -64,6 +65,31 @@ async def test_ffmpeg_publishes_and_ends_its_session_itself(site: MediaSite, mon
         await publishing(site, show, wanted=False)
         async with asyncio.timeout(10):
             assert await process.wait() == 0, (await process.stderr.read()).decode() if process.stderr else ""
+
+
+async def test_an_encoder_that_is_killed_and_started_again_is_seen_in_the_sessions_that_viewers_have(
+    site: MediaSite, monkeypatch, record_property
+):
+    """Until the killed one has been silent for a moment the new one is refused; whoever minds it starts it again."""
+    monkeypatch.setattr("app.streams.relay.publish_rules.PUBLISHER_SILENT_S", 0.1)
+    show, key = await site.show()
+    async with ffmpeg(site, show, key) as killed, Viewer(site.http) as viewer, contextlib.AsyncExitStack() as again:
+        await publishing(site, show)
+        await viewer.watch(show)
+        await viewer.see(3)
+        killed.kill()
+        await killed.wait()
+        killed_s = time.monotonic()
+        while not viewer.pictures.empty():
+            viewer.pictures.get_nowait()
+        seeing = asyncio.create_task(viewer.see(5))
+        while not seeing.done():
+            process = await again.enter_async_context(ffmpeg(site, show, key))
+            await asyncio.wait({seeing, asyncio.create_task(process.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        await seeing
+        record_property("back_ms", round((time.monotonic() - killed_s) * 1000))
+        assert (await site.http.get(viewer.session)).status_code == 204
+        assert (await site.control.show(show)).viewers == 1
 
 
 async def test_ffmpeg_takes_over_from_an_encoder_that_has_the_same_key_and_viewers_stay(site: MediaSite):

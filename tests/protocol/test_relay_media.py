@@ -326,6 +326,7 @@ async def test_the_host_sees_how_the_stream_arrives(site: MediaSite):
         assert stats["loss_percent"] == 0
         assert stats["key_frame_age_ms"] >= 0
         assert stats["viewers_loss_percent"] == 0
+        assert stats["viewer_kbps"] > 0
         assert (await site.http.get(path)).status_code == 401
         other, _ = await site.show()
         silent = await site.http.get(

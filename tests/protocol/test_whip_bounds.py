@@ -7,6 +7,7 @@ import time
 import pytest
 
 from app.refusal import Refusal
+from app.streams.relay.offer import read_offer
 from tests.protocol.callers import problem
 from tests.protocol.media_peers import SDP, Publisher, Viewer, bearer
 from tests.protocol.media_site import MediaSite, media_site
@@ -19,17 +20,47 @@ async def site(pg, valkey):
         yield running
 
 
+def offers_read(monkeypatch) -> list[str]:
+    """Each offer that the media role reads from here on."""
+    read: list[str] = []
+    monkeypatch.setattr("app.streams.relay.relay.read_offer", lambda sdp: read.append(sdp) or read_offer(sdp))
+    return read
+
+
 async def test_one_caller_cannot_take_everybodys_seats_by_never_connecting(site: MediaSite, monkeypatch):
     publisher, show, _ = await published(site)
     monkeypatch.setattr("app.streams.relay.callers.UNCONNECTED_PER_CALLER_MAX", 2)
     ghost = Viewer(site.http)
-    offer = await ghost.offer()
+    offer, read = await ghost.offer(), offers_read(monkeypatch)
     answers = [await site.http.post(f"/whep/{show}", content=offer, headers=SDP) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [201, 201, 429]
     assert int(answers[-1].headers["Retry-After"]) >= 1
+    assert len(read) == 2, "the third one's offer"
     assert (await site.http.delete(answers[0].headers["Location"])).is_success
     assert (await site.http.post(f"/whep/{show}", content=offer, headers=SDP)).status_code == 201
     await ghost.peer.close()
+    await publisher.peer.close()
+
+
+async def test_an_offer_is_read_only_for_who_may_have_a_session(site: MediaSite, monkeypatch):
+    """Reading takes the media role's loop up to some milliseconds, which a refusal must not cost the others."""
+    publisher, show, _ = await published(site)
+    quiet, key = await site.show()
+    read, offer = offers_read(monkeypatch), await publisher.offer()
+
+    async def status(path: str, **headers: str) -> int:
+        return (await site.http.post(path, content=offer, headers={**SDP, **headers})).status_code
+
+    host = bearer(await site.host(show))
+    assert await status(f"/whep/{quiet}") == 409, "nobody publishes there"
+    assert await status(f"/whip/{show}", **host) == 409, "somebody else publishes there"
+    monkeypatch.setattr("app.streams.relay.relay.VIEWERS_PER_ROOM_MAX", 0)
+    assert await status(f"/whep/{show}") == 503
+    monkeypatch.setattr("app.streams.relay.relay.PUBLISHERS_MAX", 1)
+    assert await status(f"/whip/{quiet}", **bearer(key)) == 503
+    monkeypatch.setattr("app.streams.relay.relay.SESSIONS_MAX", 1)
+    assert await status(f"/whep/{show}") == 503
+    assert read == []
     await publisher.peer.close()
 
 

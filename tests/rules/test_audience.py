@@ -23,6 +23,7 @@ class CountingFan:
 
     def __init__(self) -> None:
         self.peers: list[Ear] = []
+        self.octets = 0
 
     def __len__(self) -> int:
         return len(self.peers)

@@ -1,10 +1,12 @@
 """Which packets are asked for again, how often, and what the publisher is told of its losses."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.streams.relay.limits import MISSING_MAX, REPAIR_INTERVAL_S, REPAIR_TRIES_MAX
+from app.streams.relay.limits import LATE_MAX, MISSING_MAX, REPAIR_INTERVAL_S, REPAIR_TRIES_MAX
 from app.streams.relay.repair import Gaps, Reception
+from app.streams.relay.rewrite import Numbering, Packet
 
 
 def test_a_gap_is_asked_for_at_once_and_again_after_a_while():
@@ -24,6 +26,22 @@ def test_a_gap_that_never_closes_is_given_up():
     asked = [gaps.due(number * REPAIR_INTERVAL_S) for number in range(REPAIR_TRIES_MAX + 5)]
     assert asked.count([11]) == REPAIR_TRIES_MAX
     assert len(gaps) == 0
+
+
+@pytest.mark.parametrize("behind", [1, LATE_MAX - 1, LATE_MAX, LATE_MAX + 1])
+def test_what_is_asked_for_is_what_would_be_taken(behind: int):
+    """A fast encoder is too far on before the time is up."""
+    gaps, numbering = Gaps(), Numbering(1, 90_000, 0, 0)
+
+    def place(sequence: int) -> int | None:
+        return numbering.place(Packet(96, 0, 0, sequence, 0, 2, b""), 0.0)
+
+    gaps.arrived(place(10), 0.0)
+    for sequence in range(12, 12 + behind):
+        gaps.arrived(place(sequence), 0.0)
+    taken = place(11)
+    assert gaps.due(0.0) == ([] if taken is None else [taken])
+    assert (taken is None) is (behind >= LATE_MAX)
 
 
 def test_a_hole_too_wide_to_mend_is_left_to_a_key_frame():

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.streams.relay.history import History
-from app.streams.relay.rewrite import LATE_MAX, Numbering, Packet, Placed, read_packet, unwrap_retransmission
+from app.streams.relay.limits import LATE_MAX
+from app.streams.relay.rewrite import Numbering, Packet, Placed, read_packet, unwrap_retransmission
 
 
 def packet(sequence: int, timestamp: int = 0, *, ssrc: int = 7, payload: bytes = b"payload", marker: int = 0) -> Packet:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.streams.relay import rtcp
-from app.streams.relay.limits import RESENDS_BURST_MAX, RESENDS_PER_S_MAX
+from app.streams.relay.limits import PACE_SENDS, RESENDS_BURST_MAX, RESENDS_PER_S_MAX
 from tests.rules.test_media_room import DELTA, KEY, Stage
 
 
@@ -80,3 +80,37 @@ def test_a_viewer_who_asks_for_everything_over_and_over_is_sent_so_much_a_second
     assert asked(100) == RESENDS_BURST_MAX - 5 * 41
     stage.now_s += 0.1
     assert asked(100) == pytest.approx(RESENDS_PER_S_MAX / 10, abs=1)
+
+
+def test_the_bitrate_to_each_viewer_counts_all_that_it_was_sent(stage: Stage):
+    """In common and alone: joiners' portions, what was missed, and another publisher's."""
+    ears = {"ann": stage.viewer("ann")}
+    stage.admit("ann")
+    for payload in (KEY, *[DELTA] * 40):
+        stage.send(payload)
+    ears["ben"] = stage.viewer("ben")
+    stage.admit("ben")
+    assert not stage.room.audience.pace(PACE_SENDS), "it has caught up"
+    stage.send(DELTA)
+    video = stage.room.sources.video
+    missed = RtcpRtpfbPacket(fmt=1, ssrc=9, media_ssrc=video, lost=[103, 104])
+    stage.room.receive_viewer_report("ben", missed, stage.now_s)
+
+    def told() -> dict[str, int]:
+        for viewer in stage.room.viewers.values():
+            viewer.measure(0.008)  # so that it is in octets
+        return {name: stage.room.viewers[name].kbps for name in ears}
+
+    def heard() -> dict[str, int]:
+        counted = {name: sum(map(len, ear.rtp)) for name, ear in ears.items()}
+        for ear in ears.values():
+            ear.rtp.clear()
+        return counted
+
+    first = told()
+    assert first == heard()
+    assert first["ben"] > first["ann"] > 0
+    assert set(told().values()) == {0}, "nothing since"
+    stage.publisher = stage.publish()
+    stage.send(KEY)
+    assert told() == heard() != {"ann": 0, "ben": 0}

@@ -44,7 +44,16 @@ class Viewer:
         self.lost_fraction = 0  # of 256, since it told last
         self.round_trip_s: float | None = None
         self.resent = 0
+        self.kbps = 0  # in the last second, with what it was sent again
+        self.octets = 0  # what it was sent alone, and of each fan that it is in, less what that had been sent before
+        self._measured_octets = 0
         self.resends = Allowance(RESENDS_PER_S_MAX, RESENDS_BURST_MAX)
+
+    def measure(self, passed_s: float) -> None:
+        """Takes the bitrate since the last time."""
+        octets = self.octets + sum(fan.octets for fan in self.fans.values() if fan is not None)
+        self.kbps = round((octets - self._measured_octets) * 8 / passed_s / 1000)
+        self._measured_octets = octets
 
 
 class Audience:
@@ -117,6 +126,7 @@ class Audience:
             self._fans[place] = codec, self._new_fan()
         _, fan = self._fans[place]
         fan.add(viewer.peer)
+        viewer.octets -= fan.octets
         viewer.fans[kind] = fan
 
     def _exit(self, viewer: Viewer, kind: str) -> None:
@@ -124,6 +134,7 @@ class Audience:
         if fan is not None:
             self._finish_job()
             fan.discard(viewer.peer)
+            viewer.octets += fan.octets
             viewer.fans[kind] = None
             if not len(fan):
                 self._fans = {place: one for place, one in self._fans.items() if one[1] is not fan}
@@ -169,7 +180,9 @@ class Audience:
             self._begin_waiting(run[0].place)
         for (of, *_), (codec, fan) in list(self._fans.items()):
             if of == kind:
-                yield from fan.send([under(placed, codec) for placed in run])
+                packets = [under(placed, codec) for placed in run]
+                fan.octets += sum(map(len, packets))
+                yield from fan.send(packets)
         if kind == "video":
             self._fanned = max(self._fanned, *(placed.place for placed in run))
 
@@ -224,7 +237,9 @@ class Audience:
         # Every look counts, not every packet: a joiner behind a long hole must not hold up the loop.
         end = min(viewer.cursor + PACE_PACKETS, self._fanned + 1)
         if codec is not None:
-            viewer.peer.send_burst(self._portion(viewer.cursor, end, codec.payload_type))
+            portion = self._portion(viewer.cursor, end, codec.payload_type)
+            viewer.octets += portion.octets
+            viewer.peer.send_burst(portion)
         looked, viewer.cursor = end - viewer.cursor, end
         if end > self._fanned and self._job is None:
             viewer.cursor = None

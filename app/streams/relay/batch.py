@@ -334,6 +334,7 @@ class BatchFan:
         self._batch = batch
         self._chunks: dict[int, list[Chunk]] = {}  # by overhead
         self._places: dict[Line, int] = {}
+        self.octets = 0
 
     def __len__(self) -> int:
         return len(self._places)

@@ -16,6 +16,7 @@ class Portion(list[bytes]):
     def __init__(self, packets: Iterable[bytes]) -> None:
         super().__init__(packets)
         self.made: dict[Any, Any] = {}
+        self.octets = sum(map(len, self))
 
 
 class Peer(Protocol):
@@ -36,7 +37,11 @@ class Peer(Protocol):
 
 
 class Fan(Protocol):
-    """Viewers who know the same codec by the same payload type."""
+    """Viewers who know the same codec by the same payload type. `octets`: what each was sent who is in it from the
+    first; its owner counts.
+    """
+
+    octets: int
 
     def __len__(self) -> int: ...
 
@@ -60,6 +65,7 @@ class PlainFan:
 
     def __init__(self) -> None:
         self._peers: dict[Peer, None] = {}
+        self.octets = 0
 
     def __len__(self) -> int:
         return len(self._peers)

@@ -16,6 +16,12 @@ def media_figures(now: RelayFigures) -> Iterator[Figure]:
     yield Figure("hawker_media_publishers", "gauge", "Shows that are published", sum(room.publishing for room in rooms))
     yield Figure("hawker_media_viewers", "gauge", "Viewers in all rooms", viewers)
     yield Figure("hawker_media_kbps", "gauge", "What publishers send, kbit/s", sum(room.bitrate_kbps for room in rooms))
+    yield Figure(
+        "hawker_media_viewers_kbps",
+        "gauge",
+        "What viewers are sent, repair included, kbit/s",
+        sum(room.viewers_kbps for room in rooms),
+    )
     yield Figure("hawker_media_viewers_loss_percent", "gauge", "What viewers lost before repair, their mean", lost)
     yield Figure(
         "hawker_media_round_trip_ms", "gauge", "To viewers, the slowest room's median", max(trips_ms, default=0)

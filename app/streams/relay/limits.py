@@ -50,6 +50,7 @@ MISSING_MAX: Final = 256  # gaps of one stream that are asked for at once
 REPAIR_TRIES_MAX: Final = 10
 REPAIR_INTERVAL_S: Final = 0.06
 REPAIR_GIVES_UP_S: Final = 1.0
+LATE_MAX: Final = 500  # packets behind the newest, 1.6 s at BITRATE_MAX: later ones are not asked for, and not taken
 RESENDS_PER_REPORT_MAX: Final = 64  # packets that one viewer's one NACK may ask for
 RESENDS_PER_S_MAX: Final = 500  # packets that one viewer may ask for: a stream that is lost and lost again
 RESENDS_BURST_MAX: Final = 512

@@ -22,7 +22,7 @@ from app.streams.relay.fan import Fan, PlainFan
 from app.streams.relay.ingest import Ingest
 from app.streams.relay.limits import PUBLISHERS_MAX, SESSIONS_MAX, VIEWERS_PER_ROOM_MAX
 from app.streams.relay.offer import Offer, read_fragment, read_offer
-from app.streams.relay.publish_rules import SYNTHETIC, Present, refuse_publisher
+from app.streams.relay.publish_rules import SYNTHETIC
 from app.streams.relay.seat import Seat, Stage, fresh_credentials
 from app.streams.relay.session import Credentials, Session, State
 from app.streams.relay.turns import Turns
@@ -39,6 +39,7 @@ from app.streams.relay.wire import (
 TICK_S = 0.05
 SEATS_TURN = 16  # ticks in which every session is looked at once
 _NOT_FOUND = Refusal("not_found", "There is no such session.")
+_NOT_LIVE = Refusal("not_live", "Nobody is publishing in this show just now.", 1_000)
 _CLOSING = Refusal("unavailable", "The video service is restarting; try again.", 1_000)
 _FULL = Refusal("too_many_sessions", "This relay is full; try again shortly.", 2_000)
 
@@ -90,28 +91,33 @@ class Relay:
 
     def create(self, wanted: NewSession) -> SessionMade | Refusal:
         """A session for an offer, or why not. A publisher's takes effect once it is connected."""
-        offer = read_offer(wanted.sdp)
+        self._now_s = clock.monotonic_s()
+        # Whoever may not have one does not get an offer read either: that takes long.
+        offer = self._refuse(wanted) or read_offer(wanted.sdp)
         if isinstance(offer, Refusal):
             return offer
-        self._now_s = clock.monotonic_s()
-        refused = _CLOSING if self._closing else _FULL if len(self._seats) >= SESSIONS_MAX else None
-        refused = refused or self._callers.refuse(caller_of(wanted.caller))
-        if refused is not None:
-            return refused
         made = self._seat_publisher(wanted, offer) if wanted.kind == "publish" else self._seat_viewer(wanted, offer)
         if not isinstance(made, Refusal):
             log.info("session.made", show=wanted.show, kind=wanted.kind, session=made.id[:6])
         return made
 
-    def _seat_publisher(self, wanted: NewSession, offer: Offer) -> SessionMade | Refusal:
-        stage = self._stages.get(wanted.show)
-        present = self._present(stage)
-        vacant_s = self._now_s - stage.left_s if stage is not None and stage.left_s is not None else None
-        refused = refuse_publisher(wanted.owner, present, takeover=wanted.takeover, vacant_s=vacant_s)
+    def _refuse(self, wanted: NewSession) -> Refusal | None:
+        """Why there is no session to be had, whatever the offer says."""
+        refused = _CLOSING if self._closing else _FULL if len(self._seats) >= SESSIONS_MAX else None
+        refused = refused or self._callers.refuse(caller_of(wanted.caller))
         if refused is not None:
             return refused
-        if stage is None and len(self._stages) >= PUBLISHERS_MAX:
-            return _FULL
+        stage = self._stages.get(wanted.show)
+        if wanted.kind == "publish":
+            if stage is not None:
+                return stage.refuse(wanted.owner, self._now_s, takeover=wanted.takeover)
+            return _FULL if len(self._stages) >= PUBLISHERS_MAX else None
+        if stage is None or stage.publisher is None or stage.room.ingest is None:
+            return _NOT_LIVE
+        return _FULL if len(stage.room.viewers) >= VIEWERS_PER_ROOM_MAX else None
+
+    def _seat_publisher(self, wanted: NewSession, offer: Offer) -> SessionMade | Refusal:
+        stage = self._stages.get(wanted.show)
         credentials = fresh_credentials()
         answer = answer_publisher(offer, self._local(credentials, wanted.addresses))
         if isinstance(answer, Refusal):
@@ -128,11 +134,8 @@ class Relay:
         return self._seated(seat, answer.sdp)
 
     def _seat_viewer(self, wanted: NewSession, offer: Offer) -> SessionMade | Refusal:
-        stage = self._stages.get(wanted.show)
-        if stage is None or stage.publisher is None or stage.room.ingest is None:
-            return Refusal("not_live", "Nobody is publishing in this show just now.", 1_000)
-        if len(stage.room.viewers) >= VIEWERS_PER_ROOM_MAX:
-            return _FULL
+        stage = self._stages[wanted.show]
+        assert stage.room.ingest is not None
         credentials = fresh_credentials()
         answer = answer_viewer(offer, self._local(credentials, wanted.addresses), stage.room.sources)
         if isinstance(answer, Refusal):
@@ -294,16 +297,6 @@ class Relay:
                 self._publishing(seat.show, False)
             stage.room.leave(session.id)
         log.info("session.ended", show=seat.show, kind=seat.kind, session=session.id[:6], reason=reason)
-
-    def _present(self, stage: Stage | None) -> Present | None:
-        """Who publishes, or is about to."""
-        if stage is None:
-            return None
-        seat = stage.publisher or stage.coming
-        if seat is None:
-            return None
-        heard_s = max(seat.session.began_s, stage.room.last_rtp_s if seat is stage.publisher else 0.0)
-        return Present(seat.owner, self._now_s - heard_s)
 
     def _open_stage(self, show: str) -> Stage:
         stage = self._stages[show] = Stage(show, self._new_fan)

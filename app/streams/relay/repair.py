@@ -3,7 +3,13 @@
 Pure; the clock comes in as `now_s`. Reception by RFC 3550, section 6.4.1 and appendix A.3; asking by RFC 4585.
 """
 
-from app.streams.relay.limits import MISSING_MAX, REPAIR_GIVES_UP_S, REPAIR_INTERVAL_S, REPAIR_TRIES_MAX
+from app.streams.relay.limits import (
+    LATE_MAX,
+    MISSING_MAX,
+    REPAIR_GIVES_UP_S,
+    REPAIR_INTERVAL_S,
+    REPAIR_TRIES_MAX,
+)
 
 
 class Gaps:
@@ -30,11 +36,14 @@ class Gaps:
         self._highest = max(self._highest, place)
 
     def due(self, now_s: float) -> list[int]:
-        """The places to ask for now, in order. Those that never came are given up."""
+        """The places to ask for now, in order. Those that never came are given up, and those that would be too late:
+        an encoder of 6 Mbit/s is LATE_MAX packets on before the time is up.
+        """
         asked = []
+        latest = -1 if self._highest is None else self._highest - LATE_MAX
         for place, entry in list(self._missing.items()):
             first_s, last_s, tries = entry
-            if tries >= REPAIR_TRIES_MAX or now_s - first_s > REPAIR_GIVES_UP_S:
+            if place <= latest or tries >= REPAIR_TRIES_MAX or now_s - first_s > REPAIR_GIVES_UP_S:
                 del self._missing[place]
             elif now_s - last_s >= REPAIR_INTERVAL_S:
                 entry[1], entry[2] = now_s, tries + 1

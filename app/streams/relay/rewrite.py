@@ -9,10 +9,11 @@ from typing import Final
 
 import msgspec
 
+from app.streams.relay.limits import LATE_MAX
+
 HEADER_BYTES: Final = 12
 _HEADER: Final = struct.Struct("!BBHII")
 _RTX_HEADER: Final = struct.Struct("!BBHIIH")
-LATE_MAX: Final = 500  # packets, a second and a half; later ones are of no use and would look replayed
 JUMP_MAX: Final = 3_000  # a publisher that jumps further has begun anew
 _FIRST_SEQUENCE_MAX: Final = 0x7FFF  # so that no early wrap can be lost with its packets (RFC 3711, 3.3.1)
 
@@ -108,7 +109,7 @@ class Numbering:
             self._begin(packet, now_s)
             ahead = 0
         if ahead <= -LATE_MAX:
-            return None
+            return None  # it would look replayed to viewers
         place = self._theirs + ahead + self._shift
         if place < self._first:
             return None

@@ -218,10 +218,12 @@ class Room:
             return
         viewer.resent += 1
         if codec.rtx is None:
-            viewer.peer.send_rtp(under(placed, codec))
-            return
-        viewer.rtx_sequence += 1
-        viewer.peer.send_rtp(placed.retransmission(codec.rtx, self.sources.video_rtx, viewer.rtx_sequence))
+            packet = under(placed, codec)
+        else:
+            viewer.rtx_sequence += 1
+            packet = placed.retransmission(codec.rtx, self.sources.video_rtx, viewer.rtx_sequence)
+        viewer.octets += len(packet)
+        viewer.peer.send_rtp(packet)
 
     # Time.
 

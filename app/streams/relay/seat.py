@@ -3,11 +3,13 @@
 import asyncio
 import secrets
 
+from app.refusal import Refusal
 from app.streams.relay.answer import RoomSources
 from app.streams.relay.callers import Allowance, caller_of
 from app.streams.relay.fan import NewFan
 from app.streams.relay.ingest import Ingest
 from app.streams.relay.limits import ADDRESS_KEPT_S, REPORTS_BURST_MAX, REPORTS_PER_S_MAX, SYNTHETIC_WAITS_S
+from app.streams.relay.publish_rules import Present, refuse_publisher
 from app.streams.relay.room import Room
 from app.streams.relay.session import Credentials, Session, State
 from app.streams.relay.udp import Address
@@ -55,6 +57,15 @@ class Stage:
         self._measured_s = 0.0
         self._measured_octets = self._measured_frames = 0
 
+    def refuse(self, owner: str, now_s: float, *, takeover: bool) -> Refusal | None:
+        """Why `owner` may not publish here now, or None."""
+        seat, present = self.publisher or self.coming, None
+        if seat is not None:
+            heard_s = max(seat.session.began_s, self.room.last_rtp_s if seat is self.publisher else 0.0)
+            present = Present(seat.owner, now_s - heard_s)
+        vacant_s = None if self.left_s is None else now_s - self.left_s
+        return refuse_publisher(owner, present, takeover=takeover, vacant_s=vacant_s)
+
     def empty(self, now_s: float) -> bool:
         """Nobody is here, and nobody's coming back is waited for."""
         waited = self.left_s is None or now_s - self.left_s > SYNTHETIC_WAITS_S
@@ -67,6 +78,8 @@ class Stage:
             octets = sum(self.room.octets.values())
             self.bitrate_kbps = round((octets - self._measured_octets) * 8 / passed_s / 1000)
             self.fps = round((self.room.frames - self._measured_frames) / passed_s)
+            for viewer in self.room.viewers.values():
+                viewer.measure(passed_s)
             self._measured_s, self._measured_octets, self._measured_frames = now_s, octets, self.room.frames
 
     def figures(self, now_s: float) -> ShowFigures:
@@ -91,6 +104,8 @@ class Stage:
             ),
             viewers_loss_percent=self._viewers_loss_percent(),
             round_trip_ms=self._round_trip_ms(),
+            viewers_kbps=sum(viewer.kbps for viewer in self.room.viewers.values()),
+            viewer_kbps=self._viewer_kbps(),
         )
 
     def _viewers_loss_percent(self) -> float:
@@ -100,6 +115,10 @@ class Stage:
     def _round_trip_ms(self) -> int | None:
         known = sorted(one.round_trip_s for one in self.room.viewers.values() if one.round_trip_s is not None)
         return round(known[len(known) // 2] * 1000) if known else None
+
+    def _viewer_kbps(self) -> int | None:
+        known = sorted(one.kbps for one in self.room.viewers.values() if one.ready_s is not None)
+        return known[len(known) // 2] if known else None
 
     @staticmethod
     def nothing(show: str) -> ShowFigures:

@@ -83,6 +83,8 @@ class ShowFigures(msgspec.Struct, frozen=True):
     key_frame_interval_ms: int | None = None
     viewers_loss_percent: float = 0.0  # of what we sent, before repair: the mean of the viewers' last reports
     round_trip_ms: int | None = None  # to viewers, the median
+    viewers_kbps: int = 0  # to all viewers in the last second, with what they were sent again
+    viewer_kbps: int | None = None  # to one, the median
 
 
 class RelayFigures(msgspec.Struct, frozen=True):
