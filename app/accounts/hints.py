@@ -54,17 +54,29 @@ def hint_key(settings: Settings) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Whole or not at all: another process may make it in the same moment, and the first one counts."""
+    """Whole or not at all: another process may make it in the same moment, and the first one counts. On the disk before
+    anything is hashed under it: whose machine lost its power would find an empty key, and none of its hints again.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"hint.{os.getpid()}.{clock.new_id()}")
     try:
         fresh.touch(mode=0o600)
         fresh.write_text(clock.new_secret())
+        _sync(fresh)
         os.link(fresh, path)
     except FileExistsError:
         pass
     finally:
         fresh.unlink(missing_ok=True)
+    _sync(path.parent)  # also for the key of another process, which may not have come so far
+
+
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def device_of(connection: HTTPConnection) -> str | None:

@@ -28,16 +28,18 @@ async def ask_for_money(checkout: Checkout, new: NewAttempt) -> Answer | Refusal
 
 async def weigh_try(checkout: Checkout, attempt: OpenAttempt, answer: Answer) -> None:
     """A try that was decided counts against who made it, or no more."""
-    # CHALLENGE: its buyer never answered. That a bank asks tells somebody with a list of cards enough.
-    if answer in {Answer.DECLINED, Answer.CHALLENGE}:
+    # CHALLENGE: its buyer never answered. That a bank asks tells somebody with a list of cards enough. Where the sale
+    # was called off meanwhile nobody had to.
+    unanswered = answer is Answer.CHALLENGE
+    if answer is Answer.DECLINED or (unanswered and not attempt.called_off):
         await checkout.declines.note(attempt.id)
-    elif answer in RESERVED and not checkout.provider.never_declines(attempt.method):
+    elif (answer in RESERVED or unanswered) and not checkout.provider.never_declines(attempt.method):
         await checkout.declines.forgive(attempt.id)
 
 
 async def _turn_away(checkout: Checkout, new: NewAttempt, waits: Refusal) -> Refusal:
-    """What was held is free again, as after a decline."""
-    await give_up(checkout.pg, new.id, waits.code)
+    """What was held is free again, as after a decline; so is the key, since nobody was asked for any money."""
+    await give_up(checkout.pg, new.id, waits.code, ask_anew=True)
     for line in new.lines:
         await checkout.gate.resume(line.hold, new.id, give_back=True)
     checkout.outbox.kick()

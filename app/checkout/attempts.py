@@ -90,10 +90,13 @@ _DECLINE: Final = """
     INSERT INTO outbox (topic, subject) SELECT 'declined', id FROM declined WHERE line = 1"""
 
 # No order will come of it. The void itself is the outbox's: it must happen however often we die here. The provider may
-# keep the card all the same, and then its buyer has to see it.
+# keep the card all the same, and then its buyer has to see it. With $4 the key is free again.
 _GIVE_UP: Final = """
     WITH given_up AS (
-        UPDATE payment_attempts SET state = 'voiding', refusal = $3, updated_at = now()
+        UPDATE payment_attempts
+           SET state = 'voiding', refusal = $3, updated_at = now(),
+               idempotency_key = CASE WHEN NOT $4 THEN idempotency_key END,
+               body_hash = CASE WHEN NOT $4 THEN body_hash END
          WHERE id = $1 AND state = ANY($2) RETURNING id, line
     )
     INSERT INTO outbox (topic, subject) SELECT 'void', id FROM given_up WHERE line = 1
@@ -109,17 +112,18 @@ _FIND_OPEN: Final = """
          ORDER BY id LIMIT $3
     )
     SELECT a.id, a.line, a.hold_id, a.pool_id, a.account_id, a.show_id, a.method, a.quantity, a.unit_price_minor,
-           -- Or no order can come of it any more, whatever the provider says.
-           a.created_at < now() - make_interval(secs => $2) OR bool_or(EXISTS (
+           a.created_at < now() - make_interval(secs => $2) AS old,
+           -- No order can come of it any more, whatever the provider says.
+           bool_or(EXISTS (
                SELECT FROM pools p JOIN flash_sales s ON s.id = p.flash_sale_id
-                WHERE p.id = a.pool_id AND s.state = 'cancelled')) OVER (PARTITION BY a.id) AS hopeless,
+                WHERE p.id = a.pool_id AND s.state = 'cancelled')) OVER (PARTITION BY a.id) AS called_off,
            EXISTS (SELECT FROM payment_coupons c WHERE c.attempt_id = a.id) AS coupon,
            EXISTS (SELECT FROM payment_keeps k WHERE k.attempt_id = a.id) AS keep
       FROM found JOIN payment_attempts a ON a.id = found.id ORDER BY a.id, a.line"""
 
 _READ_OPEN: Final = """
     SELECT id, line, hold_id, pool_id, account_id, show_id, method, quantity, unit_price_minor,
-           created_at < now() - make_interval(secs => $2) AS hopeless,
+           created_at < now() - make_interval(secs => $2) AS old, false AS called_off,
            EXISTS (SELECT FROM payment_coupons c WHERE c.attempt_id = a.id) AS coupon,
            EXISTS (SELECT FROM payment_keeps k WHERE k.attempt_id = a.id) AS keep
       FROM payment_attempts a WHERE id = $1 AND state IN ('started', 'authorised') ORDER BY line"""
@@ -197,7 +201,13 @@ class OpenAttempt(msgspec.Struct, frozen=True):
     lines: tuple[OpenLine, ...]
     coupon: bool = False
     keep: bool = False
-    hopeless: bool = False  # a provider that is silent is not waited for: too old, or of a sale that was called off
+    old: bool = False  # its buyer had all the time there is
+    called_off: bool = False  # the sale that it is of
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether a provider that is silent is not waited for."""
+        return self.old or self.called_off
 
 
 class Written(StrEnum):
@@ -324,11 +334,12 @@ async def decline(pg: asyncpg.Pool, attempt: str) -> None:
     await pg.execute(_DECLINE, attempt, states_before(AttemptEvent.DECLINE))
 
 
-async def give_up(pg: Any, attempt: str, why: str) -> None:
+async def give_up(pg: Any, attempt: str, why: str, *, ask_anew: bool = False) -> None:
     """No order will come of it, and `why`, a key of NO_ORDER, is what its buyer is told. The money is freed by the
-    outbox. Idempotent; does nothing once it is an order. `pg` is a pool or a connection.
+    outbox. With `ask_anew` nothing was asked for yet, and whoever sends the same request under the same key is judged
+    anew. Idempotent; does nothing once it is an order. `pg` is a pool or a connection.
     """
-    await pg.execute(_GIVE_UP, attempt, states_before(AttemptEvent.GIVE_UP), why)
+    await pg.execute(_GIVE_UP, attempt, states_before(AttemptEvent.GIVE_UP), why, ask_anew)
 
 
 async def replace_hold(
@@ -366,7 +377,8 @@ def _open(rows: list[Any]) -> OpenAttempt:
         person=rows[0]["account_id"],
         show=rows[0]["show_id"] or "",
         method=rows[0]["method"],
-        hopeless=rows[0]["hopeless"],
+        old=rows[0]["old"],
+        called_off=rows[0]["called_off"],
         coupon=rows[0]["coupon"],
         keep=rows[0]["keep"],
         lines=tuple(OpenLine(row["hold_id"], row["pool_id"], row["quantity"], row["unit_price_minor"]) for row in rows),

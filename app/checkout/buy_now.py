@@ -27,7 +27,7 @@ from app.refusal import Refusal
 async def buy_now(till: Till, wanted: Purchase) -> OrderView | Refusal:
     """The order, or why there is none. The same key gives the same order."""
     wanted = _without_keep(wanted)
-    way = await way_to_pay(till.checkout, wanted.person, wanted.method, wanted.address)
+    way = await way_to_pay(till.checkout, wanted.person, wanted.method)
     if isinstance(way, Refusal):  # before anything is held for it
         return await _known_or(till.checkout, wanted, way)
     if way != wanted.method:
@@ -47,7 +47,7 @@ def begin_to_buy(till: Till, wanted: Purchase) -> asyncio.Future[Sequence[Told]]
     checkout, wanted = till.checkout, _without_keep(wanted)
     if not is_saved(wanted.method) and not checkout.provider.knows(wanted.method):
         return None
-    if not checkout.declines.lets_on(wanted.person, wanted.address):
+    if checkout.declines.refuse(wanted.person) is not None:
         return None
     by_till = known_to_take_to_pay(till.sales, pool=wanted.pool, show=wanted.show)
     return till.begin(wanted) if by_till else None

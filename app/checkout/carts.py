@@ -212,7 +212,7 @@ async def order_cart(checkout: Checkout, sales: FlashSales, wanted: CartOrder) -
     known = await known_before(checkout, wanted.person, wanted.key, wanted.body_hash)
     if known is not None:
         return known
-    way = await way_to_pay(checkout, wanted.person, wanted.method, wanted.address)
+    way = await way_to_pay(checkout, wanted.person, wanted.method)
     if isinstance(way, Refusal):  # before anything is held for it
         return await known_or(checkout, wanted.person, wanted.key, wanted.body_hash, way)
     rows = await read_items(checkout.pg, wanted.person, wanted.shop)

@@ -1,12 +1,22 @@
-"""How many payments may fail before somebody has to wait: per account, per network, per card.
+"""How many payments may fail before somebody has to wait, per account and per card, and how a network is to be taken.
 
 Pure. Whoever has a list of stolen cards finds out which of them still work by buying; each no costs the shop a fee, and
 its name with the banks. Counted are payments that were declined, and those that are not decided yet, since a hundred
 may be asked for at once.
+
+Nobody waits for what others did. A network is an office, or all who are on the road with one mobile carrier: if it had
+to wait, whoever brings a dozen accounts into it could keep its honest buyers from paying. Where more payments fail than
+buyers make fail, each account without standing there may fail less often itself; who pays at once notices nothing.
+
+    network                                               an account in it, with the usual 10, waits after
+    calm                                                  10 declined in a quarter of an hour, or 25 in a day
+    suspect: 100 declined in a quarter, 250 in a day       2, or 5; also where 400 are undecided at once
+    overrun: ten times as many                             1, or 2
+    any, of the shop's people and buyers of earlier days  10, or 25
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 from msgspec import Struct
@@ -26,7 +36,7 @@ class Kind(StrEnum):
     """Whom a failed payment is counted against."""
 
     ACCOUNT = "account"
-    NETWORK = "network"  # an address prefix, with all who are in it
+    NETWORK = "network"  # an address prefix, with all who are in it; it never waits itself
     CARD = "card"  # the provider's fingerprint, whoever uses it
 
 
@@ -37,8 +47,22 @@ class Try(Struct, frozen=True):
     declined: bool
 
 
+class Repute(IntEnum):
+    """How a network is to be taken."""
+
+    CALM = 0
+    SUSPECT = 1
+    OVERRUN = 2
+
+
 _SHARE: Final = {Kind.ACCOUNT: 1.0, Kind.NETWORK: 10.0, Kind.CARD: 0.5}
 """Of what an account may: an office of buyers sits behind one address, and a card is one buyer's."""
+_LEFT: Final = {Repute.CALM: 1.0, Repute.SUSPECT: 0.2, Repute.OVERRUN: 0.0}
+"""Of what an account may is left in a network of that repute, and one in any."""
+_OVERRUN: Final = 10
+"""So many times what makes a network suspect."""
+_TOGETHER: Final = 4
+"""So many times what makes a network suspect may be undecided there at once."""
 _A_DAY: Final = 2.5
 """Of what is free in FEW_IN_S, so much is in MANY_IN_S."""
 
@@ -51,11 +75,27 @@ def free_tries(kind: Kind, account_max: int) -> tuple[tuple[int, int], ...]:
 
 def tries_read(kind: Kind, account_max: int) -> int:
     """So many of the latest tries are enough to judge by."""
-    return 2 * free_tries(kind, account_max)[-1][0]
+    return (_OVERRUN if kind is Kind.NETWORK else 2) * free_tries(kind, account_max)[-1][0]
+
+
+def repute_of(late: int, a_day: int, undecided: int, account_max: int) -> Repute:
+    """Of a network with so many payments that were declined in FEW_IN_S and in MANY_IN_S, and that began in UNDECIDED_S
+    and are not decided.
+    """
+    (few, _), (many, _) = free_tries(Kind.NETWORK, account_max)
+    if late >= _OVERRUN * few or a_day >= _OVERRUN * many:
+        return Repute.OVERRUN
+    # Its buyers press together when a sale begins: only far more than that are taken for what may fail.
+    return Repute.SUSPECT if late >= few or a_day >= many or undecided >= _TOGETHER * few else Repute.CALM
+
+
+def allowance(account_max: int, repute: Repute) -> int:
+    """Of `account_max`, what an account without standing has in a network of that repute."""
+    return max(1, round(account_max * _LEFT[repute]))
 
 
 def wait_ms(kind: Kind, tries: Sequence[Try], account_max: int) -> int:
-    """How long whoever has these tries behind them waits before the next; 0 for not at all."""
+    """How long an account, or a card, with these tries behind it waits before the next; 0 for not at all."""
     declined = sorted(one.age_s for one in tries if one.declined)
     waits_s = [
         within_s - declined[free - 1]
@@ -66,10 +106,8 @@ def wait_ms(kind: Kind, tries: Sequence[Try], account_max: int) -> int:
         return max(1, round(max(waits_s) * 1000))
     few, _ = free_tries(kind, account_max)[0]
     undecided = sum(not one.declined and one.age_s < UNDECIDED_S for one in tries)
-    # A network's buyers press together when a sale begins: what they ask at once is not taken for failed.
-    bound = few if kind is not Kind.NETWORK else 4 * few
     late = sum(age_s < FEW_IN_S for age_s in declined)
-    return SOON_MS if undecided and undecided + late >= bound else 0
+    return SOON_MS if undecided and undecided + late >= few else 0
 
 
 def refusal_of(kind: Kind, waits_ms: int) -> Refusal:
@@ -78,6 +116,6 @@ def refusal_of(kind: Kind, waits_ms: int) -> Refusal:
         return Refusal(DECLINED_OFTEN, "Too many payments are still being decided; try again in a moment.", waits_ms)
     minutes = -(-waits_ms // 60_000)
     when = f"in {minutes} minutes" if minutes > 1 else "in a minute"
-    whose = {Kind.ACCOUNT: "of yours", Kind.NETWORK: "from your network", Kind.CARD: "with this card"}[kind]
+    whose = "with this card" if kind is Kind.CARD else "of yours"
     said = f"Too many payments {whose} were declined. You can try again {when}. Nothing was charged."
     return Refusal(DECLINED_OFTEN, said, waits_ms)

@@ -1,18 +1,29 @@
 """Declined payments, counted against account, network and card, in Postgres; and who has to wait for how long.
 
 Owns payment_tries and payment_waits. A payment counts as a try from before the provider is asked until it says yes;
-what is declined stays for a day. Every process knows from memory who waits: its own declines at once, the others'
-within a second; so a purchase asks nobody. Whoever gets as far as the provider all the same is counted once more there.
+what is declined stays for a day. Every process knows from memory which accounts wait: its own declines at once, the
+others' within a second; so a purchase asks nobody. Whoever gets as far as the provider all the same is counted there.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import asyncpg
 
 from app import clock
 from app.checkout.address_rules import mark_of
-from app.checkout.decline_rules import MANY_IN_S, Kind, Try, refusal_of, tries_read, wait_ms
+from app.checkout.decline_rules import (
+    FEW_IN_S,
+    MANY_IN_S,
+    UNDECIDED_S,
+    Kind,
+    Repute,
+    Try,
+    allowance,
+    refusal_of,
+    repute_of,
+    tries_read,
+    wait_ms,
+)
 from app.flash_sales.address_rules import network_of
 from app.refusal import Refusal
 
@@ -30,6 +41,15 @@ _READ: Final = """
      WHERE kind = $1 AND mark = $2 AND attempt_id <> $3 AND begun_at > now() - make_interval(secs => $4)
      ORDER BY begun_at DESC LIMIT $5"""
 
+# Of a network, by the hour of the decline.
+_COUNT: Final = """
+    SELECT count(*) FILTER (WHERE declined_at > now() - make_interval(secs => $3)) AS late,
+           count(*) FILTER (WHERE declined_at > now() - make_interval(secs => $4)) AS a_day,
+           count(*) FILTER (WHERE declined_at IS NULL AND begun_at > now() - make_interval(secs => $5)) AS undecided
+      FROM (SELECT declined_at, begun_at FROM payment_tries
+             WHERE kind = 'network' AND mark = $1 AND attempt_id <> $2 AND begun_at > now() - make_interval(secs => $4)
+             ORDER BY begun_at DESC LIMIT $6) t"""
+
 _FORGIVE: Final = "DELETE FROM payment_tries WHERE attempt_id = $1"
 
 _DECLINED: Final = """
@@ -41,10 +61,12 @@ _WAIT: Final = """
 
 # By Postgres's clock: the processes' own may differ.
 _WAITING: Final = """
-    SELECT kind, mark, extract(epoch FROM until - now())::float8 AS left_s FROM payment_waits
-     WHERE until > now() ORDER BY until DESC LIMIT $1"""
+    SELECT mark, extract(epoch FROM until - now())::float8 AS left_s FROM payment_waits
+     WHERE kind = 'account' AND until > now() ORDER BY until DESC LIMIT $1"""
 
-# An attacker in the same network keeps neither a shop's people out nor a buyer of earlier days.
+_WHOSE: Final = "SELECT account_id FROM payment_attempts WHERE id = $1 AND line = 1"
+
+# Whoever is known here may fail as often as anybody, whatever goes on in their network.
 _TRUSTED: Final = """
     SELECT EXISTS (SELECT FROM shop_members WHERE account_id = $1)
         OR EXISTS (SELECT FROM show_moderators WHERE account_id = $1)
@@ -65,31 +87,25 @@ class Declines:
     def __init__(self, pg: asyncpg.Pool, account_max: int) -> None:
         self._pg = pg
         self._account_max = account_max
-        self._waits: dict[tuple[str, bytes], float] = {}  # until when, on the monotonic clock; at most WAITS_MAX
+        self._waits: dict[bytes, float] = {}  # accounts: until when, on the monotonic clock; at most WAITS_MAX
 
     async def refresh(self) -> None:
         """Learns who waits, from Postgres."""
         now_s = clock.monotonic_s()
         rows = await self._pg.fetch(_WAITING, WAITS_MAX)
-        self._waits = {(row["kind"], row["mark"]): now_s + row["left_s"] for row in rows}
+        self._waits = {row["mark"]: now_s + row["left_s"] for row in rows}
 
-    def lets_on(self, person: str, address: str) -> bool:
-        """Whether `refuse` would say None without asking Postgres."""
-        return not self._waits or not any((kind, mark) in self._waits for kind, mark in _marks(person, address))
-
-    async def refuse(self, person: str, address: str) -> Refusal | None:
-        """Why this person, there, cannot pay now; None for go on. From memory, while nobody waits or one is trusted."""
-        if not self._waits:
-            return None
-        for kind, mark in _marks(person, address):
-            left_s = self._waits.get((kind, mark), 0.0) - clock.monotonic_s()
-            if left_s > 0 and not (kind is Kind.NETWORK and await self._trusts(person)):
-                return refusal_of(kind, round(left_s * 1000) + 1)
-        return None
+    def refuse(self, person: str) -> Refusal | None:
+        """Why this person cannot pay now; None for go on. From memory."""
+        left_s = self._waits.get(mark_of(person), 0.0) - clock.monotonic_s() if self._waits else 0.0
+        return refusal_of(Kind.ACCOUNT, round(left_s * 1000) + 1) if left_s > 0 else None
 
     async def begin(self, attempt: str, person: str, address: str) -> Refusal | None:
         """Counts the payment as a try until it is forgiven, or says why it must not be asked for and counts nothing."""
-        return await self._begin(attempt, _marks(person, address), person)
+        account, network = mark_of(person), _network_of(address)
+        await self._write(attempt, {Kind.ACCOUNT: account, **({Kind.NETWORK: network} if network else {})})
+        account_max = await self._allowance(person, network, attempt)
+        return await self._bar(attempt, Kind.ACCOUNT, account, account_max)
 
     def at_card(self, attempt: str) -> "AtCard":
         """For the provider to ask, once it knows which card would pay."""
@@ -97,7 +113,9 @@ class Declines:
 
     async def begin_card(self, attempt: str, card: str) -> Refusal | None:
         """As `begin`, by what tells the card from every other."""
-        return await self._begin(attempt, [(Kind.CARD, mark_of(card))])
+        mark = mark_of(card)
+        await self._write(attempt, {Kind.CARD: mark})
+        return await self._bar(attempt, Kind.CARD, mark, self._account_max)
 
     async def forgive(self, attempt: str) -> None:
         """The provider said yes."""
@@ -105,11 +123,16 @@ class Declines:
 
     async def note(self, attempt: str) -> None:
         """The payment was declined, or its buyer never answered the bank. Idempotent."""
-        for row in await self._pg.fetch(_DECLINED, attempt):
-            waits_ms = await self._wait(Kind(row["kind"]), row["mark"])
-            if waits_ms:
-                await self._pg.execute(_WAIT, row["kind"], row["mark"], waits_ms / 1000)
-                self._remember(row["kind"], row["mark"], waits_ms)
+        marks = {row["kind"]: row["mark"] for row in await self._pg.fetch(_DECLINED, attempt)}
+        account = marks.get(Kind.ACCOUNT)
+        if account is None:
+            return
+        person = await self._pg.fetchval(_WHOSE, attempt)
+        account_max = await self._allowance(person or "", marks.get(Kind.NETWORK))
+        waits_ms = await self._wait(Kind.ACCOUNT, account, account_max)
+        if waits_ms:
+            await self._pg.execute(_WAIT, Kind.ACCOUNT, account, waits_ms / 1000)
+            self._remember(account, waits_ms)
 
     async def forget(self) -> None:
         """Forgets what counts no more."""
@@ -117,27 +140,36 @@ class Declines:
         while await self._pg.execute(_FORGET_TRIES, MANY_IN_S, FORGOTTEN_AT_ONCE) == f"DELETE {FORGOTTEN_AT_ONCE}":
             pass
 
-    async def _begin(self, attempt: str, marks: Sequence[tuple[Kind, bytes]], person: str = "") -> Refusal | None:
+    async def _write(self, attempt: str, marks: dict[Kind, bytes]) -> None:
         # Written first, read then, in two statements: of two at once at least one sees the other.
-        await self._pg.execute(_BEGIN, attempt, [kind for kind, _ in marks], [mark for _, mark in marks])
-        for kind, mark in marks:
-            waits_ms = await self._wait(kind, mark, attempt)
-            if waits_ms and not (kind is Kind.NETWORK and await self._trusts(person)):
-                await self.forgive(attempt)  # it is not asked for
-                return refusal_of(kind, waits_ms)
-        return None
+        await self._pg.execute(_BEGIN, attempt, list(marks), list(marks.values()))
 
-    async def _wait(self, kind: Kind, mark: bytes, but: str = "") -> int:
-        most = tries_read(kind, self._account_max)
+    async def _bar(self, attempt: str, kind: Kind, mark: bytes, account_max: int) -> Refusal | None:
+        waits_ms = await self._wait(kind, mark, account_max, attempt)
+        if not waits_ms:
+            return None
+        await self.forgive(attempt)  # it is not asked for
+        return refusal_of(kind, waits_ms)
+
+    async def _wait(self, kind: Kind, mark: bytes, account_max: int, but: str = "") -> int:
+        most = tries_read(kind, account_max)
         rows: list[Any] = await self._pg.fetch(_READ, kind, mark, but, MANY_IN_S, most)
-        return wait_ms(kind, [Try(row["age_s"], row["declined"]) for row in rows], self._account_max)
+        return wait_ms(kind, [Try(row["age_s"], row["declined"]) for row in rows], account_max)
 
-    async def _trusts(self, person: str) -> bool:
-        return bool(await self._pg.fetchval(_TRUSTED, person))
+    async def _allowance(self, person: str, network: bytes | None, but: str = "") -> int:
+        """How many declined payments are free for this person, there."""
+        if network is None:
+            return self._account_max
+        most = tries_read(Kind.NETWORK, self._account_max)
+        late, a_day, undecided = await self._pg.fetchrow(_COUNT, network, but, FEW_IN_S, MANY_IN_S, UNDECIDED_S, most)
+        repute = repute_of(late, a_day, undecided, self._account_max)
+        if repute is Repute.CALM or await self._pg.fetchval(_TRUSTED, person):
+            return self._account_max
+        return allowance(self._account_max, repute)
 
-    def _remember(self, kind: str, mark: bytes, waits_ms: int) -> None:
+    def _remember(self, account: bytes, waits_ms: int) -> None:
         if len(self._waits) < WAITS_MAX:
-            self._waits[kind, mark] = clock.monotonic_s() + waits_ms / 1000
+            self._waits[account] = clock.monotonic_s() + waits_ms / 1000
 
 
 class AtCard:
@@ -154,7 +186,7 @@ class AtCard:
         return self.refused is None
 
 
-def _marks(person: str, address: str) -> list[tuple[Kind, bytes]]:
-    """Hashed: of one length, and no address in the clear."""
+def _network_of(address: str) -> bytes | None:
+    """Hashed, as all marks are: of one length, and no address in the clear."""
     network = network_of(address)
-    return [(Kind.ACCOUNT, mark_of(person)), *([(Kind.NETWORK, mark_of(network))] if network else [])]
+    return mark_of(network) if network else None

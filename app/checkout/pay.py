@@ -96,7 +96,7 @@ class Extended(msgspec.Struct, frozen=True):
 
 async def place_order(checkout: Checkout, wanted: Wanted) -> OrderView | Refusal:
     """Pays for the holds and answers with the order. The same key, or the same hold, gives the same order."""
-    way = await way_to_pay(checkout, wanted.person, wanted.method, wanted.address)
+    way = await way_to_pay(checkout, wanted.person, wanted.method)
     if isinstance(way, Refusal):
         return await _answer_before(checkout, wanted, way)
     if way != wanted.method:
@@ -136,11 +136,11 @@ async def not_begun(
     return await _answer_before(checkout, wanted, await _not_written(checkout, new, written))
 
 
-async def way_to_pay(checkout: Checkout, person: str, method: str, address: str) -> str | Refusal:
+async def way_to_pay(checkout: Checkout, person: str, method: str) -> str | Refusal:
     """The provider's name of a method that this person names: of a card that they have saved, its own. None for who
-    has to wait after too many declined payments, theirs or at their address.
+    has to wait after too many declined payments of theirs.
     """
-    waits = await checkout.declines.refuse(person, address)
+    waits = checkout.declines.refuse(person)
     if waits is not None:
         return waits
     named = await method_of(checkout.pg, person, method, clock.now_ms()) if is_saved(method) else method

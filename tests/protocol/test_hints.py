@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+import os
+import stat
 from unittest.mock import patch
 
 import pytest
@@ -65,3 +67,21 @@ def test_a_key_that_cannot_be_written_leaves_nothing_behind(tmp_path):
     with patch("pathlib.Path.write_text", side_effect=OSError("no space")), pytest.raises(OSError, match="no space"):
         hint_key(Settings(data_dir=tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_key_is_on_the_disk_before_it_has_its_name_and_its_name_before_it_is_used(tmp_path):
+    """After a loss of power it could be there, and empty."""
+    done, link, sync = [], os.link, os.fsync
+
+    def synced(opened):
+        done.append("folder" if stat.S_ISDIR(os.fstat(opened).st_mode) else "file")
+        sync(opened)
+
+    def linked(*paths):
+        done.append("link")
+        link(*paths)
+
+    with patch("os.fsync", synced), patch("os.link", linked):
+        key = hint_key(Settings(data_dir=tmp_path))
+    assert done == ["file", "link", "folder"]
+    assert hint_key(Settings(data_dir=tmp_path)) == key != b""

@@ -4,7 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.checkout.decline_rules import FEW_IN_S, MANY_IN_S, SOON_MS, Kind, Try, free_tries, refusal_of, wait_ms
+from app.checkout.decline_rules import (
+    FEW_IN_S,
+    MANY_IN_S,
+    SOON_MS,
+    Kind,
+    Repute,
+    Try,
+    allowance,
+    free_tries,
+    refusal_of,
+    repute_of,
+    tries_read,
+    wait_ms,
+)
 
 MINUTE = 60
 
@@ -35,17 +48,39 @@ def undecided(count: int, age_s: float = 1) -> list[Try]:
         (Kind.ACCOUNT, undecided(50, age_s=11 * MINUTE), 0),  # left behind by a crash
         (Kind.CARD, declined(*[0] * 4), 0),
         (Kind.CARD, declined(*[0] * 5), FEW_IN_S),
-        (Kind.NETWORK, declined(*[0] * 99), 0),
-        (Kind.NETWORK, declined(*[0] * 100), FEW_IN_S),
-        (Kind.NETWORK, undecided(399), 0),  # an office that presses together when a sale begins
-        (Kind.NETWORK, undecided(400), SOON_MS / 1000),
     ],
 )
 def test_who_waits_and_how_long(kind, tries, waits_s):
     assert wait_ms(kind, tries, 10) == waits_s * 1000
 
 
-@given(st.sampled_from(Kind), st.integers(1, 50), st.lists(st.floats(0, MANY_IN_S + 10), max_size=150))
+@pytest.mark.parametrize(
+    ("late", "a_day", "undecided", "repute", "left"),
+    [
+        (0, 0, 0, Repute.CALM, 10),
+        (99, 249, 399, Repute.CALM, 10),  # an office that presses together when a sale begins
+        (100, 100, 0, Repute.SUSPECT, 2),
+        (0, 250, 0, Repute.SUSPECT, 2),
+        (0, 0, 400, Repute.SUSPECT, 2),
+        (999, 2499, 10_000, Repute.SUSPECT, 2),
+        (1000, 1000, 0, Repute.OVERRUN, 1),
+        (0, 2500, 0, Repute.OVERRUN, 1),
+    ],
+)
+def test_what_others_do_in_a_network_only_lessens_how_often_one_may_fail_there(late, a_day, undecided, repute, left):
+    """It made everybody there wait, for up to a day: who brought 25 accounts kept a mobile carrier's buyers out."""
+    assert repute_of(late, a_day, undecided, 10) is repute
+    assert allowance(10, repute) == left
+    assert allowance(1, repute) == 1
+    assert tries_read(Kind.NETWORK, 10) >= 2500
+    assert wait_ms(Kind.ACCOUNT, [], left) == 0  # whoever has not failed does not wait
+    assert wait_ms(Kind.ACCOUNT, declined(*[0] * (left - 1)), left) == 0
+    assert wait_ms(Kind.ACCOUNT, declined(*[0] * left), left) == FEW_IN_S * 1000
+
+
+@given(
+    st.sampled_from([Kind.ACCOUNT, Kind.CARD]), st.integers(1, 50), st.lists(st.floats(0, MANY_IN_S + 10), max_size=150)
+)
 def test_after_the_wait_one_may_try_again_and_no_wait_is_longer_than_a_day(kind, account_max, ages_s):
     tries = declined(*ages_s)
     waits_ms = wait_ms(kind, tries, account_max)

@@ -6,8 +6,8 @@ from collections import Counter
 import msgspec
 
 from app import clock
+from app.checkout.address_rules import mark_of
 from app.checkout.buy_now import begin_to_buy, buy_now
-from app.checkout.declines import _marks
 from app.checkout.till import Purchase, Till
 from app.checkout.views import OrderView
 from app.refusal import Refusal
@@ -123,10 +123,8 @@ async def test_what_begins_at_once_is_what_asks_nobody_before(pg, valkey):
         assert isinstance(told, OrderView)
         for changed in ({"pool": other}, {"method": "nonsense"}, {"method": "card_abc"}, {"show": "elsewhere"}):
             assert begin_to_buy(till, msgspec.structs.replace(one, **changed)) is None
-        for kind, mark in _marks(one.person, one.address):
-            world.checkout.declines._remember(kind, mark, 60_000)
-            assert begin_to_buy(till, msgspec.structs.replace(one, key="third")) is None
-            world.checkout.declines._waits.clear()
+        world.checkout.declines._remember(mark_of(one.person), 60_000)
+        assert begin_to_buy(till, msgspec.structs.replace(one, key="third")) is None
         for finish in world.checkout.before_close:
             await finish()
         await world.settle_all()

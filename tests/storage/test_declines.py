@@ -9,8 +9,9 @@ from app.checkout.decline_rules import FEW_IN_S
 from app.checkout.settle import forget, settle
 from tests.protocol.callers import Caller, problem
 from tests.storage.stock_world import open_world
+from tests.storage.test_sale_changes import act
 
-FEW = 2  # of an account; so a network has 20 and a card 1
+FEW = 2  # of an account; so a network is suspect after 20, and a card has 1
 BARRED = (429, "too_many_declines")
 
 
@@ -89,20 +90,56 @@ async def test_of_many_payments_at_once_no_more_reach_the_provider_than_may_fail
         await world.check(pool)
 
 
-async def test_a_network_waits_save_the_shops_people_and_buyers_of_earlier_days(world):
+async def test_nobody_waits_for_what_others_of_their_network_did_and_only_strangers_may_fail_less_often_there(world):
+    """Twenty declines of ten accounts kept every new buyer of their network from paying, for a day if need be."""
     _, pool = await world.variant(50)
     for host in range(10):
         await fail(world, await at(world, f"198.51.100.{host}"), pool)
-    assert problem(await world.buy_now(await at(world, "198.51.100.200"), pool)) == BARRED
-    assert (await world.buy_now(await at(world, "198.51.101.1"), pool)).status_code == 201
+    new = await at(world, "198.51.100.200")
+    for method in ("works", "twice"):
+        assert (await world.buy_now(new, pool, method=method)).status_code == 201
+    await fail(world, new, pool, times=1)  # one less than elsewhere
+    assert problem(await world.buy_now(new, pool)) == BARRED
+    await fail(world, await at(world, "198.51.101.1"), pool)
     known = await at(world, "192.0.2.1")
     assert (await world.buy_now(known, pool)).status_code == 201
     await world.settle_all()
     await world.pg.execute("UPDATE orders SET paid_at = now() - interval '2 days' WHERE account_id = $1", known.account)
     for account, secret in ((known.account, known.secret), (world.host.account, world.host.secret)):
         here = Caller(world.app, secret, account=account, address="198.51.100.9")
-        assert (await world.buy_now(here, pool)).status_code == 201
-        assert problem(await world.buy_now(here, pool, method="declines")) == (402, "payment_declined")
+        await fail(world, here, pool)
+        assert problem(await world.buy_now(here, pool)) == BARRED
+
+
+async def test_who_had_to_wait_at_the_provider_is_judged_anew_under_the_same_key(world):
+    """It was told the same for a day, however soon the wait was over."""
+    _, pool = await world.variant(9)
+    buyer, key = await world.buyer(), clock.new_id()
+    await world.checkout.declines.begin_card("before", "simulated: lent")
+    await world.pg.execute("UPDATE payment_tries SET declined_at = now() WHERE attempt_id = 'before'")
+    hold = await world.held(buyer, pool)
+    assert problem(await world.buy_now(buyer, pool, method="lent", key=key)) == BARRED
+    assert problem(await world.order(buyer, hold, method="lent", key="order")) == BARRED
+    await world.settle_all()
+    await world.pg.execute("UPDATE payment_tries SET declined_at = now() - interval '15 minutes'")
+    assert problem(await world.order(buyer, hold, method="lent", key="order")) == (409, "hold_ended")
+    made = await world.buy_now(buyer, pool, method="lent", key=key)
+    assert made.status_code == 201, made.text
+    again = await world.buy_now(buyer, pool, method="lent", key=key)
+    assert again.json() == made.json()
+    await world.settle_all()
+    await world.check(pool)
+
+
+async def test_a_bank_that_asks_while_the_sale_is_called_off_counts_nothing_against_its_buyer(world):
+    sale, buyer = await world.sale(9), await world.buyer()
+    for _ in range(FEW):
+        assert problem(await world.buy_now(buyer, sale["pool"], method="challenges")) == (402, "payment_challenge")
+    assert (await act(world, sale, "cancel")).status_code == 200
+    await settle(world.checkout)
+    assert await world.pg.fetchval("SELECT count(*) FROM payment_tries") == 0
+    _, pool = await world.variant(9)
+    assert (await world.buy_now(buyer, pool)).status_code == 201
 
 
 async def test_a_yes_counts_nothing_and_an_unanswered_bank_counts_as_a_no(world):
