@@ -27,6 +27,7 @@ from app.settings import Settings
 
 KEY_LENGTH_MAX: Final = 255
 RETRY_AFTER_MS: Final = 1000
+_ORIGIN_HEAD: Final = (b"origin", b"host", b"x-forwarded-proto")
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PATH_SCOPE: Final = ("show", "product", "shop")
@@ -64,16 +65,21 @@ class Surroundings:
 
     def origin_allowed(self, request: HTTPConnection) -> bool:
         """Whether the Origin, when present, is our own or on the list."""
-        origin = request.headers.get("origin")
+        head, peer = request.headers, self._peer(request)
+        return self.is_own(head.get("origin"), head.get("host", ""), self.scheme(request), peer)
+
+    def origin_allowed_of(self, head: Mapping[bytes, bytes], scheme: str, peer: str) -> bool:
+        """The same of what a request says: its head, the connection's scheme, and its peer."""
+        said = {name: head[name].decode("latin-1") for name in _ORIGIN_HEAD if name in head}
+        scheme = client_scheme(scheme, said.get(b"x-forwarded-proto"), peer, self._trusted)
+        return self.is_own(said.get(b"origin"), said.get(b"host", ""), scheme, peer)
+
+    def is_own(self, origin: str | None, host: str, scheme: str, peer: str) -> bool:
+        """Whether an origin is our own, as the client called us, or on the list."""
         if origin is None:
             return True
-        host = request.headers.get("host", "")
-        return origin_allowed(
-            origin,
-            scheme=self.scheme(request),
-            host=host if host_believable(host, self._peer(request), self._trusted) else "",
-            allowed=self._allowed,
-        )
+        believed = host if host_believable(host, peer, self._trusted) else ""
+        return origin_allowed(origin, scheme=scheme, host=believed, allowed=self._allowed)
 
 
 class Door:

@@ -105,9 +105,14 @@ class QuickDoor(Door):
     def _secret(self, head: dict[bytes, bytes], scope_of: Callable[[], Scope]) -> str | None:
         """The secret of the session cookie, whose CSRF token came along, and from an origin of ours."""
         secret, token = self._proof(head.get(b"cookie", b""))
-        if not secret or (b"origin" in head and not self.surroundings.origin_allowed(Request(scope_of()))):
+        if not secret or not hmac.compare_digest(head.get(b"x-csrf-token", b""), token):
             return None
-        return secret if hmac.compare_digest(head.get(b"x-csrf-token", b""), token) else None
+        if b"origin" in head:
+            scope = scope_of()
+            peer = scope["client"][0] if scope["client"] else ""
+            if not self.surroundings.origin_allowed_of(head, scope["scheme"], peer):
+                return None
+        return secret
 
     def _proof(self, cookie: bytes) -> tuple[str, bytes]:
         """The secret in a cookie, and the CSRF token that belongs to it; nothing when there is none. Who buys comes

@@ -5,6 +5,7 @@ address and under the policy that the page really has. What is behind it is loca
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import asyncpg
@@ -28,6 +29,13 @@ PASSING = (
 ANYBODY = {"access-control-allow-origin": "*", "access-control-allow-headers": "*"}
 
 
+async def purchases(viewer: Viewer, base_url: str) -> Counter[str]:
+    """How many purchases in one step came which way."""
+    figures = await (await viewer.window.context.request.get(f"{base_url}/metrics")).text()
+    counted = re.findall(r'^hawker_buy_now_total\{way="(\w+)"\} (\d+)', figures, re.MULTILINE)
+    return Counter({way: int(count) for way, count in counted})
+
+
 async def test_a_viewer_pays_by_each_simulated_method(hawker, browser: Browser) -> None:
     """Declined, asked by the bank twice, answered twice, answered late: the sheet says so, and the stream plays on."""
     viewer = Viewer(await open_window(browser, "Pat", hawker.base_url))
@@ -35,6 +43,14 @@ async def test_a_viewer_pays_by_each_simulated_method(hawker, browser: Browser) 
     note, bank = viewer.sheet.locator(".sheet-note"), viewer.sheet.locator("#bank")
     await viewer.hold()
     await expect(viewer.sheet.locator("#keep-card")).not_to_be_checked()
+    await viewer.sheet.locator("#keep-card").check()
+    await viewer.pay("works")
+    orders = [await viewer.order_number()]
+    before = await purchases(viewer, hawker.base_url)
+    await viewer.buy_now("Simulated card •••• 4242")
+    orders.append(await viewer.order_number())
+    assert (await purchases(viewer, hawker.base_url) - before).keys() == {"at_once"}
+    await viewer.hold()
     await viewer.pay("challenges")
     await expect(bank).to_contain_text("Your bank asks")
     await expect(note).to_contain_text("stays held")
@@ -43,8 +59,8 @@ async def test_a_viewer_pays_by_each_simulated_method(hawker, browser: Browser) 
     await viewer.sheet.locator("#keep-card").check()
     await viewer.pay("challenges")
     await bank.locator('[data-approve="true"]').click()
-    orders = [await viewer.order_number()]
-    for method in ("works", "twice", "late"):
+    orders.append(await viewer.order_number())
+    for method in ("twice", "late"):
         await viewer.hold()
         await viewer.pay(method)
         if method == "late":
@@ -65,11 +81,12 @@ async def test_a_viewer_pays_by_each_simulated_method(hawker, browser: Browser) 
     await viewer.sheet.locator("#buy-now").click()
     await bank.locator('[data-approve="true"]').click()
     orders.append(await viewer.order_number())
-    assert len(set(orders)) == 5
+    assert len(set(orders)) == 6
     assert len(set(keys)) == 1  # whoever pressed once more could have bought twice
     await viewer.page.goto("/orders")
-    await viewer.page.get_by_role("button", name="Remove Simulated card •••• 3155").click()
-    await viewer.page.get_by_role("button", name="Remove it").click()
+    for last4 in ("3155", "4242"):
+        await viewer.page.get_by_role("button", name=f"Remove Simulated card •••• {last4}").click()
+        await viewer.page.get_by_role("button", name="Remove it").click()
     await expect(viewer.page.locator("#cards")).to_be_hidden()
     viewer.window.check(r"500 POST /api/buy-now", *PASSING)
 
