@@ -14,12 +14,14 @@ import pytest
 from app import clock
 from app.accounts.hints import DEVICE_COOKIE
 from app.checkout import till
+from app.flash_sales.door import door_keys
 from app.http.credentials import SESSION_COOKIE, csrf_token
 from app.http.headers import SecurityHeaders
 from app.http.quick import QuickDoor, QuickWay, short_way_of
 from tests.protocol.callers import Caller
 from tests.protocol.test_request_protocol import served
 from tests.storage.stock_world import World, open_world
+from tests.waiting import eventually
 
 GUARD_S = 20
 PATH = "/api/buy-now"
@@ -30,7 +32,7 @@ OTHERS = '_ga=GA1.1.1234567890.1700000000; consent=%7B%22all%22%3Atrue%7D; theme
 
 
 def chromium(caller: Caller, port: int, body: dict, key: str, *, path=PATH, cookies="", lines=()) -> bytes:
-    """As Chromium writes the page's fetch."""
+    """As Chromium writes the page's fetch, for `caller`; the device's cookie beside the session's, then `cookies`."""
     sent = json.dumps(body, separators=(",", ":")).encode()
     own = f"{SESSION_COOKIE}={caller.secret}; {DEVICE}"
     head = [
@@ -38,14 +40,14 @@ def chromium(caller: Caller, port: int, body: dict, key: str, *, path=PATH, cook
         f"Host: 127.0.0.1:{port}",
         "Connection: keep-alive",
         f"Content-Length: {len(sent)}",
+        "Pragma: no-cache",
+        "Cache-Control: no-cache",
         'sec-ch-ua-platform: "Linux"',
         f"X-CSRF-Token: {csrf_token(caller.secret)}",
-        "Cache-Control: no-cache",
-        'sec-ch-ua: "Chromium";v="142", "Not_A Brand";v="99"',
         f"Idempotency-Key: {key}",
+        'sec-ch-ua: "Not:A-Brand";v="8", "Chromium";v="156"',
         "sec-ch-ua-mobile: ?0",
-        "Pragma: no-cache",
-        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0",
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156 Safari/537.36",
         "Accept: application/json",
         "Content-Type: application/json",
         f"Origin: http://127.0.0.1:{port}",
@@ -54,8 +56,8 @@ def chromium(caller: Caller, port: int, body: dict, key: str, *, path=PATH, cook
         "Sec-Fetch-Dest: empty",
         f"Referer: http://127.0.0.1:{port}/watch/demo",
         "Accept-Encoding: gzip, deflate, br, zstd",
-        "Accept-Language: en-GB,en;q=0.9,de;q=0.8",
-        f"Cookie: {f'{cookies}; {own}' if cookies else own}",
+        "Accept-Language: en-US,en;q=0.9",
+        f"Cookie: {f'{own}; {cookies}' if cookies else own}",
         *lines,
     ]
     return "\r\n".join(head).encode() + b"\r\n\r\n" + sent
@@ -189,7 +191,7 @@ async def test_the_pages_own_request_takes_the_short_way_and_becomes_an_order_in
 
 
 async def test_a_browser_that_writes_the_body_behind_the_head_takes_it_too(shop):
-    """Chromium does so when both come to more than 1400 bytes: with a few more cookies, say."""
+    """So a request of two kilobytes may come, with a few more cookies, say."""
     pool, buyer = await shop.pool(), await shop.world.buyer()
     cookies = f"{OTHERS}; _gcl_au={'1.' * 300}"
     body = {"pool": pool, "quantity": 1, "method": "works", "show": shop.world.show}
@@ -208,12 +210,19 @@ async def test_a_crowd_behind_one_network_with_a_limit_takes_it_and_none_gets_mo
     told.append(await shop.press(buyers[5], pool, lines=there))
     assert Counter(body.get("code", "order") for _, body in told) == {"order": 4, "address_limit": 2}
     assert (shop.ways["at once"], shop.ways["by task"], shop.ways["long"]) == (6, 0, 0)
-    await shop.world.settle_all()
     # A decline gives its place in the network back.
-    late = await shop.world.buyer()
-    another = ["X-Forwarded-For: 203.0.113.77"]
-    for method, status in (("declines", 402),) * 3 + (("works", 201),):
-        assert (await shop.press(late, pool, method, lines=another))[0] == status
+    late, another = await shop.world.buyer(), ["X-Forwarded-For: 203.0.113.77"]
+    assert (await shop.press(late, pool, "declines", lines=another))[0] == 402
+    networks = door_keys(pool)[2]
+
+    async def given_back() -> bool:
+        return not await shop.world.valkey.hexists(networks, "203.0.113.0/24")
+
+    await eventually(given_back, GUARD_S, "its units count no more")
+    assert (await shop.press(late, pool, lines=another))[0] == 201
+    counted = await shop.world.valkey.hgetall(networks)
+    assert sorted(int(units) for units in counted.values()) == [1, 1, 3]
+    await shop.world.settle_all()
     await shop.world.check(pool)
 
 
