@@ -8,7 +8,10 @@ from tests.journeys.browser import open_modules
 BUSY_ROOM = """
 async () => {
   const { ChatFeed } = await import("/shared/chat-feed.js");
-  const button = (event) => Object.assign(document.createElement("button"), { textContent: `Answer ${event.id}` });
+  window.pressed = [];
+  const button = (event) => Object.assign(document.createElement("button"), {
+    textContent: `Answer ${event.id}`, onclick: () => pressed.push(event.id),
+  });
   const feed = new ChatFeed(document.body, { actionsLater: true, actionsOf: (event) => [button(event)] });
   const by = { id: "p", name: "Ada", standing: "viewer" };
   window.say = (from, to) => feed.addAll(Array.from({ length: to - from }, (_, n) => ({
@@ -60,6 +63,16 @@ async def test_a_line_that_is_pointed_at_has_its_buttons(page: Page) -> None:
 async def test_a_line_that_is_touched_has_its_buttons(page: Page) -> None:
     await line(page, 2).tap()
     await expect(buttons(page)).to_have_text(["Answer m2"])
+
+
+async def test_a_finger_presses_no_button_that_it_could_not_see(page: Page) -> None:
+    """On a phone a tap at the end of a line reported the message."""
+    await page.clock.run_for(3_100)
+    for number, pressed in ((1, []), (1, ["m1"]), (2, ["m1"]), (1, ["m1"]), (1, ["m1", "m1"])):
+        await buttons(page).nth(number).tap()
+        assert await page.evaluate("pressed") == pressed
+    await buttons(page).nth(2).click()  # where a mouse points, the buttons can be seen
+    assert await page.evaluate("pressed") == ["m1", "m1", "m2"]
 
 
 async def test_who_comes_by_keyboard_finds_the_buttons(page: Page) -> None:

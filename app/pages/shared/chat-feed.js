@@ -47,6 +47,7 @@ export class ChatFeed {
     this.actionsLater = actionsLater;
     this.bare = new Map(); // lines without their buttons so far: {event, since}, the oldest first
     this.dressing = null;
+    this.touched = null; // the line of the last tap or click
     this.names = new Set();
     this.watched = {};
     this.actionsOf = actionsOf;
@@ -60,6 +61,7 @@ export class ChatFeed {
     this.muted = new Set();
     this.list.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.list.addEventListener("pointerover", ({ target }) => this.dress(target.closest(".chat-line"))); // a finger's, too
+    this.list.addEventListener("click", (event) => this.tapped(event), { capture: true });
     this.list.addEventListener("focusin", ({ target }) => (target === this.list ? this.dressAll() : this.dress(target.closest(".chat-line"))));
     fill(host, this.list, this.more);
     new ResizeObserver(() => {
@@ -247,6 +249,13 @@ export class ChatFeed {
     line.classList.toggle("acts", actions !== null);
     // The list reads out what is added to it: not the buttons, once the line was read.
     if (actions) line.append(el("div", { class: "chat-actions", "aria-live": "off" }, actions));
+  }
+
+  // Buttons that show only where one points are pressed by a finger's second tap: the first may have meant the line.
+  tapped(event) {
+    const line = event.target.closest(".chat-line");
+    if (this.actionsLater && event.pointerType === "touch" && line !== this.touched && event.target.closest(".chat-actions")) event.stopPropagation();
+    this.touched = line;
   }
 
   dressAll() {
