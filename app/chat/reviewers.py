@@ -2,6 +2,7 @@
 of the table reviewers; decides nothing.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
@@ -69,22 +70,37 @@ class Reviewers:
         self.way_out = way_out
         self._pg = pg
         self._known: dict[str, tuple[float, Reviewer | None]] = {}
+        self._reading: dict[str, asyncio.Task[Reviewer | None]] = {}
         self._asked: Counter[str] = Counter()
 
     async def of(self, show: str) -> Reviewer | None:
-        """Whom the show's shop asks, None: nobody."""
+        """Whom the show's shop asks, None: nobody. All who want to know at once share one reading."""
         known = self._known.get(show)
         if known is not None and clock.monotonic_s() - known[0] < KNOWN_S:
             return known[1]
-        found = await read_reviewer(self._pg, show)
-        if len(self._known) >= SHOWS_MAX:
-            self._known.clear()
-        self._known[show] = (clock.monotonic_s(), found)
+        reading = self._reading.get(show)
+        if reading is None:
+            reading = self._reading[show] = asyncio.create_task(self._read(show), name="reviewer")
+        return await asyncio.shield(reading)
+
+    async def _read(self, show: str) -> Reviewer | None:
+        myself = asyncio.current_task()
+        try:
+            found = await read_reviewer(self._pg, show)
+        finally:
+            is_latest = self._reading.get(show) is myself
+            if is_latest:
+                del self._reading[show]
+        if is_latest:
+            if len(self._known) >= SHOWS_MAX:
+                self._known.clear()
+            self._known[show] = (clock.monotonic_s(), found)
         return found
 
     def forget(self) -> None:
-        """One has just changed, for all shows of a shop."""
+        """One has just changed, for all shows of a shop: what is being read just now may be from before."""
         self._known.clear()
+        self._reading.clear()
 
     async def ask(self, show: str, message: Chat, reviewer: Reviewer) -> int | None:
         """What the reviewer answers about the message; None at once when too much is asked there already."""

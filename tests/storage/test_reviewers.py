@@ -201,3 +201,33 @@ async def test_a_slow_reviewer_is_asked_so_much_at_once_and_takes_nothing_from_a
     assert way_out.asked == [slow.url] * ASKED_AT_ONCE_MAX + [other.url]
     assert [one.result() for one in first] == [200] * (ASKED_AT_ONCE_MAX + 1)
     assert await reviewers.ask("show", message, slow) == 200
+
+
+async def test_a_crowd_that_writes_at_once_reads_once_whom_the_shop_asks():
+    """Each second every message that was under way read it anew."""
+
+    class Counting:
+        """Postgres, as far as it is asked here; it answers when it is let."""
+
+        def __init__(self):
+            self.asked, self.answers = 0, asyncio.Event()
+
+        async def fetchrow(self, *_):
+            self.asked += 1
+            await self.answers.wait()
+
+    counting = Counting()
+    reviewers = Reviewers(counting, SlowWayOut())
+    async with asyncio.TaskGroup() as group:
+        first = [group.create_task(reviewers.of("show")) for _ in range(30)]
+        await loop_turned()
+        assert counting.asked == 1
+        reviewers.forget()  # changed while it was read: who asks from now on reads again
+        first.append(group.create_task(reviewers.of("show")))
+        await loop_turned()
+        assert counting.asked == 2
+        first[0].cancel()
+        counting.answers.set()
+    assert [one.result() for one in first[1:]] == [None] * 30
+    assert await reviewers.of("show") is None
+    assert counting.asked == 2
