@@ -2,7 +2,7 @@
 """The form in which chat is compared: one letter for all that is drawn or typed in its place. Pure: text in, text out.
 
 Nobody is ever shown a folded text. Digits and signs that only sometimes stand for a letter (leetspeak) stay as they
-are: app/chat/term_rules.py lets its terms match them, so that prices stay prices.
+are: app/chat/expression_rules.py lets terms match them, so that prices stay prices.
 """
 
 import re

@@ -31,7 +31,7 @@ CUT_LENGTH_MIN: Final = 6
 WORDS_KNOWN_MAX: Final = 8192
 KNOWN_LENGTH_MAX: Final = 32
 """So many words, and pairs of words, none longer than that, does a matcher know to be free of its terms."""
-LEARNT_AT_ONCE_MAX: Final = 8
+LEARNT_AT_ONCE_MAX: Final = 4
 """With more strange words than that a text is read whole: word by word would cost more."""
 
 _LETTER: Final = r"[\w@$!|+*]"
@@ -90,7 +90,10 @@ class Matcher:
         found = None
         expression = self._what_to_search(folded.split())
         if expression is not None:
-            found = self._search(expression, folded) or self._search(expression, _INNER.sub("", folded))
+            found = self._search(expression, folded)
+            joined = _INNER.sub("", folded)
+            if found is None and joined != folded:
+                found = self._search(expression, joined)
         has_alone, has_stud = _shape(folded)
         if found is None and (has_alone or has_stud):
             found = self._find_spelled(folded)
@@ -127,8 +130,8 @@ class Matcher:
     def _learn(self, word: str) -> bool | None:
         """Looks through one; it is known from then on, unless there is a term in it."""
         assert self._words is not None
-        readings = {word, _INNER.sub("", word)}
-        if any(self._search(self._words, reading) is not None for reading in readings):
+        readings = {word} if word.isalnum() else {word, _INNER.sub("", word)}
+        if any(self._words.search(reading) and self._search(self._words, reading) for reading in readings):
             return None
         begins = self._openings is not None and any(
             found.start() <= len(reading.partition(" ")[0])

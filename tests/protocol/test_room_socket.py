@@ -119,7 +119,7 @@ async def test_what_is_to_be_answered_later_is_left_when_its_socket_is_gone(valk
                 await viewer.send({"op": "echo.later", "id": text, "text": text})
             await viewer.send({"op": "echo", "id": "at once", "text": "x"})
             await viewer.until("re")
-        await eventually_true(lambda: server.connections == 0)
+        await eventually_true(lambda: server.hub.counts() == {"show1": 0})
         server.stage.answers_later.set()
         async with server.joined() as other:
             await other.send({"op": "echo.later", "id": "other", "text": "x"})

@@ -7,7 +7,7 @@ from re._constants import BRANCH, MAX_REPEAT, MAXREPEAT, SUBPATTERN
 from re._parser import parse
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from app.chat.expression_rules import _ANY, _FIRST, WAYS_MAX, expression_of
@@ -138,6 +138,7 @@ WORDS = ["kill", "y0ur", "self!", "your-self", "idi", "ot.", "1d1ot", "a", "s", 
 TALK = st.lists(st.sampled_from(WORDS))
 
 
+@settings(deadline=None)
 @given(st.lists(TALK.map(" ".join), max_size=4))
 def test_a_text_of_words_that_were_looked_through_before_is_judged_as_one_that_is_read_whole(texts):
     """What is known of a word, or of two, takes nothing from what is found."""
@@ -173,6 +174,7 @@ def ways(parsed):
     return product
 
 
+@settings(deadline=None)
 @given(st.text("i1l!|oeuvw$s* x", min_size=2, max_size=TERM_LENGTH_MAX))
 @example("i i i i i x")
 @example("ill ill ill ill")
