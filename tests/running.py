@@ -1,6 +1,7 @@
 """A whole Hawker as child processes: own data folder, free ports; its parts can be killed and are waited for."""
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -13,22 +14,29 @@ import httpx
 
 from app.embedded.folder import sockets_folder
 from app.embedded.postgres import DATABASE, USER
-from tests.waiting import eventually_now
+from tests.waiting import GUARD_S, eventually_now
 
 ROOT = Path(__file__).parents[1]
 UP_GUARD_S = 90
 DOWN_GUARD_S = 60
 
 
+# Below what kernels give to connections (Linux: from 32768 on): between a look and the server's start, or while a
+# server is away to be started again, one of thousands of connections would take its number. Each process begins
+# elsewhere.
+PORTS = range(10_240, 32_760)
+APART = 8  # a Hawker with several media processes takes the next ones, too
+_places = itertools.count(os.getpid() * 1_709, APART)
+
+
 def free_port() -> int:
-    """A number that is free for TCP and for UDP at this moment."""
+    """A number that is free for TCP and for UDP, and is given to nobody else of this run."""
     while True:
-        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-            tcp.bind(("127.0.0.1", 0))
-            port = tcp.getsockname()[1]
-            with contextlib.suppress(OSError):
-                udp.bind(("127.0.0.1", port))
-                return port
+        port = PORTS[next(_places) % len(PORTS)]
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, contextlib.suppress(OSError):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            return port
 
 
 class RunningHawker:
@@ -105,7 +113,7 @@ class RunningHawker:
         os.kill(pid, sign)
         return pid
 
-    def wait_replaced(self, name: str, pid: int, guard_s: float = 30) -> None:
+    def wait_replaced(self, name: str, pid: int, guard_s: float = UP_GUARD_S) -> None:
         """Returns when another process does the work of `pid` and Hawker is ready."""
         eventually_now(lambda: self.has_replaced(name, pid) and self.is_ready(), guard_s, f"{name} started again")
 
@@ -119,6 +127,6 @@ class RunningHawker:
     def is_ready(self) -> bool:
         """What /readyz says."""
         try:
-            return httpx.get(self.base_url + "/readyz", timeout=5).status_code == 200
+            return httpx.get(self.base_url + "/readyz", timeout=GUARD_S).status_code == 200
         except httpx.TransportError:
             return False

@@ -15,7 +15,7 @@ from app.storage.valkey import open_valkey
 from tests.running import free_port
 from tests.waiting import eventually
 
-START_GUARD_S = 30
+START_GUARD_S = 60
 READ_BYTES = 65536
 
 

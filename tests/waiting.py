@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 POLL_S = 0.02
+GUARD_S = 30.0  # against hanging; nothing that is waited for takes more than a few seconds, on no machine
 
 
-async def eventually(check: Callable[[], Awaitable[Any]], guard_s: float = 10.0, what: str = "") -> Any:
+async def eventually(check: Callable[[], Awaitable[Any]], guard_s: float = GUARD_S, what: str = "") -> Any:
     """The first true answer of `check`, asked again and again. AssertionError after `guard_s`."""
     deadline = time.monotonic() + guard_s
     while True:
@@ -19,7 +20,7 @@ async def eventually(check: Callable[[], Awaitable[Any]], guard_s: float = 10.0,
         await asyncio.sleep(POLL_S)
 
 
-async def eventually_true(check: Callable[[], Any], guard_s: float = 10.0, what: str = "") -> Any:
+async def eventually_true(check: Callable[[], Any], guard_s: float = GUARD_S, what: str = "") -> Any:
     """`eventually` for a `check` that need not be awaited, while the event loop goes on."""
 
     async def ask() -> Any:
@@ -28,7 +29,7 @@ async def eventually_true(check: Callable[[], Any], guard_s: float = 10.0, what:
     return await eventually(ask, guard_s, what)
 
 
-def eventually_now(check: Callable[[], Any], guard_s: float = 10.0, what: str = "") -> Any:
+def eventually_now(check: Callable[[], Any], guard_s: float = GUARD_S, what: str = "") -> Any:
     """`eventually` for tests without an event loop."""
     deadline = time.monotonic() + guard_s
     while True:

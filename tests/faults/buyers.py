@@ -125,7 +125,7 @@ class Crowd:
         self._stop.set()
         await asyncio.gather(*self._tasks)
 
-    async def goes_on(self, count: int = 5, guard_s: float = 45) -> None:
+    async def goes_on(self, count: int = 5, guard_s: float = 90) -> None:
         """Returns when `count` more orders were acknowledged."""
         target = len(self.orders) + count
 
@@ -242,6 +242,6 @@ async def _check_gates(running: RunningHawker, pg: asyncpg.Pool) -> None:
                 left, held = await valkey.hmget(key, "left", "held")
                 return left is None or (int(left) == free and int(held) == 0)
 
-            await eventually(agrees, 30, f"the gate of {row['id']} counts as Postgres does")
+            await eventually(agrees, 60, f"the gate of {row['id']} counts as Postgres does")
     finally:
         await valkey.aclose()

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from tests.waiting import eventually, eventually_true
 
-GUARD_S = 30
+GUARD_S = 60
 WORDS = 48  # a snapshot has fifty
 WIPES_AFTER = (8, 20, 32)
 KILL_AFTER = 40
@@ -78,7 +78,7 @@ class Talker:
 
 async def test_what_people_were_told_was_said_stands_once_after_every_kill_and_wipe_of_valkey(own_hawker):
     running = own_hawker(CHAT_PER_10_S="1000").start("--workers", "2")
-    async with httpx.AsyncClient(base_url=running.base_url) as client:
+    async with httpx.AsyncClient(base_url=running.base_url, timeout=GUARD_S) as client:
         cookies = []
         for _ in range(2):
             answer = await client.post("/api/session", json={"demo": "viewer"})

@@ -52,7 +52,7 @@ class Child:
 
     async def revive(self, http: httpx.AsyncClient) -> None:
         """A new one in place of the dead."""
-        await asyncio.to_thread(self._process.wait, 10)
+        await asyncio.to_thread(self._process.wait, START_GUARD_S)
         self.ended.append(self._process.returncode)
         await self.start(http)
 
@@ -102,7 +102,7 @@ class Buyer:
 @pytest.mark.parametrize("point", POINTS)
 async def test_a_purchase_survives_a_kill_right_after(point, pg, pg_url, valkey, valkey_url, tmp_path):
     child = Child(point, tmp_path, pg_url, valkey_url)
-    async with open_world(pg, valkey, settle_after_s=1) as world, httpx.AsyncClient(timeout=10) as http:
+    async with open_world(pg, valkey, settle_after_s=1) as world, httpx.AsyncClient(timeout=START_GUARD_S) as http:
         pool = (await world.sale(UNITS, per_buyer_limit=1))["pool"]
         buyers = [Buyer(http, child, one.secret) for one in await world.buyers(BUYERS)]
         try:
@@ -160,7 +160,7 @@ async def cut_off(child: Child, secret: str, key: str, body: bytes, happened) ->
 async def test_an_order_whose_reply_was_lost_is_told_again_and_charged_once(pg, pg_url, valkey, valkey_url, tmp_path):
     child = Child("hold", tmp_path, pg_url, valkey_url)
     child.died.touch()  # this one lives
-    async with open_world(pg, valkey) as world, httpx.AsyncClient(timeout=10) as http:
+    async with open_world(pg, valkey) as world, httpx.AsyncClient(timeout=START_GUARD_S) as http:
         pool = (await world.sale(1))["pool"]
         buyer, key = await world.buyer(), clock.new_id()
         hold = await world.held(buyer, pool)

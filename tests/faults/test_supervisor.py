@@ -19,7 +19,7 @@ from app.branches import Stem
 from app.heartbeat import BEAT
 from app.supervisor import RoleProcess
 from tests.running import ROOT, free_port
-from tests.waiting import eventually_now, eventually_true
+from tests.waiting import GUARD_S, eventually_now, eventually_true
 
 ROLES = ["web", "media", "worker", "postgres", "valkey"]
 
@@ -31,7 +31,7 @@ def test_a_second_start_on_the_same_data_says_so_in_one_line(hawker):
         env={"PATH": os.environ["PATH"], "HAWKER_DATA": str(hawker.data), "PORT": ""},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert second.returncode == 1
@@ -42,7 +42,7 @@ def test_a_second_start_on_the_same_data_says_so_in_one_line(hawker):
 def test_a_taken_port_is_told_in_one_line(hawker, own_hawker):
     other = own_hawker(PORT=str(hawker.port))
     other.start(wait=False)
-    assert other._process.wait(30) == 1
+    assert other._process.wait(60) == 1
     assert any(f"Cannot listen on 127.0.0.1:{hawker.port}" in line for line in other.log)
 
 
@@ -50,11 +50,11 @@ def test_every_part_that_is_killed_comes_back_and_a_restart_finds_the_data(hawke
     running = hawker
     for name in ROLES:
         running.wait_replaced(name, running.kill(name))
-    session = httpx.post(running.base_url + "/api/session", json={"demo": "viewer"})
+    session = httpx.post(running.base_url + "/api/session", json={"demo": "viewer"}, timeout=GUARD_S)
     assert session.status_code == 201, session.text
     assert running.stop() == 0
     running.start()
-    again = httpx.post(running.base_url + "/api/session", json={"demo": "viewer"})
+    again = httpx.post(running.base_url + "/api/session", json={"demo": "viewer"}, timeout=GUARD_S)
     assert again.json()["person"]["name"] != session.json()["person"]["name"]
 
 
@@ -130,10 +130,10 @@ def test_when_the_supervisor_is_killed_all_children_die_and_the_next_start_works
     watches = [os.pidfd_open(running.pid_of(name)) for name in ROLES]
     running.stop(signal.SIGKILL)
     for watch in watches:
-        assert select.select([watch], [], [], 20)[0], "a child outlived the supervisor"
+        assert select.select([watch], [], [], GUARD_S)[0], "a child outlived the supervisor"
         os.close(watch)
     running.start()
-    assert running.is_ready()
+    eventually_now(running.is_ready, what="it is ready")
 
 
 def test_without_the_demo_the_first_host_is_made_on_the_command_line(own_hawker):
@@ -156,9 +156,8 @@ def test_without_the_demo_the_first_host_is_made_on_the_command_line(own_hawker)
 
     run("create-account", "--name", "Nora", "--email", "nora@example.org", "--password", "a long password")
     run("create-shop", "--name", "Nora's", "--currency", "EUR", "--host", "nora@example.org")
-    signed_in = httpx.post(
-        running.base_url + "/api/session", json={"email": "nora@example.org", "password": "a long password"}
-    )
+    known = {"email": "nora@example.org", "password": "a long password"}
+    signed_in = httpx.post(running.base_url + "/api/session", json=known, timeout=GUARD_S)
     assert [shop["role"] for shop in signed_in.json()["shops"]] == ["host"]
     assert running.stop() == 0
     assert "applied" not in run("migrate")

@@ -230,7 +230,7 @@ async def test_a_deletion_that_meets_the_giving_back_takes_the_text_away(workers
 
     monkeypatch.setattr("app.chat.messages._find", find)
     await workers.wipe()
-    await asyncio.wait_for(asked.wait(), 10)
+    await asyncio.wait_for(asked.wait(), 60)
     assert await delete(place.chat, place.show, place.moderator, Standing.MODERATOR, posted.message) is None
     go.set()
     await place.say("after")

@@ -47,6 +47,9 @@ WAIT_MS = 30_000  # a guard against hanging, also on a machine that does ten oth
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 NARROW = {"width": 360, "height": 740}
+PLAYER_ASKS = (
+    r"(404|409|503) (POST|DELETE) /whep/.*"  # before the stream, and after it: the player asks again by itself
+)
 _WRONG_CLOCK = """
     const Right = Date, off = OFF_MS;
     Date = class extends Right {
@@ -59,6 +62,7 @@ _BEYOND_THE_EDGE = """() => [...document.querySelectorAll("body *")]
         && !node.closest(".skip, .visually-hidden"))
     .map((node) => `${node.tagName}.${node.className}`)"""
 _LOAD_FAILURE = "Failed to load resource"
+_LEFT = "WebSocket is closed before the connection is established"  # of a page that was left at once
 
 
 class Window:
@@ -75,7 +79,7 @@ class Window:
         page.on("response", self._answer)
 
     def _hear(self, message: ConsoleMessage) -> None:
-        if message.type == "error" and not message.text.startswith(_LOAD_FAILURE):
+        if message.type == "error" and not message.text.startswith(_LOAD_FAILURE) and _LEFT not in message.text:
             self.faults.append(f"console: {message.text}")
 
     def _answer(self, response: Response) -> None:

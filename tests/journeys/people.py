@@ -3,10 +3,11 @@
 Knows ids, roles and labels of the pages, so that journeys and benches speak only of people.
 """
 
+import asyncio
 import re
 from pathlib import Path
 
-from playwright.async_api import Locator, expect
+from playwright.async_api import Locator, Route, expect
 
 from tests.journeys.browser import Window
 from tests.waiting import eventually
@@ -41,6 +42,7 @@ class SomebodyInAShow:
 
     async def name(self) -> str:
         """The name that the header shows."""
+        await expect(self.page.locator("#who")).not_to_be_empty()
         return (await self.page.locator("#who").inner_text()).strip()
 
 
@@ -73,6 +75,25 @@ class Viewer(SomebodyInAShow):
     async def pay(self, method: str) -> None:
         """Presses one of the simulated methods: works, declines, late."""
         await self.sheet.locator(f'[data-method="{method}"]').click()
+
+    async def pay_late(self) -> None:
+        """Pays by the simulated method that answers late; returns when it was said that the answer is awaited. The page
+        asks for the outcome again and again, and hears of it only when that was seen.
+        """
+        note = self.sheet.locator(".sheet-note")
+        first, seen = asyncio.Event(), asyncio.Event()
+
+        async def until_seen(route: Route) -> None:
+            if first.is_set():
+                await seen.wait()
+            first.set()
+            await route.continue_()
+
+        await self.page.route("**/api/orders", until_seen)
+        await self.pay("late")
+        await expect(note).to_contain_text(re.compile("slow|pending"))
+        seen.set()
+        await self.page.unroute("**/api/orders", until_seen)
 
     async def buy_now(self, card: str) -> None:
         """Buys what is pinned in one step with a card that was kept; it is noted, and offered, after its order."""

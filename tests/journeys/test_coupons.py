@@ -5,11 +5,11 @@ import re
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.journeys.browser import PHONE, open_window
+from tests.journeys.browser import PHONE, PLAYER_ASKS, open_window
 from tests.journeys.people import Host, Viewer
 
 pytestmark = pytest.mark.timeout(120)
-PASSING = (r"(404|409|503) POST /whep/.*", r"(404|409) POST /api/shops/[^/]+/quotes")
+PASSING = (PLAYER_ASKS, r"(404|409) POST /api/shops/[^/]+/quotes")
 
 
 async def apply(viewer: Viewer, code: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.running import ROOT
 
-GUARD_S = 60
+GUARD_S = 150
 
 
 @pytest.fixture(scope="module")

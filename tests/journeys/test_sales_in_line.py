@@ -4,12 +4,11 @@ import re
 
 from playwright.async_api import Browser, expect
 
-from tests.journeys.browser import open_window
+from tests.journeys.browser import PLAYER_ASKS, open_window
 from tests.journeys.people import WAIT_S, Host, Viewer
 from tests.waiting import eventually
 
-BEFORE_THE_STREAM = r"(404|409|503) POST /whep/.*"
-EXPECTED = (BEFORE_THE_STREAM, r"402 POST /api/orders", r"409 POST /api/orders", r"409 POST /api/holds")
+EXPECTED = (PLAYER_ASKS, r"402 POST /api/orders", r"409 POST /api/orders", r"409 POST /api/holds")
 TWO_HOURS_MS = 7_200_000
 TITLE = "Slow vase"  # of the demo's line-up, not pinned at first
 

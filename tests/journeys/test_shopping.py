@@ -4,10 +4,8 @@ import csv
 
 from playwright.async_api import Page, expect
 
-from tests.journeys.browser import open_window
+from tests.journeys.browser import PLAYER_ASKS, open_window
 from tests.journeys.people import Host, Viewer
-
-BEFORE_THE_STREAM = r"(404|409|503) POST /whep/.*"
 
 
 async def set_conditions(page: Page) -> None:
@@ -116,5 +114,5 @@ async def test_a_cart_is_bought_during_the_show_sent_and_found_again(own_hawker,
     # At its address it is there for its buyer alone.
     await host.page.goto(f"/orders/{number}")
     await expect(host.page.locator("h1")).to_have_text("You have no such order")
-    host.window.check(BEFORE_THE_STREAM, rf"404 GET /api/orders/{number}")
-    ana.window.check(BEFORE_THE_STREAM, r"40[29] POST /api/shops/.*/cart/order")
+    host.window.check(PLAYER_ASKS, rf"404 GET /api/orders/{number}")
+    ana.window.check(PLAYER_ASKS, r"40[29] POST /api/shops/.*/cart/order")

@@ -12,10 +12,9 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 from redis.asyncio import Redis
 
-from tests.journeys.browser import open_window
+from tests.journeys.browser import PLAYER_ASKS, open_window
 from tests.journeys.people import Viewer
 
-NO_STREAM = r"(409|404) (POST|DELETE) /whep/.*"
 FILE = Path(__file__).parent / "markup_corpus.txt"
 CORPUS = [line for line in FILE.read_text().splitlines() if not line.startswith("## ")]
 
@@ -116,7 +115,7 @@ async def test_what_people_write_is_text_on_every_page(own_hawker, browser: Brow
     await expect(host.locator("main")).to_contain_text(CORPUS[5])
     await asyncio.gather(*(stays_text(page) for page in (viewer, moderator, host)))
     for window in windows:
-        window.check(NO_STREAM)
+        window.check(PLAYER_ASKS)
 
 
 async def look_at_the_watch_page(page: Page) -> None:

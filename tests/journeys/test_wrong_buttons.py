@@ -7,12 +7,11 @@ import signal
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.journeys.browser import NARROW, Window, open_window, sticks_out
+from tests.journeys.browser import NARROW, PLAYER_ASKS, Window, open_window, sticks_out
 from tests.journeys.people import Host, Viewer
 from tests.journeys.pictures import wait_for_frames
 
 pytestmark = pytest.mark.timeout(240)
-BEFORE_THE_STREAM = r"409 POST /whep/.*"
 DRAWN = {  # page: what is there once it is drawn
     "/": ".show-card",
     "/sign-in": "#demo button",
@@ -41,7 +40,7 @@ async def test_somebody_without_a_name_watches_and_signs_up_to_take_part(hawker,
     assert await viewer.name() == "Passer By"
     await viewer.say("here I am")
     await viewer.sees_line("here I am")
-    viewer.window.check(BEFORE_THE_STREAM)
+    viewer.window.check(PLAYER_ASKS)
 
 
 async def test_the_sign_in_page_leads_back_to_this_site_only(hawker, browser: Browser) -> None:
@@ -89,7 +88,7 @@ async def test_a_purchase_needs_no_mouse(hawker, browser: Browser) -> None:
     await press("Enter")
     assert await viewer.order_number()
     await expect(viewer.page.locator(".held-item")).to_have_count(0)
-    viewer.window.check(BEFORE_THE_STREAM)
+    viewer.window.check(PLAYER_ASKS)
 
 
 async def test_the_end_of_a_hold_is_told(own_hawker, browser: Browser) -> None:
@@ -104,7 +103,7 @@ async def test_the_end_of_a_hold_is_told(own_hawker, browser: Browser) -> None:
     await viewer.sees_stock(stock)
     await viewer.sheet.get_by_role("button", name="Try again").click()
     await expect(viewer.sheet).to_have_attribute("data-step", "choose")
-    viewer.window.check(BEFORE_THE_STREAM)
+    viewer.window.check(PLAYER_ASKS)
 
 
 async def test_plain_http_elsewhere_is_told_and_the_show_can_be_watched(own_hawker, browser: Browser) -> None:
@@ -136,7 +135,7 @@ async def test_a_sign_out_in_another_window_reaches_the_show(hawker, browser: Br
     await other.locator("#sign-out").click()
     await expect(viewer.page.get_by_role("link", name="Sign in to chat")).to_be_visible()
     await expect(viewer.page.locator("#sign-in-link")).to_be_visible()
-    window.check(BEFORE_THE_STREAM)
+    window.check(PLAYER_ASKS)
 
 
 async def test_a_window_never_acts_as_whoever_signed_in_in_another_window(hawker, browser: Browser) -> None:
@@ -157,8 +156,8 @@ async def test_a_window_never_acts_as_whoever_signed_in_in_another_window(hawker
     await viewer.pinned.locator(".buy").click()
     await expect(viewer.sheet).to_have_attribute("data-step", "sign-in")
     # The studio's own question about the stream may be on its way when the cookie changes.
-    window.check(BEFORE_THE_STREAM, r"403 PUT /api/shows/demo/pins", r"403 GET /api/shows/demo/stream")
-    viewer.window.check(BEFORE_THE_STREAM)
+    window.check(PLAYER_ASKS, r"403 PUT /api/shows/demo/pins", r"403 GET /api/shows/demo/stream")
+    viewer.window.check(PLAYER_ASKS)
 
 
 async def test_strangers_at_the_staffs_doors_are_told_so(hawker, browser: Browser) -> None:
@@ -200,6 +199,7 @@ async def test_forms_of_the_studio_say_what_is_wrong_and_keep_what_was_typed(
     await expect(dialog.get_by_label("Title")).to_have_value("Half a product")
     await dialog.get_by_role("button", name="Close").click()
 
+    await expect(host.page.locator("#lineup-rows .desk-row").first).to_be_visible()
     first = (await host.line_up())[0]
     await host.row(first).locator('[data-does="sale"]').click()
     await dialog.locator('[name="allotment"]').fill("100000")
@@ -209,7 +209,7 @@ async def test_forms_of_the_studio_say_what_is_wrong_and_keep_what_was_typed(
     await dialog.locator('[name="amount"]').fill("100")
     await dialog.locator("#start-sale").click()
     await expect(dialog.locator(".error")).to_contain_text("from 1 to 99")
-    host.window.check(BEFORE_THE_STREAM, r"400 POST /api/photos.*", r"4(00|09) POST /api/shows/demo/flash-sales")
+    host.window.check(PLAYER_ASKS, r"400 POST /api/photos.*", r"4(00|09) POST /api/shows/demo/flash-sales")
 
 
 async def test_a_page_that_loses_the_server_says_so_and_comes_back_with_every_word(
@@ -253,7 +253,7 @@ async def test_no_page_is_wider_than_a_phone(hawker, browser: Browser) -> None:
             await closed.click()
         wide = await sticks_out(page)
         assert not wide, f"{path}: {wide}"
-    window.check(BEFORE_THE_STREAM)
+    window.check(PLAYER_ASKS)
 
 
 async def test_a_hold_taken_in_one_window_stands_in_the_other_and_goes_from_both(hawker, browser: Browser) -> None:
@@ -269,7 +269,7 @@ async def test_a_hold_taken_in_one_window_stands_in_the_other_and_goes_from_both
     await here.sheet.get_by_role("button", name="Let it go").click()
     await expect(there.get_by_text("is held for you")).to_have_count(0)
     await expect(there.locator("#sheet")).to_contain_text("It was given back meanwhile")  # it said that time ran out
-    window.check(BEFORE_THE_STREAM)
+    window.check(PLAYER_ASKS)
 
 
 async def test_a_wish_that_was_not_answered_is_repeated_under_its_key(hawker, browser: Browser) -> None:
@@ -291,7 +291,7 @@ async def test_a_wish_that_was_not_answered_is_repeated_under_its_key(hawker, br
     await expect(viewer.sheet).to_have_attribute("data-step", "pay")
     assert (len(keys), len(set(keys))) == (2, 1)
     await viewer.sheet.get_by_role("button", name="Let it go").click()
-    viewer.window.check(BEFORE_THE_STREAM, r"503 POST /api/holds")
+    viewer.window.check(PLAYER_ASKS, r"503 POST /api/holds")
 
 
 async def test_a_wrong_address_leads_back_to_the_shows(hawker, browser: Browser) -> None:

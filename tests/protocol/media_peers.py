@@ -114,7 +114,7 @@ class Viewer(Client):
     async def see(self, count: int, tint: int | None = None) -> list[tuple[int, int, int]]:
         """The next `count` pictures, of a publisher with that tint if one is named."""
         seen = []
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             while len(seen) < count:
                 picture = await self.pictures.get()
                 if tint is None or abs(picture[1] - tint) < 12:

@@ -81,7 +81,7 @@ class MediaSite:
         self.pg = pg
         anywhere = settings.host == "::"
         self.url = f"http://127.0.0.1:{settings.port}" if anywhere else settings.base_url
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=10)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=60)
         self.control = MediaControl(settings, valkey)
         self.relays: list[asyncio.Task[None]] = []
         self.rooms = HeardRooms()

@@ -38,7 +38,7 @@ from app.rooms.valkey_bus import ValkeyRooms
 from app.settings import Settings
 from tests.waiting import eventually_true
 
-GUARD_S = 20
+GUARD_S = 60
 LIFE_MAX_S = 3600
 
 

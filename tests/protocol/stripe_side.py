@@ -23,7 +23,7 @@ from tests.waiting import eventually_now
 PROCESS = Path(__file__).with_name("localstripe_process.py")
 SECRET_KEY = "sk_test_hawker"
 UNKNOWN = ("allowed_payment_method_types", "setup_future_usage")
-START_GUARD_S = 30
+START_GUARD_S = 60
 
 IN_USE = {
     "type": "invalid_request_error",
@@ -61,7 +61,7 @@ def card(stripe: str, number: str = WORKS, exp_year: int = 2040) -> str:
     """What Stripe's frame makes of a card: the id of a payment method."""
     form = {"type": "card", "card[number]": number, "card[exp_month]": "12"}
     form |= {"card[exp_year]": str(exp_year), "card[cvc]": "123"}
-    answer = httpx.post(f"{stripe}/v1/payment_methods", data=form, auth=(SECRET_KEY, ""))
+    answer = httpx.post(f"{stripe}/v1/payment_methods", data=form, auth=(SECRET_KEY, ""), timeout=60)
     answer.raise_for_status()
     return answer.json()["id"]
 
@@ -70,27 +70,29 @@ def authenticate(stripe: str, secret: str, *, success: bool) -> None:
     """What Stripe's frame does when the buyer has answered their bank."""
     intent = secret.partition("_secret_")[0]
     body = {"client_secret": secret, "success": success}
-    answer = httpx.post(f"{stripe}/v1/payment_intents/{intent}/_authenticate", json=body, auth=(SECRET_KEY, ""))
+    answer = httpx.post(
+        f"{stripe}/v1/payment_intents/{intent}/_authenticate", json=body, auth=(SECRET_KEY, ""), timeout=60
+    )
     assert answer.status_code in {200, 402}, answer.text
 
 
 def intents(stripe: str) -> list[dict]:
     """All PaymentIntents of the test, in localstripe's own books."""
-    answer = httpx.get(f"{stripe}/v1/payment_intents", params={"limit": 100}, auth=(SECRET_KEY, ""))
+    answer = httpx.get(f"{stripe}/v1/payment_intents", params={"limit": 100}, auth=(SECRET_KEY, ""), timeout=60)
     return answer.json()["data"]
 
 
 def give_back(stripe: str, intent: str, amount: int) -> dict:
     """What somebody does in Stripe's dashboard: a refund of which nobody has asked us."""
     form = {"payment_intent": intent, "amount": str(amount)}
-    answer = httpx.post(f"{stripe}/v1/refunds", data=form, auth=(SECRET_KEY, ""))
+    answer = httpx.post(f"{stripe}/v1/refunds", data=form, auth=(SECRET_KEY, ""), timeout=60)
     answer.raise_for_status()
     return answer.json()
 
 
 def refunds(stripe: str) -> list[dict]:
     """All refunds, likewise."""
-    return httpx.get(f"{stripe}/v1/refunds", params={"limit": 100}, auth=(SECRET_KEY, "")).json()["data"]
+    return httpx.get(f"{stripe}/v1/refunds", params={"limit": 100}, auth=(SECRET_KEY, ""), timeout=60).json()["data"]
 
 
 @dataclass
@@ -114,8 +116,8 @@ class FaultProxy:
     async def start(self) -> "FaultProxy":
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        self._http = httpx.AsyncClient(base_url=self.upstream)
-        self.keeps = StripeKeeps(httpx.AsyncClient(base_url=self.upstream))
+        self._http = httpx.AsyncClient(base_url=self.upstream, timeout=START_GUARD_S)
+        self.keeps = StripeKeeps(httpx.AsyncClient(base_url=self.upstream, timeout=START_GUARD_S))
         return self
 
     async def stop(self) -> None:

@@ -9,6 +9,7 @@ from schemathesis.specs.openapi.checks import response_schema_conformance
 
 from app.accounts.views import Session
 from app.http.credentials import SESSION_COOKIE
+from tests.waiting import GUARD_S
 
 # Signing in ends the browser's last session, so these are tried without it.
 SIGN_IN = ("/api/session", "/api/accounts")
@@ -30,7 +31,7 @@ class Site:
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url
-        self.http = httpx.Client(base_url=base_url)
+        self.http = httpx.Client(base_url=base_url, timeout=GUARD_S)
         answer = self.http.post("/api/session", json={"demo": "host"})
         secret = answer.headers["set-cookie"].split(";")[0].partition("=")[2]
         session = answer.json()
@@ -95,7 +96,7 @@ def test_no_drawn_request_breaks_the_service_and_answers_look_as_described(site,
         @given(case=operation.as_strategy(), fields=st.sets(st.sampled_from(sorted(site.ids))))
         def draw(case, fields):
             site.fill(case, fields)
-            answer = case.call(base_url=site.base_url, timeout=10)
+            answer = case.call(base_url=site.base_url, timeout=GUARD_S)
             if case.path not in SIGN_IN:
                 seen.add(answer.status_code)
             assert answer.status_code not in {500, 502}, case.as_curl_command()

@@ -63,7 +63,7 @@ async def test_ffmpeg_publishes_and_ends_its_session_itself(site: MediaSite, mon
         process.stdin.write(b"q")
         await process.stdin.drain()
         await publishing(site, show, wanted=False)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0, (await process.stderr.read()).decode() if process.stderr else ""
 
 

@@ -19,7 +19,7 @@ from app.settings import Settings
 from tests.protocol.test_request_protocol import served as on_uvicorn
 from tests.waiting import eventually_true
 
-GUARD_S = 20
+GUARD_S = 60
 SECRET = "s" * 43
 DEVICE = f"{DEVICE_COOKIE}={'d' * 43}"
 

@@ -32,7 +32,7 @@ async def test_one_port_takes_a_publisher_by_ipv4_and_a_viewer_by_ipv6(pg, valke
         await publishing(site, show)
         monkeypatch.setattr("aioice.ice.get_host_addresses", lambda *_, **__: ["::1"])
         async with (
-            httpx.AsyncClient(base_url=f"http://[::1]:{site.settings.port}") as by_ipv6,
+            httpx.AsyncClient(base_url=f"http://[::1]:{site.settings.port}", timeout=60) as by_ipv6,
             Viewer(by_ipv6) as viewer,
         ):
             assert (await viewer.watch(show)).status_code == 201
@@ -52,7 +52,7 @@ async def test_on_the_loopback_of_ipv6_alone_nothing_else_is_bound(pg, valkey):
 async def heard(place: socket.socket, count: int) -> int:
     """Returns once `count` packets of media have come."""
     loop, media = asyncio.get_running_loop(), 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while media < count:
             data = await loop.sock_recv(place, 2048)
             media += data[0] >= 128 and not 192 <= data[1] < 224

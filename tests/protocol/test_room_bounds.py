@@ -3,7 +3,6 @@ neighbour in the same room still hears everything, once and in order.
 """
 
 import asyncio
-import os
 
 import pytest
 from websockets.frames import Opcode
@@ -19,8 +18,13 @@ both_wires = pytest.mark.parametrize("direct", [True, False], ids=["direct wire"
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
+def soon_gone(monkeypatch):
     monkeypatch.setattr(uvicorn_protocol, "CLOSE_TIMEOUT_S", 0.3)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """For those tests alone that wait for it: no slow moment of the machine decides about the others."""
     monkeypatch.setattr("app.http.request_protocol.HEAD_TIME_S", 1.0)
     monkeypatch.setattr("app.rooms.socket.JOIN_TIMEOUT_S", 1.0)
 
@@ -143,6 +147,7 @@ async def test_the_fragments_of_a_message_are_counted(valkey):
 # Half-open connections.
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_half_open_connections_end_by_themselves_and_leave_no_place_taken(valkey):
     """One says nothing, one half a request, one never joins, and one has vanished: it answers no ping."""
     async with (
@@ -188,6 +193,7 @@ STRANGE = [
 ]
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_strange_requests_for_an_upgrade_are_answered_or_dropped(valkey):
     """All of them side by side: half are only given up after a second."""
     async with room_server(valkey) as server, heard_in_order(server):
@@ -203,11 +209,12 @@ async def test_strange_requests_for_an_upgrade_are_answered_or_dropped(valkey):
 async def test_rubbish_in_place_of_the_first_frame_ends_the_socket(valkey):
     async with room_server(valkey) as server, heard_in_order(server):
         upgrade = HEAD % (b"show1", b"")
-        async with raw(server, upgrade) as before_the_answer, raw(server, upgrade) as before_the_join:
-            await before_the_join.head()
-            for rude in (before_the_answer, before_the_join):
-                rude.writer.write(os.urandom(1) + b"\xff" * 50)
-            await asyncio.gather(before_the_answer.gone(), before_the_join.gone())
+        for first in (b"\x00", b"\x81", b"\x8b", b"\xff"):
+            async with raw(server, upgrade) as before_the_answer, raw(server, upgrade) as before_the_join:
+                await before_the_join.head()
+                for rude in (before_the_answer, before_the_join):
+                    rude.writer.write(first + b"\xff" * 50)
+                await asyncio.gather(before_the_answer.gone(), before_the_join.gone())
 
 
 @pytest.mark.parametrize("ending", ["closes", "breaks the rules", "says no more", "is signed out"])

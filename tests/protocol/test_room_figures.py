@@ -8,7 +8,7 @@ from app.http.figures import render
 from app.rooms.figures import room_figures
 from app.rooms.limits import Caps
 from tests.protocol.room_server import Words, room_server
-from tests.waiting import eventually_true
+from tests.waiting import GUARD_S, eventually_true
 
 
 def read(text):
@@ -49,7 +49,7 @@ async def test_sockets_joins_frames_demotions_fresh_starts_and_shed_ones_are_cou
 
 
 def test_a_whole_hawker_tells_them(hawker):
-    answer = httpx.get(hawker.base_url + "/metrics")
+    answer = httpx.get(hawker.base_url + "/metrics", timeout=GUARD_S)
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     figures = read(answer.text)
     assert "hawker_sockets" in figures  # how many there are is other tests' doing

@@ -193,10 +193,10 @@ async def test_a_socket_that_ends_while_its_join_is_prepared_leaves_nothing_behi
         server.stage.tell_me.clear()
         async with server.dial(who="ann") as connection:
             await connection.send('{"op":"join"}')
-            await asyncio.wait_for(server.stage.asked_me.wait(), 5)
+            await asyncio.wait_for(server.stage.asked_me.wait(), 60)
             if ends_by == "sign-out":
                 await server.bus.signed_out("ann", "session of ann")
-                await asyncio.wait_for(connection.wait_closed(), 5)
+                await asyncio.wait_for(connection.wait_closed(), 60)
                 assert connection.close_code == 4001
         server.stage.tell_me.set()
         await eventually_true(lambda: server.hub.sockets_of("ann") == 0)
@@ -212,7 +212,7 @@ async def test_what_a_person_is_told_while_their_join_is_prepared_is_in_the_join
         async with server.dial("show1", "mo") as connection:
             client = Client(connection)
             await client.send({"op": "join"})
-            await asyncio.wait_for(server.stage.asked_me.wait(), 5)
+            await asyncio.wait_for(server.stage.asked_me.wait(), 60)
             server.people.standings["mo"] = Standing.VIEWER
             await server.bus.standing_changed("show1", "mo")
             (viewer,) = server.hub._people["mo"]
@@ -229,7 +229,7 @@ async def test_a_session_that_ended_during_the_admission_does_not_get_in(valkey,
             await eventually_true(lambda: server.hub._signed_out)
         async with server.dial(who="ann") as connection:
             await connection.send('{"op":"join"}')
-            await asyncio.wait_for(connection.wait_closed(), 5)
+            await asyncio.wait_for(connection.wait_closed(), 60)
             assert connection.close_code == 4001
 
 

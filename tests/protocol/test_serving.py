@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.running import ROOT, RunningHawker, free_port
-from tests.waiting import eventually_now
+from tests.waiting import GUARD_S, eventually_now
 
 
 def command(*arguments: str, **environment: str) -> subprocess.Popen:
@@ -22,14 +22,14 @@ def command(*arguments: str, **environment: str) -> subprocess.Popen:
 
 def read_to_the_end(socket) -> None:
     while True:
-        socket.recv(10)
+        socket.recv(GUARD_S)
 
 
 def test_a_stop_tells_every_socket_to_come_back_and_when(own_hawker):
     running = own_hawker().start()
     with connect(running.base_url.replace("http", "ws") + "/ws/shows/demo") as socket:
         socket.send('{"op":"join","epoch":null,"since":null}')
-        assert "joined" in socket.recv(10)
+        assert "joined" in socket.recv(GUARD_S)
         assert running.stop(signal.SIGTERM) == 0
         with pytest.raises(ConnectionClosed) as closed:
             read_to_the_end(socket)
@@ -39,14 +39,14 @@ def test_a_stop_tells_every_socket_to_come_back_and_when(own_hawker):
 
 def test_it_speaks_tls_with_a_certificate_of_its_own_making(own_hawker, tmp_path):
     made = command("deploy/self_signed.py", str(tmp_path))
-    assert made.wait(30) == 0
+    assert made.wait(60) == 0
     assert (tmp_path / "key.pem").stat().st_mode & 0o777 == 0o600
     first = (tmp_path / "cert.pem").read_bytes()
-    assert command("deploy/self_signed.py", str(tmp_path)).wait(30) == 0
+    assert command("deploy/self_signed.py", str(tmp_path)).wait(60) == 0
     assert (tmp_path / "cert.pem").read_bytes() == first, "a certificate that fits is kept"
     running = own_hawker(TLS_CERT=str(tmp_path / "cert.pem"), TLS_KEY=str(tmp_path / "key.pem")).start()
     trust = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
-    answer = httpx.get(f"https://127.0.0.1:{running.port}/healthz", verify=trust)
+    answer = httpx.get(f"https://127.0.0.1:{running.port}/healthz", verify=trust, timeout=GUARD_S)
     assert answer.status_code == 200
     assert "max-age" in answer.headers["strict-transport-security"]
     assert "server" not in answer.headers
@@ -61,23 +61,23 @@ def test_roles_run_alone_on_servers_given_by_url(pg_url, valkey_url, tmp_path):
 
     def is_ready() -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+            return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=GUARD_S).status_code == 200
         except httpx.TransportError:
             return False
 
     try:
         eventually_now(is_ready, 60, "the web role ready")
-        assert httpx.get(f"http://127.0.0.1:{port}/api/shows").json() == {"shows": []}
+        assert httpx.get(f"http://127.0.0.1:{port}/api/shows", timeout=GUARD_S).json() == {"shows": []}
         assert all(role.poll() is None for role in roles)
     finally:
         for role in roles:
             role.terminate()
-    assert [role.wait(30) for role in roles] == [0, 0, 0]
+    assert [role.wait(60) for role in roles] == [0, 0, 0]
 
 
 def test_everything_runs_on_servers_given_by_url(own_hawker, pg_url, valkey_url):
     running: RunningHawker = own_hawker(DATABASE_URL=pg_url, REDIS_URL=valkey_url).start()
-    assert running.is_ready()
+    eventually_now(running.is_ready, what="it is ready")
     assert sorted(path.name for path in (running.data / "children").iterdir() if path.name != "synthetic-host") == [
         "media",
         "web",
@@ -92,7 +92,7 @@ def test_a_role_alone_without_servers_says_what_it_needs():
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 1

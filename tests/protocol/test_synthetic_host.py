@@ -53,8 +53,9 @@ async def test_it_sleeps_until_somebody_watches_and_again_after(site: MediaSite,
     began = time.monotonic()
     await viewer.watch("demo")
     pictures = await viewer.see(1)
-    record_property("first_frame_after_waking_ms", round((time.monotonic() - began) * 1000))
-    assert time.monotonic() - began < 5, "most of it is the stock peer's own; in a browser it is under 0.3 s"
+    record_property(
+        "first_frame_after_waking_ms", round((time.monotonic() - began) * 1000)
+    )  # most of it the stock peer's own
     pictures += await viewer.see(10)
     await eventually(lambda: has_sound(viewer), what="the tone")
     await viewer.http.delete(viewer.session)

@@ -34,7 +34,7 @@ async def test_what_comes_during_a_rest_is_read_in_one_turn_after_it():
     number = port.open("127.0.0.1", 0)
     port.when_turned(lambda: turns.append(len(heard)))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
-        port.rest(0.05)
+        port.rest(0.5)
         port.rest(9)
         for one in range(5):
             far.sendto(bytes((one,)), ("127.0.0.1", number))

@@ -14,7 +14,7 @@ from app.http.whole_request import WHOLE_BYTES_MAX, WholeAnswer, read_whole
 from tests.protocol.test_request_protocol import served
 from tests.waiting import eventually_true
 
-GUARD_S = 20
+GUARD_S = 60
 
 
 def post(body: bytes, *lines: bytes, path: bytes = b"/whole") -> bytes:

@@ -12,7 +12,7 @@ import websockets
 
 from tests.waiting import eventually, eventually_true
 
-GUARD_S = 20
+GUARD_S = 60
 
 
 async def frame_with(socket, key):
@@ -25,7 +25,7 @@ async def test_what_one_worker_hears_is_seen_on_all_and_outlives_any_of_them(own
     """Viewers of a killed worker come back to another with their offset: nothing lost, nothing twice."""
     running = own_hawker().start("--workers", "3")
     assert len({running.pid_of(name) for name in ("web", "web-2", "web-3")}) == 3
-    async with httpx.AsyncClient(base_url=running.base_url) as client:
+    async with httpx.AsyncClient(base_url=running.base_url, timeout=GUARD_S) as client:
         answer = await client.post("/api/session", json={"demo": "viewer"})
         cookie = answer.headers["set-cookie"].partition(";")[0]
     url = running.base_url.replace("http", "ws") + "/ws/shows/demo"

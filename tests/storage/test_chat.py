@@ -204,10 +204,10 @@ async def test_a_timeout_that_meets_a_rebuild_is_never_forgotten(place):
 
     slow = ValkeyRooms(place.valkey, Sources(sanctions=(Slow(),)))
     opening = asyncio.create_task(slow.story(place.show))
-    await asyncio.wait_for(read.wait(), 5)
+    await asyncio.wait_for(read.wait(), 60)
     await place.time_out(place.viewer)
     go.set()
-    await asyncio.wait_for(opening, 5)
+    await asyncio.wait_for(opening, 60)
     assert (await place.say("sneaking in")).code == "timed_out"
 
 

@@ -216,7 +216,7 @@ async def test_a_request_that_is_cancelled_withdraws_nothing_that_is_being_commi
                     " AND query LIKE '%commit_orders%')"
                 )
 
-            await eventually(waits, 10, "the commit waits for the pool")
+            await eventually(waits, what="the commit waits for the pool")
             waiting.cancel()
             await asyncio.wait([waiting])
         await world.checkout.commits.drain()

@@ -126,7 +126,7 @@ def test_what_an_earlier_owner_left_running_is_ended_and_a_stranger_is_not(tmp_p
     (tmp_path / "d" / "children" / "stranger").write_text(f"{stranger.pid} 15 another-boot 123")
     folder.close()
     again = DataFolder(tmp_path / "d")
-    assert left.wait(5) == -signal.SIGTERM
+    assert left.wait(60) == -signal.SIGTERM
     assert stranger.poll() is None
     again.close()
     end(stranger, signal.SIGKILL, 5)
@@ -168,7 +168,7 @@ input()
     watch = os.pidfd_open(pid)
     parent.kill()
     parent.communicate()
-    assert select.select([watch], [], [], 20)[0], "Postgres outlived its parent"
+    assert select.select([watch], [], [], 60)[0], "Postgres outlived its parent"
     os.close(watch)
     assert birth_of(pid) is None
 

@@ -59,7 +59,7 @@ def values(allotment=5, *, sold=0, held=0, limit=0, starts=0, ends=0, state="ope
     return (allotment - sold - held, held, sold, allotment, 700, limit, starts, ends, state, "{}")
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 @given(configs=st.tuples(config, config), batches=history)
 def test_the_script_does_what_the_model_does(sync_valkey, configs, batches):
     play(Scripts(sync_valkey), configs, batches)

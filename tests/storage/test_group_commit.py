@@ -75,7 +75,7 @@ async def test_too_many_who_wait_are_told_at_once(monkeypatch):
         await asyncio.wait(flying, timeout=0)
     waiting = await submitted(group, 2, 3)
     with pytest.raises(Overloaded):
-        await asyncio.wait_for(group.submit(4), 5)
+        await asyncio.wait_for(group.submit(4), 60)
     decider.gate.set()
     assert await asyncio.gather(*flying, *waiting) == [2, 4, 6]
 

@@ -28,7 +28,7 @@ async def test_a_child_that_is_long_in_getting_ready_is_waited_for_and_named(sho
     keeper = supervisor.Keeper(folder, said.put_nowait)
     child = supervisor.Child("postgres", launch, wait_ready, signal.SIGKILL, 5)
     keeping = asyncio.create_task(keeper.keep(child))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for _ in range(2):
             assert await said.get() == "postgres is not ready yet; waiting for it"
         ready.set()

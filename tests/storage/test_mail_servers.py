@@ -17,7 +17,7 @@ from app.mail.smtp import Smtp
 from app.settings import SmtpSettings
 from deploy.self_signed import make
 
-GUARD_S = 20
+GUARD_S = 60
 # The library does not see that a connection which began with TLS has it.
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 

@@ -133,7 +133,7 @@ async def test_slow_mode_gives_each_viewer_a_wait_of_their_own_and_staff_none(pl
     assert first.wait_ms == 30_000
     refused = await place.say("two")
     assert refused.code == "too_fast"
-    assert 29_000 < refused.retry_after_ms <= 30_000
+    assert 20_000 < refused.retry_after_ms <= 30_000
     for n in range(3):
         said = await place.say(f"{n}", person=place.moderator, standing=Standing.MODERATOR)
         assert said.wait_ms is None

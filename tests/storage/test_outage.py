@@ -28,7 +28,7 @@ async def full(tmp_path):
     async def failed() -> bool:
         return (await client.info("persistence"))["rdb_last_bgsave_status"] == "err"
 
-    await eventually(failed, 10, "a save that fails")
+    await eventually(failed, what="a save that fails")
     yield client
     await client.aclose()
     server.kill()

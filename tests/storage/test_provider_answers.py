@@ -159,20 +159,20 @@ class DeafProvider(SimulatedProvider):
 @pytest.mark.parametrize("call", ["look", "capture", "void"])
 async def test_every_call_that_hangs_is_left_after_our_timeout_and_asked_again(pg, valkey, call):
     provider = DeafProvider(pg)
-    async with open_world(pg, valkey, provider=provider, payment_timeout_s=0.5, **AT_ONCE) as world:
+    async with open_world(pg, valkey, provider=provider, payment_timeout_s=1, **AT_ONCE) as world:
         pool = (await world.sale(1))["pool"]
         buyer = await world.buyer()
         hold, key = await world.held(buyer, pool), clock.new_id()
         provider.deaf.add(call)
-        answer = await asyncio.wait_for(world.order(buyer, hold, "declines" if call == "void" else "works", key), 10)
+        answer = await asyncio.wait_for(world.order(buyer, hold, "declines" if call == "void" else "works", key), 60)
         if call == "void":
             await pg.execute("UPDATE payment_attempts SET state = 'voiding' WHERE hold_id = $1", hold)
             attempt = await pg.fetchval("SELECT id FROM payment_attempts WHERE hold_id = $1", hold)
             await pg.execute("INSERT INTO outbox (topic, subject) VALUES ('void', $1)", attempt)
         elif call == "look":
             assert problem(answer) == (504, "payment_pending")
-        await asyncio.wait_for(world.settle_all(), 10)
-        await asyncio.wait_for(settle(world.checkout), 10)
+        await asyncio.wait_for(world.settle_all(), 60)
+        await asyncio.wait_for(settle(world.checkout), 60)
         assert await attempt_state(world, hold) == {"look": "started", "capture": "committed", "void": "voiding"}[call]
         provider.deaf.clear()
         await settle(world.checkout)

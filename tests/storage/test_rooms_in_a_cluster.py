@@ -57,7 +57,7 @@ async def test_every_script_of_rooms_obeys_a_clusters_rules_and_publishes_on_the
                 await everything_of_a_room(valkey, "s")
                 assert await valkey.execute_command("PUBSUB CHANNELS") == []
                 kinds = set()
-                while (message := await asyncio.wait_for(listener.get_message(timeout=0.2), 5)) is not None:
+                while (message := await asyncio.wait_for(listener.get_message(timeout=0.2), 60)) is not None:
                     kinds.add(message["type"])
                 assert kinds == {"ssubscribe", "smessage"}
 

@@ -17,7 +17,7 @@ from tests.protocol.callers import problem
 from tests.storage.stock_world import open_world
 from tests.waiting import eventually_true
 
-GUARD_S = 20
+GUARD_S = 60
 
 
 async def test_a_crowd_becomes_orders_in_a_few_statements(pg, valkey, monkeypatch):

@@ -69,13 +69,13 @@ async def test_who_is_hidden_is_told_what_everybody_is_and_nobody_else_sees_a_wo
     await eye(place, Level.HIDDEN)
     async with place.valkey.pubsub() as pubsub:
         await pubsub.ssubscribe(f"room:{{{place.show}}}")
-        assert (await pubsub.get_message(timeout=10))["type"] == "ssubscribe"
+        assert (await pubsub.get_message(timeout=60))["type"] == "ssubscribe"
         posted = await place.say("seen by nobody", key="k")
         again = await place.say("seen by nobody", key="k")
         scam = await place.say("a scam")
         heard = []
         while len(heard) < 2:
-            message = await pubsub.get_message(timeout=10)
+            message = await pubsub.get_message(timeout=60)
             if message["type"] == "smessage":
                 heard.append(read_news(message["data"]))
     assert (posted.message, posted.o) == (again.message, seen.o + 1)

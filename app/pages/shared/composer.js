@@ -96,13 +96,14 @@ export class Composer {
     const text = this.input.value.trim();
     if (!text || this.button.disabled) return;
     this.draft.text = text;
+    const { more } = this.draft;
     const taken = await this.draft.send();
     if (!taken) return;
     // What was typed meanwhile stays.
     if (this.input.value.trim() === text) this.input.value = "";
     const { o, delay_ms: delay } = this.draft.reply;
     if (o === null) toast(delay ? `Others see your message in ${duration(delay)}.` : HELD_WORDS);
-    this.answer(null);
+    if (this.draft.more === more) this.answer(null); // else another message was chosen meanwhile
   }
 
   redraw({ sending, error, retry_in_ms: wait }) {

@@ -32,6 +32,25 @@ export function fill(node, ...children) {
   return node;
 }
 
+/**
+ * As `fill`, but a child that looks as one did before is that one, which stays where it is: a press that has begun on it
+ * is not lost. For children without fields to type in, whose markup shows all that their listeners go by.
+ */
+export function refill(node, ...children) {
+  const before = new Set(node.childNodes);
+  const wanted = children.flat(Infinity).filter(Boolean).map((child) => {
+    const same = before.has(child) ? child : [...before].find((one) => one.isEqualNode(child)) ?? child;
+    before.delete(same);
+    return same;
+  });
+  for (const gone of before) gone.remove();
+  wanted.forEach((child, at) => {
+    const there = node.childNodes[at] ?? null;
+    if (there !== child) node.insertBefore(child, there);
+  });
+  return node;
+}
+
 /** Sets text only when it differs, so that nothing is announced or painted twice. */
 export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;

@@ -3,7 +3,7 @@
 
 import { duration } from "./clock.js";
 import { openDialog } from "./dialog.js";
-import { busy, el, fill, say, show } from "./dom.js";
+import { busy, el, fill, refill, say, show } from "./dom.js";
 import { Draft } from "./draft.js";
 import { icon } from "./icons.js";
 import { signInUrl } from "./session.js";
@@ -122,7 +122,7 @@ export class Questions {
     const focused = inside && { question: inside.closest("li")?.dataset.question, part: inside.dataset.part };
     this.count(all.filter((one) => one.state === "open").length + this.held.size);
     const rows = [...[...this.held.values()].map((one) => this.heldRow(one)), ...all.map((one) => this.row(one))];
-    fill(this.list, rows.length ? rows : el("li", { class: "empty" }, this.staff ? "No questions yet." : "Nobody has asked anything yet."));
+    refill(this.list, rows.length ? rows : el("li", { class: "empty" }, this.staff ? "No questions yet." : "Nobody has asked anything yet."));
     if (focused?.question) this.focus(focused);
   }
 
