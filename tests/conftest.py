@@ -150,14 +150,24 @@ async def valkey(valkey_url: str) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
+@pytest.fixture(scope="session")
+def make_hawker(short_folder: Path, first_start: FirstStart) -> Callable[..., RunningHawker]:
+    """Starts a whole Hawker with its demo, for several tests; who asked for it stops it."""
+
+    def make(**environment: str) -> RunningHawker:
+        data = short_folder / f"h{next(_numbers)}"
+        first_start.copy_cluster(data)
+        return RunningHawker(data, **FEW_FRAMES | environment).start()
+
+    return make
+
+
 @pytest.fixture(scope="module")
-def hawker(short_folder: Path, first_start: FirstStart) -> Iterator[RunningHawker]:
+def hawker(make_hawker: Callable[..., RunningHawker]) -> Iterator[RunningHawker]:
     """A whole Hawker with its demo, shared by the module: idle it costs a twelfth of a core. Tests that kill or wipe
     use `own_hawker`.
     """
-    data = short_folder / f"h{next(_numbers)}"
-    first_start.copy_cluster(data)
-    running = RunningHawker(data, WEBHOOKS_PRIVATE="1", **QUICK_PAYMENTS, **FEW_FRAMES).start()
+    running = make_hawker(WEBHOOKS_PRIVATE="1", **QUICK_PAYMENTS)
     yield running
     running.stop()
 

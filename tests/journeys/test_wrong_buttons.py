@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+from collections.abc import Iterator
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -10,6 +11,7 @@ from playwright.async_api import Browser, expect
 from tests.journeys.browser import NARROW, PLAYER_ASKS, Window, open_window, sticks_out
 from tests.journeys.people import Host, Viewer
 from tests.journeys.pictures import wait_for_frames
+from tests.running import RunningHawker
 
 pytestmark = pytest.mark.timeout(240)
 DRAWN = {  # page: what is there once it is drawn
@@ -20,6 +22,14 @@ DRAWN = {  # page: what is there once it is drawn
     "/studio/demo": "#lineup-rows .desk-row",
     "/moderate/demo": "#message",
 }
+
+
+@pytest.fixture(scope="module")
+def odd_hawker(make_hawker) -> Iterator[RunningHawker]:
+    """One whose holds are short and whose browsers come through a proxy, to be killed and started again."""
+    running = make_hawker(HOLD_TTL_S="3", TRUSTED_PROXIES="127.0.0.1")
+    yield running
+    running.stop()
 
 
 async def test_somebody_without_a_name_watches_and_signs_up_to_take_part(hawker, browser: Browser) -> None:
@@ -91,10 +101,9 @@ async def test_a_purchase_needs_no_mouse(hawker, browser: Browser) -> None:
     viewer.window.check(PLAYER_ASKS)
 
 
-async def test_the_end_of_a_hold_is_told(own_hawker, browser: Browser) -> None:
+async def test_the_end_of_a_hold_is_told(odd_hawker, browser: Browser) -> None:
     """When the time is over the sheet says so, and what was held is on the shelf."""
-    running = own_hawker(HOLD_TTL_S="8").start()
-    viewer = Viewer(await open_window(browser, "slow", running.base_url))
+    viewer = Viewer(await open_window(browser, "slow", odd_hawker.base_url))
     await viewer.enter("demo")
     stock = await viewer.pinned.locator(".offer-stock").inner_text()
     await viewer.pinned.locator(".buy").click()
@@ -106,13 +115,12 @@ async def test_the_end_of_a_hold_is_told(own_hawker, browser: Browser) -> None:
     viewer.window.check(PLAYER_ASKS)
 
 
-async def test_plain_http_elsewhere_is_told_and_the_show_can_be_watched(own_hawker, browser: Browser) -> None:
+async def test_plain_http_elsewhere_is_told_and_the_show_can_be_watched(odd_hawker, browser: Browser) -> None:
     """Browsers keep no sign-in cookie and give no camera there: the page says so, and what to run.
 
     The name leads to loopback here. Only from a trusted proxy does a name like that pass for our own.
     """
-    running = own_hawker(TRUSTED_PROXIES="127.0.0.1").start()
-    window = await open_window(browser, "in the lan", f"http://hawker.test:{running.port}")
+    window = await open_window(browser, "in the lan", f"http://hawker.test:{odd_hawker.port}")
     viewer = Viewer(window)
     await viewer.enter("demo")
     await expect(viewer.page.locator("#insecure")).to_contain_text("make run-lan")
@@ -213,19 +221,17 @@ async def test_forms_of_the_studio_say_what_is_wrong_and_keep_what_was_typed(
 
 
 async def test_a_page_that_loses_the_server_says_so_and_comes_back_with_every_word(
-    own_hawker, browser: Browser
+    odd_hawker, browser: Browser
 ) -> None:
     """The web role is killed between two messages: the second is sent once, and the chat has no gap."""
-    running = own_hawker().start()
+    running = odd_hawker
     ana = Viewer(await open_window(browser, "ana", running.base_url))
     ben = Viewer(await open_window(browser, "ben", running.base_url))
     await ana.enter("demo")
     await ben.enter("demo")
     await ana.say("before the break")
     await ben.sees_line("before the break")
-    await expect(ana.message_box).to_have_value(
-        ""
-    )  # answered: unanswered words close the button until the server is back
+    await expect(ana.message_box).to_have_value("")  # answered: else the button is closed until the server is back
     os.kill(running.supervisor_pid, signal.SIGSTOP)  # else the web role may be back before anybody looks
     running.kill("web")
     await expect(ana.page.locator("#connection")).to_contain_text("onnecting")

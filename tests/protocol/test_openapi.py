@@ -63,11 +63,11 @@ class Site:
             case.body[name] = self.ids[name]
 
 
-@pytest.fixture
-def site(own_hawker):
-    hawker = own_hawker()
-    hawker.start()
-    return Site(hawker.base_url)
+@pytest.fixture(scope="module")
+def site(make_hawker):
+    hawker = make_hawker()
+    yield Site(hawker.base_url)
+    hawker.stop()
 
 
 def operations(site: Site) -> list:

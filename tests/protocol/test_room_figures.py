@@ -1,6 +1,5 @@
 """What a worker's rooms tell Prometheus."""
 
-import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import ConnectionClosed
 
@@ -8,7 +7,7 @@ from app.http.figures import render
 from app.rooms.figures import room_figures
 from app.rooms.limits import Caps
 from tests.protocol.room_server import Words, room_server
-from tests.waiting import GUARD_S, eventually_true
+from tests.waiting import eventually_true
 
 
 def read(text):
@@ -46,11 +45,3 @@ async def test_sockets_joins_frames_demotions_fresh_starts_and_shed_ones_are_cou
         fresh = (await server.bus.read("show1")).e
         async with server.joined(epoch=fresh, since=0):
             assert figures()["hawker_room_resumes_total"] == 1
-
-
-def test_a_whole_hawker_tells_them(hawker):
-    answer = httpx.get(hawker.base_url + "/metrics", timeout=GUARD_S)
-    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-    figures = read(answer.text)
-    assert "hawker_sockets" in figures  # how many there are is other tests' doing
-    assert figures["process_resident_memory_bytes"] > 0

@@ -11,6 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.protocol.test_room_figures import read
 from tests.running import ROOT, RunningHawker, free_port
 from tests.waiting import GUARD_S, eventually_now
 
@@ -75,9 +76,14 @@ def test_roles_run_alone_on_servers_given_by_url(pg_url, valkey_url, tmp_path):
     assert [role.wait(60) for role in roles] == [0, 0, 0]
 
 
-def test_everything_runs_on_servers_given_by_url(own_hawker, pg_url, valkey_url):
+def test_everything_runs_on_servers_given_by_url_and_tells_prometheus(own_hawker, pg_url, valkey_url):
     running: RunningHawker = own_hawker(DATABASE_URL=pg_url, REDIS_URL=valkey_url).start()
     eventually_now(running.is_ready, what="it is ready")
+    answer = httpx.get(running.base_url + "/metrics", timeout=GUARD_S)
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    figures = read(answer.text)
+    assert "hawker_sockets" in figures
+    assert figures["process_resident_memory_bytes"] > 0
     assert sorted(path.name for path in (running.data / "children").iterdir() if path.name != "synthetic-host") == [
         "media",
         "web",

@@ -34,7 +34,8 @@ export function fill(node, ...children) {
 
 /**
  * As `fill`, but a child that looks as one did before is that one, which stays where it is: a press that has begun on it
- * is not lost. For children without fields to type in, whose markup shows all that their listeners go by.
+ * is not lost. For children that nobody keeps a hold of, without fields to type in, whose markup shows all that their
+ * listeners go by.
  */
 export function refill(node, ...children) {
   const before = new Set(node.childNodes);

@@ -3,7 +3,7 @@
 import { post, segment } from "../shared/api.js";
 import { countdown, serverNow, startWords } from "../shared/clock.js";
 import { confirmDialog, openDialog } from "../shared/dialog.js";
-import { busy, el, fill, refill, say, show } from "../shared/dom.js";
+import { busy, el, fill, say, show } from "../shared/dom.js";
 import { money } from "../shared/money.js";
 import { photo } from "../shared/offer-card.js";
 import { openSales, salePhase } from "../shared/offers.js";
@@ -32,7 +32,7 @@ export class SalesDesk {
   draw() {
     const sales = openSales(this.state, serverNow());
     this.rows = new Map(sales.map((sale) => [sale.id, this.row(sale)]));
-    refill(this.list, sales.length ? [...this.rows.values()].map((row) => row.node)
+    fill(this.list, sales.length ? [...this.rows.values()].map((row) => row.node)
       : el("li", { class: "empty" }, "No sale is running. Start one from a product of the line-up."));
     this.update(serverNow());
   }

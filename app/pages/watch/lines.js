@@ -3,7 +3,7 @@
 
 import { segment } from "../shared/api.js";
 import { countdown, duration, serverNow } from "../shared/clock.js";
-import { busy, el, fill, refill, say, show } from "../shared/dom.js";
+import { busy, el, fill, say, show } from "../shared/dom.js";
 import { icon } from "../shared/icons.js";
 import { toast } from "../shared/toast.js";
 
@@ -100,7 +100,7 @@ export class Lines {
   draw() {
     const shown = [...this.places.values()].filter((place) => place.state !== "offered");
     this.rows = new Map(shown.map((place) => [place.pool, this.row(place)]));
-    refill(this.host, [...this.rows.values()].map((row) => row.node));
+    fill(this.host, [...this.rows.values()].map((row) => row.node));
     show(this.host, shown.length > 0);
     this.update(serverNow());
   }
