@@ -9,7 +9,7 @@ from app.rooms.valkey_bus import RoomView
 from app.rooms.viewer import Viewer
 from tests.waiting import eventually_true, loop_turned
 
-LONG_TICK_S = 0.2
+LONG_TICK_S = 0.5
 
 
 class Page:
