@@ -201,7 +201,7 @@ async def test_a_refused_text_is_kept_and_counts_down_until_it_may_be_sent(valke
         assert told["kept"]["text"] == "second"
         assert told["kept"]["error"]["code"] == "too_fast"
         assert 0 < told["kept"]["retry"] <= 60_000
-        server.stage.pace = Pace(1, 1000)
+        server.stage.pace = Pace(60_000, 1, "later")
         await tab.page.clock.fast_forward(60_000)
         await tab.page.wait_for_function("views.at(-1)?.retry_in_ms === null")
         assert await tab.page.evaluate("draft.send()") is True

@@ -18,7 +18,7 @@ from tests.protocol.raw_peers import heard_in_order
 from tests.protocol.room_server import Words, room_server
 from tests.waiting import eventually_true
 
-WORD_BYTES = 2000
+WORD_BYTES = 8000
 # The older implementation is the wholly different one; that it is on its way out is no news here.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import redis
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import Phase, given, seed, settings
 from hypothesis import strategies as st
 
 import app.flash_sales
@@ -59,10 +59,14 @@ def values(allotment=5, *, sold=0, held=0, limit=0, starts=0, ends=0, state="ope
     return (allotment - sold - held, held, sold, allotment, 700, limit, starts, ends, state, "{}")
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
-@given(configs=st.tuples(config, config), batches=history)
-def test_the_script_does_what_the_model_does(sync_valkey, configs, batches):
-    play(Scripts(sync_valkey), configs, batches)
+@pytest.mark.parametrize("examples", [150, pytest.param(2000, marks=pytest.mark.long)])
+def test_the_script_does_what_the_model_does(sync_valkey, examples):
+    @settings(max_examples=examples)
+    @given(configs=st.tuples(config, config), batches=history)
+    def all_alike(configs, batches):
+        play(Scripts(sync_valkey), configs, batches)
+
+    all_alike()
 
 
 # Faults that somebody could make: (what the script says, what it would then say).
