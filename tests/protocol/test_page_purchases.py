@@ -23,7 +23,7 @@ from tests.protocol.test_request_protocol import served
 from tests.storage.stock_world import World, open_world
 from tests.waiting import eventually
 
-GUARD_S = 20
+GUARD_S = 60
 PATH = "/api/buy-now"
 AGREED = {"total_minor": 1000}
 OLD = {"total_minor": 999}

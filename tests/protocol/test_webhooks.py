@@ -21,7 +21,7 @@ from tests.protocol.callers import accounts_over, problem, somebody
 from tests.receiver import receiver, says
 from tests.waiting import eventually_true
 
-GUARD_S = 20
+GUARD_S = 60
 
 
 class Shop:
