@@ -5,7 +5,7 @@ import pytest
 from app.checkout.commit import commit_with_coupons
 from tests.storage.stock_world import open_world
 from tests.storage.test_commit_batches import own
-from tests.storage.test_commit_race import SEVERAL, attempts_on, commit_side_by_side, orders, refusals
+from tests.storage.test_commit_race import SEVERAL, attempts_on, commit_side_by_side, lingering, orders, refusals
 from tests.storage.test_coupons import coupon, uses
 
 PROCESSES = 2
@@ -75,7 +75,7 @@ async def test_the_race_is_real_a_commit_that_reads_before_it_locks_is_caught(pg
     locks = sound[sound.index("PERFORM FROM pools") : sound.index("SELECT coalesce(array_agg")]
     async with open_world(pg, valkey) as world:
         await pg.execute("ALTER TABLE coupons DROP CONSTRAINT coupons_used_up")
-        await pg.execute(sound.replace(locks, ""))
+        await pg.execute(lingering(sound.replace(locks, "")))
         try:
             for n in range(10):
                 made = await coupon(world, f"LAST{n}", uses_max=3)
@@ -83,7 +83,7 @@ async def test_the_race_is_real_a_commit_that_reads_before_it_locks_is_caught(pg
                 for _ in range(PROCESSES):  # from pools of their own: no lock of stock stands in for the coupon's
                     pool = (await world.sale(500, per_buyer_limit=99))["pool"]
                     person = (await world.buyer()).account
-                    shares.append(await with_code(world, made, await attempts_on(world, pool, [person], 30)))
+                    shares.append(await with_code(world, made, await attempts_on(world, pool, [person], 6)))
                 if len(orders(await commit_side_by_side(pg_url, shares, "coupons"))) > 3:
                     return
         finally:
