@@ -2,6 +2,7 @@
 
 import asyncio
 
+import asyncpg
 import pytest
 
 from app import clock
@@ -349,15 +350,16 @@ async def test_a_poisonous_order_fails_alone(pg, valkey):
         await world.check(pool)
 
 
-async def test_connections_that_die_during_commits_lose_no_order(pg, valkey):
-    async with open_world(pg, valkey) as world:
+async def test_connections_that_die_during_commits_lose_no_order(pg, pg_url, valkey):
+    async with open_world(pg, valkey) as world, asyncpg.create_pool(pg_url, min_size=1, max_size=1) as apart:
         pool = (await world.sale(60, per_buyer_limit=60))["pool"]
         buyers = await world.buyers(60)
         holds = [await world.held(buyer, pool) for buyer in buyers]
 
         async def cut() -> int:
-            return await pg.fetchval(
-                """SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+            # Each is waited for: who takes a connection next must know that it is dead.
+            return await apart.fetchval(
+                """SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
                     WHERE pid <> pg_backend_pid() AND datname = current_database()
                       AND (query LIKE '%commit_orders%' OR query LIKE '%outbox%')"""
             )
