@@ -32,7 +32,7 @@ ROUNDS: Final = int(os.environ.get("ROUNDS") or "5")
 SECONDS: Final = float(
     os.environ.get("SECONDS_EACH") or "16"
 )  # whole turns of the stream: its packets are not evenly spread
-PARTS: Final = (os.environ.get("PARTS") or "ladder strangers browser same").split()
+PARTS: Final = (os.environ.get("PARTS") or "ladder strangers rooms browser same").split()
 SAME: Final = 300
 LADDER: Final = (400, 600, 800)
 FULL_RATE: Final = 0.97
@@ -42,6 +42,8 @@ SETTLED_S: Final = 3.0
 LOSS_PERCENT: Final = 5
 STRANGERS_PER_S: Final = 20_000
 ENDING_S: Final = 2.0
+ROOMS: Final = 10
+PER_ROOM: Final = 30
 GUARD_S: Final = 90 + 2 * SECONDS  # of one measurement, which takes some 35 s
 BROWSER_GUARD_S: Final = 120
 ALL_S: Final = 840.0
@@ -58,6 +60,8 @@ TARGETS: Final = {
     "lag_p99_ms_under_attack": (30, "<="),
     "lost_under_attack": (0, "<="),
     "show_ends_in_ms": (1_000, "<="),
+    "lag_p99_ms_in_ten_rooms": (30, "<="),
+    "lost_in_ten_rooms": (0, "<="),
 }
 _FAILURES: Final = (TimeoutError, RuntimeError, ValueError, AssertionError, OSError, subprocess.SubprocessError)
 
@@ -184,6 +188,31 @@ def attacked() -> dict[str, Any]:
         site.end()
 
 
+def in_rooms() -> dict[str, Any]:
+    """ROOMS publishers, each with PER_ROOM viewers. Meanwhile one room's show ends: of that the others lose nothing."""
+    site = Site("ours", address(), METER="1")
+    try:
+        crowds = [site.viewers]
+        for show in (f"{SHOW}{number}" for number in range(1, ROOMS)):
+            site.python(OTHER_CORE, "publisher", "ours", site.control, site.address, show)
+            crowds.append(site.python(OTHER_CORE, "viewers", site.address, "ours", site.control, show))
+        for crowd in crowds:
+            crowd.ask({"do": "join", "count": PER_ROOM})
+        for seconds in (SETTLED_S, SECONDS):
+            site.server.ask()
+            for crowd in crowds:
+                crowd.say({"do": "watch", "seconds": seconds})
+            if seconds == SECONDS:
+                time.sleep(SECONDS / 2)
+                site.http.post(f"{site.control}/shows/{SHOW}{ROOMS - 1}/end", json={}).raise_for_status()
+            *seen, _ = (crowd.answer() for crowd in crowds)  # without the room whose show ended
+        lost = sum(one["lost"] + one["doubled"] + one["silent"] for one in seen)
+        least = min(one["packets"] for one in seen) / (PER_ROOM * packets_per_s() * SECONDS)
+        return site.server.ask() | {"lost": lost, "least_of_full_rate": least}
+    finally:
+        site.end()
+
+
 def in_browser(percent: int) -> dict[str, Any]:
     """Chromium on both sides, in a network namespace of its own."""
     chromium = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -235,6 +264,7 @@ def main() -> int:
     if "ladder" in asked:
         guarded("decoding viewer", decoded)
     attack = guarded("under attack", attacked) if "strangers" in asked else {}
+    rooms = guarded("ten rooms", in_rooms) if "rooms" in asked else {}
     plain, lossy = (
         guarded(f"{percent} % loss", functools.partial(in_browser, percent)) if "browser" in asked else {}
         for percent in (0, LOSS_PERCENT)
@@ -255,6 +285,8 @@ def main() -> int:
         "lag_p99_ms_under_attack": attack.get("lag_p99_ms"),
         "lost_under_attack": attack.get("lost"),
         "show_ends_in_ms": attack.get("ended_in_ms"),
+        "lag_p99_ms_in_ten_rooms": rooms.get("lag_p99_ms"),
+        "lost_in_ten_rooms": rooms.get("lost"),
     }
     print(f"\n{time.monotonic() - began_s:.0f} s" + "".join(f"\n{label} FAILED" for label in failed) + "\n")
     tell_verdict(TARGETS, result)
