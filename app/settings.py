@@ -71,7 +71,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     offer_ttl_s: int = 60  # of an offer or an admission to somebody who waited in line
     payment_timeout_s: int = 20
     settle_after_s: int = 30
-    payment_declines_max: int = 10  # of an account in a quarter of an hour; a network has ten times as many
+    payment_declines_max: int = 10  # of an account in a quarter of an hour (checkout/decline_rules.py)
     chat_per_10_s: int = 10
     hint_key: str = ""  # under which devices and addresses are hashed; empty: one of this machine's own
     role_silent_s: int = 30  # a role whose event loop stands still for so long is replaced; 0: never

@@ -118,6 +118,7 @@ def endpoints(parts: Checkout, sales: FlashSales) -> list[Endpoint]:
             body=PlaceOrder,
             answer=OrderView,
             idempotent=True,
+            direct=True,
         ),
         Endpoint(
             method="GET",

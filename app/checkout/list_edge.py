@@ -55,6 +55,7 @@ def list_endpoints(parts: Checkout) -> list[Endpoint]:
             action=partial(_own, parts),
             summary="One's own orders",
             answer=Orders,
+            direct=True,
         ),
         Endpoint(
             method="GET",

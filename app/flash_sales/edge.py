@@ -78,6 +78,7 @@ def _hold_endpoints(parts: FlashSales) -> list[Endpoint]:
             body=TakeHold,
             answer=Hold,
             idempotent=True,
+            direct=True,
         ),
         Endpoint(
             method="GET",
@@ -86,6 +87,7 @@ def _hold_endpoints(parts: FlashSales) -> list[Endpoint]:
             action=partial(_list_holds, parts),
             summary="One's own live holds",
             answer=Holds,
+            direct=True,
         ),
         Endpoint(
             method="DELETE",

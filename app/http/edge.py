@@ -34,7 +34,7 @@ def build_routes(endpoints: Sequence[Endpoint], gatekeeper: Gatekeeper, settings
 
 
 def _door_of(endpoints: Sequence[Endpoint]) -> type[Door]:
-    return QuickDoor if all(goes_quick(one) for one in endpoints) else Door
+    return QuickDoor if any(goes_quick(one) for one in endpoints) else Door
 
 
 def _is_direct(app: Any) -> bool:

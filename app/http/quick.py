@@ -41,7 +41,7 @@ def goes_quick(endpoint: Endpoint) -> bool:
 
 
 class QuickDoor(Door):
-    """A door whose usual request is answered without being asked as ASGI does. All its endpoints go quick."""
+    """A door whose usual request, a POST that goes quick, is answered without being asked as ASGI does."""
 
     def __init__(self, endpoints: Sequence[Endpoint], gatekeeper: Gatekeeper, surroundings: Surroundings) -> None:
         super().__init__(endpoints, gatekeeper, surroundings)

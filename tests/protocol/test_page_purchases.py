@@ -226,6 +226,22 @@ async def test_a_crowd_behind_one_network_with_a_limit_takes_it_and_none_gets_mo
     await shop.world.check(pool)
 
 
+async def test_who_holds_and_pays_in_two_steps_goes_past_the_routes_too(shop):
+    pool, buyer = await shop.pool(), await shop.world.buyer()
+
+    async def post(path: str, **body) -> dict:
+        status, told = await shop.ask(chromium(buyer, shop.port, body, clock.new_id(), path=path))
+        assert status == 201, told
+        return told
+
+    hold = await post("/api/holds", pool=pool, quantity=1, show=shop.world.show)
+    order = await post("/api/orders", hold=hold["id"], method="works", keep=True)
+    assert +shop.ways == {"by task": 2}
+    assert (await buyer.get("/api/holds")).json()["holds"] == []
+    assert [one["id"] for one in (await buyer.get("/api/orders")).json()["orders"]] == [order["id"]]
+    assert (await buyer.ask("PUT", "/api/orders", {})).status_code == 405
+
+
 # What happens in a shop, each on both ways. Asks, and gives what it was told.
 
 
