@@ -2,10 +2,8 @@
 
 import httpx
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from schemathesis.specs.openapi.checks import response_schema_conformance
 
 from app.accounts.views import Session
 from app.http.credentials import SESSION_COOKIE
@@ -20,10 +18,17 @@ LAST = ("/end", "/cancel")
 RAW = ("application/sdp", "application/trickle-ice-sdpfrag", "image/jpeg", "image/png", "image/webp")
 
 
-@schemathesis.serializer(*RAW)
-def raw_bytes(_, value) -> bytes:
-    """What is drawn for a body that is no JSON: anything, in bytes."""
-    return value if isinstance(value, bytes) else repr(value).encode("utf-8", "replace")
+@pytest.fixture(scope="module")
+def schemathesis():
+    """The library, for these tests alone: each process of a run loads all files of tests, and it takes a second."""
+    import schemathesis
+
+    @schemathesis.serializer(*RAW)
+    def raw_bytes(_, value) -> bytes:
+        """What is drawn for a body that is no JSON: anything, in bytes."""
+        return value if isinstance(value, bytes) else repr(value).encode("utf-8", "replace")
+
+    return schemathesis
 
 
 class Site:
@@ -70,7 +75,7 @@ def site(make_hawker):
     hawker.stop()
 
 
-def operations(site: Site) -> list:
+def operations(site: Site, schemathesis) -> list:
     """Every operation of the description but signing out, the gentle ones first."""
     document = site.http.get("/openapi.json").json()
     assert document["openapi"] == "3.1.0"
@@ -82,9 +87,11 @@ def operations(site: Site) -> list:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("examples", [2, pytest.param(40, marks=pytest.mark.long)])
-def test_no_drawn_request_breaks_the_service_and_answers_look_as_described(site, examples):
+def test_no_drawn_request_breaks_the_service_and_answers_look_as_described(site, schemathesis, examples):
+    from schemathesis.specs.openapi.checks import response_schema_conformance
+
     tried, seen = [], set()
-    for operation in operations(site):
+    for operation in operations(site, schemathesis):
 
         @settings(
             max_examples=examples,
