@@ -352,8 +352,8 @@ async def test_a_poisonous_order_fails_alone(pg, valkey):
 
 async def test_connections_that_die_during_commits_lose_no_order(pg, pg_url, valkey):
     async with open_world(pg, valkey) as world, asyncpg.create_pool(pg_url, min_size=1, max_size=1) as apart:
-        pool = (await world.sale(60, per_buyer_limit=60))["pool"]
-        buyers = await world.buyers(60)
+        pool = (await world.sale(30, per_buyer_limit=30))["pool"]
+        buyers = await world.buyers(30)
         holds = [await world.held(buyer, pool) for buyer in buyers]
 
         async def cut() -> int:
