@@ -117,6 +117,7 @@ def open_checkout(
         coupons=Coupons(pg, valkey),
         declines=Declines(pg, settings.payment_declines_max),
     )
+    sales.payers.payments = checkout.declines
     return checkout
 
 

@@ -125,6 +125,9 @@ async def take_hold(
     `show` is where the person watches, "" for nowhere. The key is the person's own, for this body alone. `admission`
     is what the waiting room gave; `address` stands for the network whose units are counted.
     """
+    waits = sales.payers.refuse(person)
+    if waits is not None:  # before the door, which counts
+        return await _same_hold(sales, person, key, pool) or waits
     entrance = await sales.entrance_of(pool)
     if entrance is None or (show and not await sales.sells(show, pool)):
         return NOT_SOLD_HERE
@@ -135,13 +138,11 @@ async def take_hold(
     claimed, verdict, bans = await asyncio.gather(
         sales.claims.submit(KeyClaim(person, key, pool)), sales.door.enter(pool, wish), sales.bans.of(person)
     )
-    if not claimed:
-        await sales.door.back(pool, person, place, reuse=True)
-        return MISMATCH
-    if bans.bar(entrance.shop, entrance.show, show):
-        if verdict is Verdict.IN:
+    barred = bans.bar(entrance.shop, entrance.show, show)
+    if barred or not claimed:
+        if verdict is Verdict.IN or not claimed:
             await sales.door.back(pool, person, place, reuse=True)
-        return BANNED
+        return BANNED if claimed else MISMATCH
     if verdict is not Verdict.IN:
         return await _same_hold(sales, person, key, pool) or _TURNED_AWAY[verdict]
     decided = await sales.gate.take(

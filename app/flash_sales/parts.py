@@ -16,6 +16,7 @@ from app.flash_sales.gate_wire import HoldRecord, place_of
 from app.flash_sales.hold_index import BusyPools, HoldNote, KeyClaim, claim_keys, note_holds
 from app.flash_sales.known import EntranceOf, KnownBriefly
 from app.flash_sales.line_joins import Joining, find_places, write_joins
+from app.flash_sales.payers import Payers
 from app.flash_sales.voice import Voice
 from app.rooms.bus import Rooms
 from app.settings import Settings
@@ -74,6 +75,7 @@ class FlashSales:
     gate: Gate
     door: Door
     bans: BanBook
+    payers: Payers
     voice: Voice
     claims: GroupCommit[KeyClaim, bool]
     notes: GroupCommit[HoldNote, None]
@@ -150,6 +152,7 @@ def open_flash_sales(pg: asyncpg.Pool, valkey: Redis, rooms: Rooms, settings: Se
         gate=Gate(pg, valkey, voice),
         door=door,
         bans=BanBook(pg),
+        payers=Payers(),
         voice=voice,
         sells=Sells(pg),
         entrance_of=entrance_of,

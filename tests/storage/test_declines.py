@@ -59,6 +59,8 @@ async def test_who_was_declined_too_often_waits_and_is_told_how_long_and_keeps_t
             assert problem(answer) == BARRED
             assert FEW_IN_S - 60 < int(answer.headers["Retry-After"]) <= FEW_IN_S
             assert "in 15 minutes" in answer.json()["detail"]
+    # Nothing more is held by who cannot pay; what is held stays.
+    assert problem(await world.take(buyer, pool)) == BARRED
     assert (await world.buy_now(await world.buyer(), pool)).status_code == 201  # nobody else waits
     assert [one["id"] for one in (await buyer.get("/api/holds")).json()["holds"]] == [hold]
     await world.pg.execute("UPDATE payment_tries SET declined_at = declined_at - interval '15 minutes'")

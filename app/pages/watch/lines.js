@@ -127,7 +127,7 @@ export class Lines {
       const sale = place.sale ? this.room.state.get(`sale:${place.sale}`) : null;
       say(row.clock, place.until_ms ? countdown(place.until_ms - now) : "");
       say(row.words, wordsOf(place, this.title(pool), line));
-      say(row.facts, factsOf(place, line, sale));
+      say(row.facts, factsOf(place, line, sale, now));
       show(row.check, Boolean(sale?.seed));
     }
   }
@@ -142,7 +142,7 @@ function wordsOf(place, title, line) {
   return ahead === null ? `You are in line for ${title}` : `You are number ${ahead + 1} in line for ${title}`;
 }
 
-function factsOf(place, line, sale) {
+function factsOf(place, line, sale, now) {
   if (place.state === "admitted") return "One hold, yours alone, until the time is up.";
   if (place.place === null) {
     const sealed = sale?.commitment ? ` Sealed draw ${sale.commitment.slice(0, SHORT_HASH)}…` : "";
@@ -150,5 +150,7 @@ function factsOf(place, line, sale) {
   }
   const ahead = aheadOf(place, line);
   if (ahead === null || !line?.each_ms) return "You are told when it is your turn.";
-  return `About ${duration((ahead + 1) * line.each_ms)} to go, at the pace of the last minute.`;
+  const wait = (ahead + 1) * line.each_ms;
+  if (sale && now + wait > sale.ends_at_ms) return `The sale ends in ${duration(sale.ends_at_ms - now)}: at the pace of the last minute your turn would come later.`;
+  return `About ${duration(wait)} to go, at the pace of the last minute.`;
 }
