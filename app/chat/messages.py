@@ -168,7 +168,8 @@ async def _judge_words(chat: ChatParts, show: str, event: Chat, folded: str, rul
 
 def _level(event: Chat, rules: Rulebook) -> Level:
     """How closely the staff keep an eye on the author; never on one of them."""
-    return Level.NONE if event.by.standing is not Standing.VIEWER else Level(rules.watched.get(event.by.id, Level.NONE))
+    known = rules.watched.get(event.by.id)
+    return Level.NONE if known is None or event.by.standing is not Standing.VIEWER else Level(known)
 
 
 async def _show_author(chat: ChatParts, show: str, event: Chat, top: int, told: Posted | Refusal) -> Posted | Refusal:

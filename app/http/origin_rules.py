@@ -5,8 +5,11 @@ Pure: values in, answers out. It never reads a request or the settings.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
+
+GROUPS_KNOWN_MAX: Final = 4096
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -81,8 +84,10 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     return address
 
 
+@lru_cache(maxsize=GROUPS_KNOWN_MAX)
 def address_group(text: str) -> str | None:
-    """Whom a cap on addresses counts together: an IPv4 address alone, all of an IPv6 /64, which is one household.
+    """Whom a cap on addresses counts together: an IPv4 address alone, all of an IPv6 /64, which is one household. Asked
+    at every message: reading an address costs as much as a filter.
 
     None for loopback and for what is no address (a unix socket): a proxy or ourselves, and never capped.
     """
