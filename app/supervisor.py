@@ -140,15 +140,20 @@ class Keeper:
             exit_task.cancel()
 
     async def _end_hanging(self, child: Child[P], process: P, exit_task: asyncio.Task[int]) -> None:
-        """Returns when the child has ended, or was killed because it hangs: a signal that asks would not be heard."""
+        """Returns when the child has ended, or was killed because it hangs: a signal that asks would not be heard.
+
+        Killed first and told of then: a terminal that takes no words would hold this process for as long as it held
+        the child, and both would go on together.
+        """
         if child.wait_hanging is None:
             return
         hanging = asyncio.ensure_future(child.wait_hanging())
         try:
             await asyncio.wait({hanging, exit_task}, return_when=asyncio.FIRST_COMPLETED)
             if not exit_task.done() and not self._stopping.is_set():
-                self._say(f"{child.name} hangs; ending it")
+                hanging.result()
                 process.kill()
+                self._say(f"{child.name} hangs; ending it")
         finally:
             hanging.cancel()
 

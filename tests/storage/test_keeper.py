@@ -53,19 +53,26 @@ async def test_a_part_that_hangs_is_ended_and_started_again(short_folder):
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     lives: list[int] = []
+    processes: list[subprocess.Popen[bytes]] = []
 
     async def launch() -> subprocess.Popen[bytes]:
-        return spawn([sys.executable, "-c", "input()"], end_signal=signal.SIGKILL, stdin=subprocess.PIPE)
+        processes.append(spawn([sys.executable, "-c", "input()"], end_signal=signal.SIGKILL, stdin=subprocess.PIPE))
+        return processes[-1]
 
     async def wait_ready(process: subprocess.Popen[bytes]) -> None:
         del process
+
+    def say(words: str) -> None:
+        if "hangs" in words:  # a terminal may take no words for as long as it likes
+            assert processes[0].wait(20) == -signal.SIGKILL, "it is over by then"
+        said.put_nowait(words)
 
     async def wait_hanging() -> None:
         lives.append(1)
         await (heartbeat.until_silent(ours, 0.2, 0.05) if len(lives) == 1 else asyncio.Event().wait())
 
     folder = DataFolder(short_folder / "hangs")
-    keeper = supervisor.Keeper(folder, said.put_nowait)
+    keeper = supervisor.Keeper(folder, say)
     child = supervisor.Child("web", launch, wait_ready, signal.SIGKILL, 5, wait_hanging=wait_hanging)
     keeping = asyncio.create_task(keeper.keep(child))
     async with asyncio.timeout(20):
