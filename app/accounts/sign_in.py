@@ -25,6 +25,7 @@ from app.accounts.tickets import TICKET_MS, issue_ticket
 from app.accounts.views import Moderated, Named, Session, ShopRole, SignIn, SignUp, Ticket, TicketFor
 from app.http.credentials import bearer, by_cookie, clear_cookie, cookie_secret, csrf_token, set_cookie
 from app.http.endpoint import Call, Reply
+from app.http.origin_rules import address_group
 from app.person import Person
 from app.refusal import Refusal
 from app.rooms.crowd import delay_ms
@@ -90,7 +91,7 @@ async def sign_in(accounts: Accounts, call: Call) -> Reply | Refusal:
 async def sign_up(accounts: Accounts, call: Call) -> Reply | Refusal:
     """Makes an account and signs in with it."""
     body: SignUp = call.body
-    refused = weak(body.password) or await count_try(accounts.valkey, (SIGN_UP_ADDRESS, call.address))
+    refused = weak(body.password) or await count_try(accounts.valkey, (SIGN_UP_ADDRESS, _household(call.address)))
     if refused is not None:
         return refused
     password_hash = await accounts.passwords.hash(body.password)
@@ -122,10 +123,15 @@ async def give_ticket(accounts: Accounts, call: Call) -> Reply | Refusal:
     return Reply(Ticket(ticket, TICKET_MS), status=201)
 
 
+def _household(address: str) -> str:
+    """Whose tries are counted together: an IPv6 customer has a /64, and no address twice."""
+    return address_group(address) or address
+
+
 async def _account_by_password(accounts: Accounts, email: str, password: str, address: str) -> str | Refusal:
     folded = clean_email(email)
     subject = email if isinstance(folded, Refusal) else folded
-    refused = await count_try(accounts.valkey, (SIGN_IN_ACCOUNT, subject), (SIGN_IN_ADDRESS, address))
+    refused = await count_try(accounts.valkey, (SIGN_IN_ACCOUNT, subject), (SIGN_IN_ADDRESS, _household(address)))
     if refused is not None:
         return refused
     row = await accounts.pg.fetchrow(_BY_EMAIL, subject)
@@ -142,7 +148,7 @@ async def _demo_account(accounts: Accounts, role: str, address: str) -> str | Re
     if not accounts.settings.demo:
         return Refusal("demo_off", "There are no demo sign-ins here.")
     if role == "viewer":
-        refused = await count_try(accounts.valkey, (GUEST_ADDRESS, address))
+        refused = await count_try(accounts.valkey, (GUEST_ADDRESS, _household(address)))
         return refused if refused is not None else await create_guest(accounts.pg)
     account = await accounts.pg.fetchval(_DEMO, role)
     return Refusal("demo_off", f"This demo has no {role}.") if account is None else str(account)

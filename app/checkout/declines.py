@@ -14,11 +14,16 @@ from app.checkout.address_rules import mark_of
 from app.checkout.decline_rules import (
     FEW_IN_S,
     MANY_IN_S,
+    NEW_FOR_S,
     UNDECIDED_S,
+    Buyer,
     Kind,
     Repute,
     Try,
     allowance,
+    buyer_of,
+    is_shared,
+    newcomers_wait_ms,
     refusal_of,
     repute_of,
     tries_read,
@@ -67,11 +72,27 @@ _WAITING: Final = """
 _WHOSE: Final = "SELECT account_id FROM payment_attempts WHERE id = $1 AND line = 1"
 
 # Whoever is known here may fail as often as anybody, whatever goes on in their network.
-_TRUSTED: Final = """
-    SELECT EXISTS (SELECT FROM shop_members WHERE account_id = $1)
-        OR EXISTS (SELECT FROM show_moderators WHERE account_id = $1)
+_BUYER: Final = """
+    SELECT EXISTS (SELECT FROM shop_members WHERE account_id = a.id)
+        OR EXISTS (SELECT FROM show_moderators WHERE account_id = a.id)
         OR EXISTS (SELECT FROM orders
-                    WHERE account_id = $1 AND state = 'paid' AND paid_at < now() - interval '1 day')"""
+                    WHERE account_id = a.id AND state = 'paid' AND paid_at < now() - interval '1 day') AS known,
+           extract(epoch FROM now() - a.created_at)::float8 AS age_s,
+           EXISTS (SELECT FROM orders WHERE account_id = a.id AND state = 'paid') AS paid
+      FROM accounts a WHERE a.id = $1"""
+
+# Of all who are new in a network: what was declined lately, or is not decided yet.
+_READ_NEW: Final = """
+    SELECT t.declined_at IS NOT NULL AS declined,
+           greatest(extract(epoch FROM now() - coalesce(t.declined_at, t.begun_at))::float8, 0) AS age_s
+      FROM (SELECT attempt_id, declined_at, begun_at FROM payment_tries
+             WHERE kind = 'network' AND mark = $1 AND attempt_id <> $2 AND begun_at > now() - make_interval(secs => $3)
+             ORDER BY begun_at DESC LIMIT $4) t
+      JOIN payment_attempts p ON p.id = t.attempt_id AND p.line = 1
+      JOIN accounts a ON a.id = p.account_id
+     WHERE coalesce(t.declined_at, t.begun_at) > now() - make_interval(secs => $5)
+       AND a.created_at > now() - make_interval(secs => $6)
+       AND NOT EXISTS (SELECT FROM orders WHERE account_id = a.id AND state = 'paid')"""
 
 _FORGET_TRIES: Final = """
     DELETE FROM payment_tries WHERE (attempt_id, kind) IN (
@@ -104,8 +125,12 @@ class Declines:
         """Counts the payment as a try until it is forgiven, or says why it must not be asked for and counts nothing."""
         account, network = mark_of(person), _network_of(address)
         await self._write(attempt, {Kind.ACCOUNT: account, **({Kind.NETWORK: network} if network else {})})
-        account_max = await self._allowance(person, network, attempt)
-        return await self._bar(attempt, Kind.ACCOUNT, account, account_max)
+        repute, buyer = await self._taken_for(person, network, attempt)
+        account_max = allowance(self._account_max, repute, buyer)
+        barred = await self._bar(attempt, Kind.ACCOUNT, await self._wait(Kind.ACCOUNT, account, account_max, attempt))
+        if barred is None and network is not None and is_shared(repute, buyer):
+            return await self._bar(attempt, Kind.NETWORK, await self._newcomers_wait(network, attempt))
+        return barred
 
     def at_card(self, attempt: str) -> "AtCard":
         """For the provider to ask, once it knows which card would pay."""
@@ -115,7 +140,7 @@ class Declines:
         """As `begin`, by what tells the card from every other."""
         mark = mark_of(card)
         await self._write(attempt, {Kind.CARD: mark})
-        return await self._bar(attempt, Kind.CARD, mark, self._account_max)
+        return await self._bar(attempt, Kind.CARD, await self._wait(Kind.CARD, mark, self._account_max, attempt))
 
     async def forgive(self, attempt: str) -> None:
         """The provider said yes."""
@@ -128,8 +153,8 @@ class Declines:
         if account is None:
             return
         person = await self._pg.fetchval(_WHOSE, attempt)
-        account_max = await self._allowance(person or "", marks.get(Kind.NETWORK))
-        waits_ms = await self._wait(Kind.ACCOUNT, account, account_max)
+        repute, buyer = await self._taken_for(person or "", marks.get(Kind.NETWORK))
+        waits_ms = await self._wait(Kind.ACCOUNT, account, allowance(self._account_max, repute, buyer))
         if waits_ms:
             await self._pg.execute(_WAIT, Kind.ACCOUNT, account, waits_ms / 1000)
             self._remember(account, waits_ms)
@@ -144,8 +169,7 @@ class Declines:
         # Written first, read then, in two statements: of two at once at least one sees the other.
         await self._pg.execute(_BEGIN, attempt, list(marks), list(marks.values()))
 
-    async def _bar(self, attempt: str, kind: Kind, mark: bytes, account_max: int) -> Refusal | None:
-        waits_ms = await self._wait(kind, mark, account_max, attempt)
+    async def _bar(self, attempt: str, kind: Kind, waits_ms: int) -> Refusal | None:
         if not waits_ms:
             return None
         await self.forgive(attempt)  # it is not asked for
@@ -156,16 +180,22 @@ class Declines:
         rows: list[Any] = await self._pg.fetch(_READ, kind, mark, but, MANY_IN_S, most)
         return wait_ms(kind, [Try(row["age_s"], row["declined"]) for row in rows], account_max)
 
-    async def _allowance(self, person: str, network: bytes | None, but: str = "") -> int:
-        """How many declined payments are free for this person, there."""
+    async def _newcomers_wait(self, network: bytes, but: str) -> int:
+        most = tries_read(Kind.NETWORK, self._account_max)
+        rows: list[Any] = await self._pg.fetch(_READ_NEW, network, but, MANY_IN_S, most, FEW_IN_S, NEW_FOR_S)
+        return newcomers_wait_ms([Try(row["age_s"], row["declined"]) for row in rows], self._account_max)
+
+    async def _taken_for(self, person: str, network: bytes | None, but: str = "") -> tuple[Repute, Buyer]:
+        """What the network is taken for, and who this person is there; nobody is asked about where it is calm."""
         if network is None:
-            return self._account_max
+            return Repute.CALM, Buyer.PASSING
         most = tries_read(Kind.NETWORK, self._account_max)
         late, a_day, undecided = await self._pg.fetchrow(_COUNT, network, but, FEW_IN_S, MANY_IN_S, UNDECIDED_S, most)
         repute = repute_of(late, a_day, undecided, self._account_max)
-        if repute is Repute.CALM or await self._pg.fetchval(_TRUSTED, person):
-            return self._account_max
-        return allowance(self._account_max, repute)
+        row = None if repute is Repute.CALM else await self._pg.fetchrow(_BUYER, person)
+        if row is None:
+            return repute, Buyer.PASSING
+        return repute, buyer_of(known=row["known"], age_s=row["age_s"], paid=row["paid"])
 
     def _remember(self, account: bytes, waits_ms: int) -> None:
         if len(self._waits) < WAITS_MAX:

@@ -11,7 +11,7 @@ from app.accounts.gatekeeper import AccountsGatekeeper
 from app.accounts.register import add_member, create_account, create_shop
 from app.accounts.sessions import CACHE_S
 from app.accounts.socket_identity import SocketIdentity
-from app.accounts.throttle import SIGN_IN_ACCOUNT
+from app.accounts.throttle import SIGN_IN_ACCOUNT, Allowance
 from app.http.edge import build_asgi, build_routes
 from app.person import Standing
 from app.refusal import Refusal
@@ -105,6 +105,20 @@ async def test_guessing_is_throttled_per_account_from_any_address(app):
     assert problem(last) == (429, "too_many_tries")
     assert 0 < last.json()["retry_after_ms"] <= 15 * 60 * 1000
     assert int(last.headers["retry-after"]) >= 1
+
+
+async def test_accounts_are_made_so_many_by_a_household_whichever_of_its_addresses_asks(app, monkeypatch):
+    """Each address of a /64 had an allowance of its own, and there are 2^64 of them."""
+    monkeypatch.setattr("app.accounts.sign_in.SIGN_UP_ADDRESS", Allowance("sign-up-address", 1))
+
+    async def ask(address):
+        wanted = {"name": f"Buyer {clock.new_id()[:8]}", "email": f"{clock.new_id()}@example.org", "password": PASSWORD}
+        return await Caller(app, address=address).post("/api/accounts", wanted)
+
+    assert (await ask("2001:db8:7::1")).status_code == 201
+    assert problem(await ask("2001:db8:7::2:1")) == (429, "too_many_tries")
+    for neighbour in ("2001:db8:7:1::1", "203.0.113.77", "203.0.113.78"):
+        assert (await ask(neighbour)).status_code == 201
 
 
 async def test_signing_out_ends_the_session_here_at_once_and_elsewhere_within_its_cache(app, accounts, monkeypatch):

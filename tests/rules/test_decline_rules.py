@@ -7,12 +7,17 @@ from hypothesis import strategies as st
 from app.checkout.decline_rules import (
     FEW_IN_S,
     MANY_IN_S,
+    NEW_FOR_S,
     SOON_MS,
+    Buyer,
     Kind,
     Repute,
     Try,
     allowance,
+    buyer_of,
     free_tries,
+    is_shared,
+    newcomers_wait_ms,
     refusal_of,
     repute_of,
     tries_read,
@@ -70,12 +75,50 @@ def test_who_waits_and_how_long(kind, tries, waits_s):
 def test_what_others_do_in_a_network_only_lessens_how_often_one_may_fail_there(late, a_day, undecided, repute, left):
     """It made everybody there wait, for up to a day: who brought 25 accounts kept a mobile carrier's buyers out."""
     assert repute_of(late, a_day, undecided, 10) is repute
-    assert allowance(10, repute) == left
-    assert allowance(1, repute) == 1
+    for buyer in (Buyer.PASSING, Buyer.NEW):
+        assert allowance(10, repute, buyer) == left
+        assert allowance(1, repute, buyer) == 1
+    assert allowance(10, repute, Buyer.KNOWN) == 10
     assert tries_read(Kind.NETWORK, 10) >= 2500
     assert wait_ms(Kind.ACCOUNT, [], left) == 0  # whoever has not failed does not wait
     assert wait_ms(Kind.ACCOUNT, declined(*[0] * (left - 1)), left) == 0
     assert wait_ms(Kind.ACCOUNT, declined(*[0] * left), left) == FEW_IN_S * 1000
+
+
+@pytest.mark.parametrize(
+    ("known", "age_s", "paid", "buyer"),
+    [
+        (False, 0, False, Buyer.NEW),
+        (False, NEW_FOR_S - 1, False, Buyer.NEW),
+        (False, NEW_FOR_S, False, Buyer.PASSING),
+        (False, 0, True, Buyer.PASSING),  # a card that works was charged for it
+        (True, 0, False, Buyer.KNOWN),
+        (True, NEW_FOR_S, True, Buyer.KNOWN),
+    ],
+)
+def test_only_who_is_new_waits_for_others_and_only_in_an_overrun_network(known, age_s, paid, buyer):
+    assert buyer_of(known=known, age_s=age_s, paid=paid) is buyer
+    shared = {repute for repute in Repute if is_shared(repute, buyer)}
+    assert shared == ({Repute.OVERRUN} if buyer is Buyer.NEW else set())
+
+
+@pytest.mark.parametrize(
+    ("tries", "waits_s"),
+    [
+        ([], 0),
+        (declined(*[0] * 99), 0),
+        (declined(*[0] * 100), FEW_IN_S),
+        (declined(*range(99), 5 * MINUTE), 10 * MINUTE),
+        (declined(*range(99), *range(FEW_IN_S, FEW_IN_S + 2000)), 0),  # a day of it keeps nobody out for a day
+        ([*declined(*[0] * 99), *undecided(1)], SOON_MS / 1000),
+        (undecided(99), 0),
+        (undecided(100), SOON_MS / 1000),
+        (undecided(100, age_s=11 * MINUTE), 0),
+    ],
+)
+def test_all_who_are_new_in_an_overrun_network_share_what_would_make_it_suspect(tries, waits_s):
+    """Each of them had one: as many cards were tried as accounts were made."""
+    assert newcomers_wait_ms(tries, 10) == waits_s * 1000
 
 
 @given(
@@ -98,3 +141,4 @@ def test_the_buyer_is_told_when(waits_ms, words):
     refused = refusal_of(Kind.CARD, waits_ms)
     assert (refused.code, refused.retry_after_ms) == ("too_many_declines", waits_ms)
     assert words in refused.message
+    assert "of new buyers in your network" in refusal_of(Kind.NETWORK, 60_000).message

@@ -113,6 +113,35 @@ async def test_nobody_waits_for_what_others_of_their_network_did_and_only_strang
         assert problem(await world.buy_now(here, pool)) == BARRED
 
 
+async def test_in_an_overrun_network_all_who_are_new_share_what_would_make_it_suspect_and_nobody_else_waits(world):
+    """Each new account had one try more: cards were tried as fast as accounts were made."""
+    _, pool = await world.variant(50)
+    first = await at(world, "198.51.100.1")
+    await fail(world, first, pool, times=1)
+    await world.pg.execute(
+        """INSERT INTO payment_tries (attempt_id, kind, mark, declined_at)
+           SELECT 'left' || n, kind, mark, now() FROM payment_tries, generate_series(1, $1::int) n
+            WHERE kind = 'network'""",
+        100 * FEW,
+    )
+    for host in range(10 * FEW - 1):  # as many as make a network suspect, less the first
+        await fail(world, await at(world, f"198.51.100.{host}"), pool, times=1)
+    new, older, paid = [await at(world, "198.51.100.7") for _ in range(3)]
+    answer = await world.buy_now(new, pool, method="twice")
+    assert problem(answer) == BARRED
+    assert "of new buyers in your network" in answer.json()["detail"]
+    assert await asked_of(world, new) == 0
+    await world.pg.execute("UPDATE accounts SET created_at = now() - interval '1 day' WHERE id = $1", older.account)
+    await fail(world, older, pool, times=1)
+    assert problem(await world.buy_now(older, pool)) == BARRED  # for its own
+    elsewhere = Caller(world.app, paid.secret, account=paid.account, address="192.0.2.1")
+    assert (await world.buy_now(elsewhere, pool)).status_code == 201
+    await world.settle_all()
+    assert (await world.buy_now(paid, pool, method="twice")).status_code == 201
+    await world.pg.execute("UPDATE payment_tries SET declined_at = now() - interval '15 minutes'")
+    assert (await world.buy_now(new, pool, method="twice")).status_code == 201
+
+
 async def test_who_had_to_wait_at_the_provider_is_judged_anew_under_the_same_key(world):
     """It was told the same for a day, however soon the wait was over."""
     _, pool = await world.variant(9)
