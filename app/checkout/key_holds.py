@@ -10,10 +10,9 @@ from typing import Final, Protocol
 
 from app import clock
 from app.flash_sales.gate_wire import place_of
-from app.flash_sales.holds import Hold
+from app.flash_sales.holds import STANDS, Hold
 from app.refusal import Refusal
 
-STANDS: Final = frozenset({"held", "confirmed"})
 TRIES_FOUND_MAX: Final = 8
 """So many tries under one key are followed; the next one's hold is only its own."""
 

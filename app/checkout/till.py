@@ -22,7 +22,7 @@ from app.checkout.ask_for_money import payment_of
 from app.checkout.attempts import NewAttempt, Written
 from app.checkout.condition_rules import Agreed, Conditions
 from app.checkout.coupons import Presented
-from app.checkout.key_holds import STANDS, TRIES_FOUND_MAX, key_after
+from app.checkout.key_holds import TRIES_FOUND_MAX, key_after
 from app.checkout.meters import LEFT_WAVE
 from app.checkout.parts import Checkout
 from app.checkout.pay import (
@@ -51,7 +51,7 @@ from app.checkout.provider import Answer
 from app.checkout.saved_cards import is_saved, methods_of
 from app.checkout.views import OrderView
 from app.flash_sales.gate import BATCH_MAX, Decided, WishToPay
-from app.flash_sales.holds import note_hold, refuse_to_pay, take_to_pay
+from app.flash_sales.holds import STANDS, note_hold, refuse_to_pay, take_to_pay
 from app.flash_sales.parts import FlashSales
 from app.refusal import Refusal
 from app.storage.group_commit import GroupCommit

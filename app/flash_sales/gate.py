@@ -87,7 +87,9 @@ class Gate:
     async def take(
         self, pool: str, *, person: str, key: str, body: str, quantity: int, show: str, ttl_ms: int
     ) -> Decided:
-        """Granted · same · mismatch · all_held · stock_short · sold_out · over_limit · not_started · ended."""
+        """Granted · same (whatever became of it) · mismatch (mismatch_over: with a hold that has ended) · all_held ·
+        stock_short · sold_out · over_limit · not_started · ended.
+        """
         hold = hold_id(pool, person, key, clock.new_id())
         return await self._batch_of(pool).submit(("take", hold, person, key, body, quantity, show, ttl_ms))
 

@@ -23,6 +23,7 @@
 --         {"read", hold, person}
 --         {"clear"}                            releases all that no payment is open on
 --         {"look"}
+--       A take whose key was used for another body is a `mismatch` while that hold stands, `mismatch_over` after it.
 --       A hold's id is the pool, "-", 20 characters of place and some of its own. The place is made of person and
 --       idempotency key, so that a key finds its hold without an index; a shorter id is its own place. Its first
 --       character is its shard, "a" for the first.
@@ -72,7 +73,8 @@ function act.take(op)
         local hold = hold_at(place)
         -- One that a rebuild brought over from an open payment has no body any more.
         if hold[PERSON] ~= person or (hold[BODY] ~= body and hold[BODY] ~= '') then
-            return answer('mismatch')
+            -- Without the record: whoever finds a hold in an answer takes it for what was asked for.
+            return answer((hold[STATE] == 'held' or hold[STATE] == 'confirmed') and 'mismatch' or 'mismatch_over')
         end
         return answer_with('same', hold)
     end

@@ -76,12 +76,15 @@ _STAYS_COUNTED: Final = frozenset({"granted", "same", "rebuilding", "mismatch"})
 """Answers of the gate after which a network has the units: its hold is there, or its first request's is, or nobody
 knows yet.
 """
+STANDS: Final = frozenset({"held", "confirmed"})
+"""States of a hold that has not come to nothing."""
+_MISMATCHED: Final = frozenset({"mismatch", "mismatch_over"})
 _AT_DOOR: Final = frozenset({Verdict.IN_LINE, Verdict.NETWORK_LIMIT})
 
 
 def refuse(decided: Decided) -> Refusal:
     """The refusal in a gate's answer."""
-    if decided.code == "mismatch":
+    if decided.code in _MISMATCHED:
         return MISMATCH
     message, retry_ms = _REFUSALS[decided.code]
     code = _CODES.get(decided.code, decided.code)
@@ -154,9 +157,9 @@ async def take_hold(
         show=show,
         ttl_ms=sales.settings.hold_ttl_s * 1000,
     )
+    if _is_out(decided):
+        await sales.door.back(pool, person, place, reuse=not _came_to_nothing(decided))
     if decided.code not in {"granted", "same"}:
-        if decided.code not in _STAYS_COUNTED:
-            await sales.door.back(pool, person, place, reuse=True)
         return refuse(decided)
     assert decided.hold is not None
     assert decided.label is not None
@@ -166,6 +169,18 @@ async def take_hold(
     if entrance.waiting_room:
         await unless_away("admission", sales.served.submit((pool, person, admission, decided.id)))
     return view_hold(decided.id, decided.hold, decided.label, decided.now_ms)
+
+
+def _came_to_nothing(decided: Decided) -> bool:
+    """Whether the key has had its hold, and that one is over. It was counted out when it ended; the door, asked again
+    with its key, counts it anew, and nobody else would count it out a second time.
+    """
+    over = decided.hold is not None and decided.hold.state not in STANDS
+    return decided.code == "mismatch_over" or (decided.code == "same" and over)
+
+
+def _is_out(decided: Decided) -> bool:
+    return decided.code not in _STAYS_COUNTED or _came_to_nothing(decided)
 
 
 async def resize_hold(
@@ -254,7 +269,7 @@ async def take_to_pay(
     if not counted:
         return taken
     told = {one.attempt: decided for one, decided in zip(asking, taken, strict=True)}
-    out = [one for one in asking if one.attempt in counted and told[one.attempt].code not in _STAYS_COUNTED]
+    out = [one for one in asking if one.attempt in counted and _is_out(told[one.attempt])]
     await asyncio.gather(*(_count_out(sales, pool, one) for one in out))
     return [told.get(one.attempt) or Decided(code=counted[one.attempt]) for one in wishes]
 

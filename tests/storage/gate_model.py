@@ -79,12 +79,13 @@ class ModelPool:
     def _answer(self, now: int, ended: list[str], op: tuple) -> tuple:
         act = self.sold_all if op[0] == "sold" else getattr(self, op[0])  # `sold` are the units
         code, name = act(now, ended, *op[1:])
-        return code, self.holds[name].record() if name and code != "mismatch" else False
+        return code, self.holds[name].record() if name and code not in {"mismatch", "mismatch_over"} else False
 
     def take(self, now, _ended, name, person, key, body, quantity, show, ttl, attempt="", for_ms=0, total_max=0):
         earlier = self.keys.get((person, key))
         if earlier is not None:
-            return ("same" if self.holds[earlier].body == body else "mismatch", earlier)
+            mismatch = "mismatch" if self.holds[earlier].state in {"held", "confirmed"} else "mismatch_over"
+            return ("same" if self.holds[earlier].body == body else mismatch, earlier)
         refusal = None
         if attempt and self.waiting:
             refusal = "in_line"

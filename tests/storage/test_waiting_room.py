@@ -255,6 +255,29 @@ async def test_units_of_a_network_come_back_when_a_hold_runs_out_or_a_payment_fa
         assert problem(await world.take(buyer, pool)) == (409, "address_limit")
 
 
+async def test_a_key_whose_hold_is_over_counts_nothing_for_its_network_however_often_it_is_sent_again(pg, valkey):
+    """Each repeat left its units counted: who held nothing shut everybody of their network out of the sale."""
+    async with open_world(pg, valkey) as world:
+        pool = (await world.sale(20, per_address_limit=2, per_buyer_limit=9))["pool"]
+        buyer, networks = await world.buyer(), f"{{pool:{pool}}}:networks"
+        hold = (await world.take(buyer, pool, 2, key="k")).json()["id"]
+        assert (await world.take(buyer, pool, 2, key="k")).json()["id"] == hold
+        assert problem(await world.take(buyer, pool, key="k")) == (422, "idempotency_mismatch")
+        assert await valkey.hvals(networks) == [b"2"]
+        await let_go(buyer, hold)
+        again = await world.take(buyer, pool, 2, key="k")
+        assert (again.json()["id"], again.json()["state"]) == (hold, "released")
+        assert problem(await world.take(buyer, pool, key="k")) == (422, "idempotency_mismatch")
+        assert await valkey.hgetall(networks) == {}
+        for _ in range(3):  # the till's: of a pool without a waiting room
+            assert problem(await world.buy_now(buyer, pool, method="declines", key="now")) == (402, "payment_declined")
+            await world.sales.voice.drain()
+            assert await valkey.hgetall(networks) == {}
+        assert problem(await world.buy_now(buyer, pool, 2, "declines", key="now")) == (422, "idempotency_mismatch")
+        assert await valkey.hgetall(networks) == {}
+        await world.held(buyer, pool, 2)
+
+
 async def test_units_of_a_network_come_back_when_an_order_is_cancelled(pg, valkey):
     """They stayed counted: a household that had changed its mind could not buy again."""
     async with open_world(pg, valkey) as world:
