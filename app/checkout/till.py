@@ -33,7 +33,6 @@ from app.checkout.pay import (
     Wanted,
     answered,
     body_hash,
-    known_before,
     known_or,
     line_of,
     not_begun,
@@ -85,7 +84,7 @@ class Purchase(msgspec.Struct, frozen=True, gc=False):
     keep: bool = False
     said: str = ""
     tries: int = 1
-    after: str = ""  # the hold of an earlier try under this key, which came to nothing
+    after: str = ""  # the hold of an earlier try under this key, which came to nothing; or a new word
 
     @property
     def agreement(self) -> Agreement:
@@ -309,12 +308,15 @@ class Till:
         return [one for one in paying if one.told is None]
 
     async def _again(self, purchase: Purchase, decided: Decided) -> OrderView | Refusal:
-        """The key was used: its answer; anew, when its hold was given back and no payment had begun."""
+        """The key was used: its answer; anew, when its hold was given back and no payment had begun. After
+        TRIES_FOUND_MAX of those the next one's hold is only its own, as in take_by_key.
+        """
         answer = await place_order(self.checkout, purchase.paid_with(decided.id))
         over = decided.hold is not None and decided.hold.state not in STANDS
-        if answer is not HOLD_ENDED or not over or purchase.tries >= TRIES_FOUND_MAX:
+        if answer is not HOLD_ENDED or not over or purchase.tries > TRIES_FOUND_MAX:
             return answer
-        return await self.buy(msgspec.structs.replace(purchase, after=decided.id, tries=purchase.tries + 1))
+        after = decided.id if purchase.tries < TRIES_FOUND_MAX else clock.new_id()
+        return await self.buy(msgspec.structs.replace(purchase, after=after, tries=purchase.tries + 1))
 
     def _noting(self, one: _Buying, going_on: Alone) -> Alone:
         """The hold becomes one of its person's when the payment goes on without the request."""
@@ -369,8 +371,8 @@ def _end_of(one: _Buying) -> Told:
 
 
 async def _refused(checkout: Checkout, purchase: Purchase, refusal: Refusal) -> OrderView | Refusal:
-    """The gate remembers a key for some hours, the order's own memory is longer."""
-    return await known_before(checkout, purchase.person, purchase.key, purchase.body_hash) or refusal
+    """The gate remembers a key for some hours, or until it is lost; the order's own memory is longer."""
+    return await known_or(checkout, purchase.person, purchase.key, purchase.body_hash, refusal)
 
 
 async def _fail(failure: Exception) -> OrderView | Refusal:

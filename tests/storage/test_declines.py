@@ -6,6 +6,7 @@ import pytest
 
 from app import clock
 from app.checkout.decline_rules import FEW_IN_S
+from app.checkout.key_holds import TRIES_FOUND_MAX
 from app.checkout.settle import forget, settle
 from tests.protocol.callers import Caller, problem
 from tests.storage.stock_world import open_world
@@ -158,6 +159,23 @@ async def test_who_had_to_wait_at_the_provider_is_judged_anew_under_the_same_key
     assert made.status_code == 201, made.text
     again = await world.buy_now(buyer, pool, method="lent", key=key)
     assert again.json() == made.json()
+    await world.settle_all()
+    await world.check(pool)
+
+
+async def test_who_asked_often_while_they_had_to_wait_is_judged_anew_under_the_same_key(world):
+    """After eight repeats of the till's the key was answered `hold_ended` for as long as the gate remembered it."""
+    _, pool = await world.variant(9)
+    buyer = await world.buyer()
+    await world.checkout.declines.begin_card("before", "simulated: lent")
+    await world.pg.execute("UPDATE payment_tries SET declined_at = now() WHERE attempt_id = 'before'")
+    for _ in range(TRIES_FOUND_MAX + 3):
+        assert problem(await world.buy_now(buyer, pool, method="lent", key="k")) == BARRED
+        assert await world.live_holds(pool) == []
+    await world.pg.execute("UPDATE payment_tries SET declined_at = now() - interval '15 minutes'")
+    made = await world.buy_now(buyer, pool, method="lent", key="k")
+    assert made.status_code == 201, made.text
+    assert (await world.buy_now(buyer, pool, method="lent", key="k")).json() == made.json()
     await world.settle_all()
     await world.check(pool)
 

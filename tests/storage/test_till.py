@@ -15,7 +15,7 @@ from app.flash_sales.holds import take_to_pay
 from app.flash_sales.line_rounds import serve_lines
 from tests.protocol.callers import problem
 from tests.storage.stock_world import open_world
-from tests.waiting import eventually_true
+from tests.waiting import eventually, eventually_true
 
 GUARD_S = 60
 
@@ -57,6 +57,25 @@ async def test_each_of_a_crowd_gets_its_own_answer_and_who_hangs_holds_nobody_up
         assert codes == {"order": 5, "payment_declined": 1, "payment_challenge": 1, "over_limit": 1}
         # The bank's question outlives the request, and so does the hold: its buyer finds it again.
         assert len((await buyers[5].get("/api/holds")).json()["holds"]) == 1
+        hung.cancel()
+        await asyncio.wait([hung])
+
+
+async def test_a_request_still_worked_on_is_told_so_when_the_door_has_forgotten_it_and_let_others_in(pg, valkey):
+    """It was told why it may not buy, and then its order came."""
+    async with open_world(pg, valkey, payment_timeout_s=GUARD_S, settle_after_s=0) as world:
+        pool = (await world.sale(9, per_address_limit=1))["pool"]
+        buyer, other = await world.buyers(2)
+        hung = asyncio.ensure_future(world.buy_now(buyer, pool, method="hangs", key="k"))
+
+        async def written() -> bool:
+            return await pg.fetchval("SELECT count(*) FROM payment_attempts WHERE account_id = $1", buyer.account) == 1
+
+        await eventually(written, GUARD_S)
+        await valkey.flushall()
+        await world.held(other, pool)
+        assert problem(await world.buy_now(other, pool)) == (409, "address_limit")
+        assert problem(await world.buy_now(buyer, pool, method="hangs", key="k")) == (409, "in_progress")
         hung.cancel()
         await asyncio.wait([hung])
 
