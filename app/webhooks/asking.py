@@ -38,6 +38,6 @@ class WebhookWayOut:
         signed = headers(clock.new_id(), (secret,), now_ms, body)
         try:
             async with asyncio.timeout(limit_s):
-                return (await self._target.post(url, signed, body.encode())).status
+                return (await self._target.post(url, signed, body.encode(), whose=url)).status
         except TimeoutError:
             return None

@@ -28,6 +28,8 @@ DELIVER_PERIOD_S: Final = 0.5
 FORGET_PERIOD_S: Final = 3600.0
 LEASE_S: Final = 60.0
 """Longer than a try may take."""
+QUEUED_AGAIN_S: Final = 5.0
+"""At the least, until a try whose turn did not come is made again."""
 
 DELIVERIES: Final = Counter("hawker_webhook_deliveries", "Tries to deliver a webhook", ["outcome"])
 SUSPENSIONS: Final = Counter("hawker_webhook_suspensions", "Endpoints that were given up")
@@ -95,10 +97,13 @@ def headers(event: str, secrets: tuple[str, ...], now_ms: int, body: str) -> dic
 
 async def _try(webhooks: Webhooks, one: Claimed) -> None:
     signed = headers(one.event, one.secrets, clock.now_ms(), one.body)
-    outcome = await webhooks.target.post(one.url, signed, one.body.encode())
+    outcome = await webhooks.target.post(one.url, signed, one.body.encode(), whose=one.shop)
     if outcome.status is not None and is_received(outcome.status):
         DELIVERIES.labels("delivered").inc()
         await store.note_delivered(webhooks.pg, one.n, outcome.status)
+    elif outcome.queued:
+        DELIVERIES.labels("queued").inc()
+        await store.note_queued(webhooks.pg, one.n, QUEUED_AGAIN_S * (1 + random.random()))
     else:
         DELIVERIES.labels("failed").inc()
         await _note_failure(webhooks, one, outcome)

@@ -106,7 +106,7 @@ _CLAIM: Final = """
     UPDATE webhook_deliveries d SET tries = d.tries + 1, next_try_at = now() + make_interval(secs => $4)
       FROM taken t, webhook_endpoints e, webhook_events v
      WHERE d.n = t.n AND e.id = d.endpoint_id AND v.id = d.event_id
-    RETURNING d.n, d.endpoint_id, d.tries, v.id, v.body, e.url, e.secret,
+    RETURNING d.n, d.endpoint_id, e.shop_id, d.tries, v.id, v.body, e.url, e.secret,
               CASE WHEN e.previous_until > now() THEN e.previous_secret END AS previous_secret"""
 _DELIVERED: Final = """
     WITH done AS (
@@ -122,6 +122,9 @@ _FAILED: Final = """
     )
     UPDATE webhook_endpoints e SET failing_since = coalesce(e.failing_since, now()) FROM tried t
      WHERE e.id = t.endpoint_id RETURNING e.failing_since, now() AS now"""
+_QUEUED: Final = """
+    UPDATE webhook_deliveries SET tries = tries - 1, next_try_at = now() + make_interval(secs => $2)
+     WHERE n = $1 AND state = 'pending' AND tries > 0"""
 _SUSPEND: Final = """
     WITH suspended AS (
         UPDATE webhook_endpoints SET state = 'suspended' WHERE id = $1 AND state = 'active' RETURNING id
@@ -140,6 +143,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
     n: int
     endpoint: str
+    shop: str
     tries: int
     event: str
     body: str
@@ -239,6 +243,7 @@ async def claim_deliveries(pg: asyncpg.Pool, *, failing: bool, lease_s: float) -
         Claimed(
             n=row["n"],
             endpoint=row["endpoint_id"],
+            shop=row["shop_id"],
             tries=row["tries"],
             event=row["id"],
             body=row["body"],
@@ -252,6 +257,11 @@ async def claim_deliveries(pg: asyncpg.Pool, *, failing: bool, lease_s: float) -
 async def note_delivered(pg: asyncpg.Pool, delivery: int, status: int) -> None:
     """It arrived."""
     await pg.execute(_DELIVERED, delivery, status)
+
+
+async def note_queued(pg: asyncpg.Pool, delivery: int, again_in_s: float) -> None:
+    """It was not sent at all, for want of room here: that was no try."""
+    await pg.execute(_QUEUED, delivery, again_in_s)
 
 
 async def note_failed(

@@ -1,8 +1,6 @@
 """Webhooks out: what happens in a shop reaches its servers, signed, again until it arrives, and nobody else's."""
 
 import asyncio
-import socket
-import threading
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
@@ -16,12 +14,10 @@ from app.webhooks.deliver import deliver, spread
 from app.webhooks.edge import endpoints
 from app.webhooks.parts import open_webhooks
 from app.webhooks.store import ENDPOINTS_MAX, PAGE_MAX
-from app.webhooks.target import LOOKUPS_MAX, Target
+from app.webhooks.target import Outcome, Target
 from tests.protocol.callers import accounts_over, problem, somebody
 from tests.receiver import receiver, says
 from tests.waiting import eventually_true
-
-GUARD_S = 60
 
 
 class Shop:
@@ -305,34 +301,26 @@ async def test_a_name_that_leads_to_a_private_address_is_not_called(host):
     server = await asyncio.start_server(lambda _, writer: called.append(writer), "127.0.0.1", 0)
     target = Target(private=False, timeout_s=5)
     async with server:
-        outcome = await target.post(f"https://{host}:{server.sockets[0].getsockname()[1]}/", {}, b"{}")
+        outcome = await target.post(f"https://{host}:{server.sockets[0].getsockname()[1]}/", {}, b"{}", whose="shop")
     await target.aclose()
     assert outcome.status is None
     assert outcome.error == "PrivateAddressError: a private address"
     assert called == []
 
 
-async def test_a_name_whose_server_is_silent_holds_up_no_other_and_nothing_else_of_the_process(monkeypatch):
-    """It was asked for in the pool in which passwords are hashed and matchers made, once for each delivery."""
-    threads, answered = [], threading.Event()
+async def test_a_delivery_whose_turn_did_not_come_is_no_failure(shop, monkeypatch):
+    webhook, _ = await shop.add("http://127.0.0.1:9/", "order.authorised")
+    await shop.order()
 
-    def look(host, *_, **__):
-        threads.append((host, threading.current_thread().name))
-        if host == "silent.example":
-            answered.wait(GUARD_S)
-        raise OSError(f"no {host}")
+    async def late(*_, **asked):
+        assert asked["whose"] == shop.id
+        return Outcome(error="no answer", queued=True)
 
-    monkeypatch.setattr(socket, "getaddrinfo", look)
-    target = Target(private=False, timeout_s=GUARD_S)
-    async with asyncio.TaskGroup() as group:
-        silent = [group.create_task(target.post("https://silent.example/", {}, b"")) for _ in range(LOOKUPS_MAX + 1)]
-        other = await target.post("https://other.example/", {}, b"")
-        answered.set()
-    await target.aclose()
-    assert [one.result().error for one in silent] == ["ConnectError: no silent.example"] * len(silent)
-    assert other.error == "ConnectError: no other.example"
-    assert sorted(host for host, _ in threads) == ["other.example", "silent.example"]
-    assert all(name.startswith("names") for _, name in threads)
+    monkeypatch.setattr(Target, "post", late)
+    await shop.work()
+    (delivery,) = (await shop.deliveries(webhook))["deliveries"]
+    assert (delivery["state"], delivery["tries"], delivery["error"]) == ("pending", 0, None)
+    assert (await shop.host.get(shop.path)).json()["webhooks"][0]["failing_since"] is None
 
 
 @pytest.mark.parametrize("url", ["http://shop.example/", "https://127.0.0.1/", "https://169.254.169.254/"])
