@@ -75,6 +75,14 @@ def list_endpoints(parts: Checkout) -> list[Endpoint]:
         ),
         Endpoint(
             method="GET",
+            path="/api/shops/{shop}/orders/{order}",
+            right=Right.SHOP_HOST,
+            action=partial(_one_of_shop, parts),
+            summary="One of a shop's orders",
+            answer=HostOrderView,
+        ),
+        Endpoint(
+            method="GET",
             path="/api/shops/{shop}/orders.csv",
             right=Right.SHOP_HOST,
             action=partial(_csv, parts),
@@ -110,6 +118,13 @@ async def _of_shop(parts: Checkout, call: Call) -> Reply | Refusal:
         return wanted
     page = await shop_page(parts.pg, call.path["shop"], wanted, _cursor(call))
     return _BAD_CURSOR if page is None else Reply(ShopOrders([addressed_view(one) for one in page.orders], page.before))
+
+
+async def _one_of_shop(parts: Checkout, call: Call) -> Reply | Refusal:
+    found = await read_order(parts.pg, call.path["order"])
+    if found is None or found.view.shop != call.path["shop"]:
+        return _NOT_FOUND
+    return Reply(addressed_view(found))
 
 
 async def _csv(parts: Checkout, call: Call) -> Response | Refusal:

@@ -108,6 +108,7 @@ ROUTES = {
     "PUT /api/shops/{shop}/orders/{order}/shipment": "401 403 403 in 404",
     "GET /api/shops/{shop}/orders": HOST,
     "GET /api/shops/{shop}/orders.csv": HOST,
+    "GET /api/shops/{shop}/orders/{order}": "401 403 403 gone 404",
     "GET /api/shops/{shop}/troubles": HOST,
     "GET /api/payment-offer": ANYONE,
     "POST /webhooks/stripe": "gone gone gone gone gone",
