@@ -6,6 +6,7 @@ import gc
 import hashlib
 import weakref
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 from cryptography import x509
@@ -16,7 +17,9 @@ from OpenSSL import SSL, crypto
 
 from app.streams.relay.dtls import WINDOW_OUT, Certificate, Handshake
 from app.streams.relay.flight import _finishes
-from app.streams.relay.limits import LATE_MAX
+from app.streams.relay.limits import HANDSHAKE_SETTLES_AT_LATEST_S, LATE_MAX
+from app.streams.relay.offer import Offer
+from app.streams.relay.session import Credentials, Session
 from tests.waiting import eventually_true
 
 VERSION_3 = bytes.fromhex("a003020102")  # as DER has it: [0] { INTEGER 2 }
@@ -169,6 +172,39 @@ async def test_a_settled_session_keeps_nothing_but_its_keys_and_still_says_goodb
     client.bio_write(answers.get_nowait())
     with pytest.raises(SSL.ZeroReturnError):
         client.recv(100)
+
+
+@pytest.mark.parametrize("comes", [b"", b"\x16 looks like DTLS"])
+async def test_what_comes_from_a_peer_that_has_its_keys_holds_up_for_seconds_that_its_handshake_is_freed(comes: bytes):
+    """A datagram now and then from its address kept some 60 KiB for as long as the session lived."""
+    key, der = certificate_of_version(2)
+    answers: asyncio.Queue[bytes] = asyncio.Queue()
+    offer = Offer((), "their", "password", (("sha-256", hashlib.sha256(der).digest().hex(":").upper()),), waits=False)
+    session = Session(
+        "one",
+        offer,
+        Credentials("ours", "password", "tag"),
+        certificate=Certificate.generateCertificate(),
+        send=lambda data, _: answers.put_nowait(data),
+        now_s=0.0,
+    )
+    session.address = ("127.0.0.1", 9)
+    shaking = asyncio.create_task(shake_hands(client_of(key, der), session.handshake, answers))
+    async with asyncio.timeout(60):
+        assert await session.handshake.run()
+    shaking.cancel()
+    session.settle(1.0)
+    assert not session.handshake.settled  # it has shown nothing yet
+    session.handshake.receiving = Mock(unprotect=lambda data: data)
+    assert session.open_rtp(b"authentic", 1.0)
+    seen = []
+    for tenth in range(10, 70):
+        if comes:
+            session.feed_handshake(comes, tenth / 10)
+        session.settle(tenth / 10)
+        seen.append(session.handshake.settled)
+    assert seen.index(True) == (0 if not comes else round(10 * HANDSHAKE_SETTLES_AT_LATEST_S) + 1)
+    await session.handshake.stop()
 
 
 @pytest.mark.parametrize("ends", ["settled", "stopped", "refused", "never came"])

@@ -16,6 +16,7 @@ ADDRESS_KEPT_S: Final = 6.0  # silence after which another session may have an a
 ICE_GIVES_UP_S: Final = 10.0  # from the answer to the first authenticated binding request and a finished handshake
 CONSENT_LOST_S: Final = 30.0  # silence after which a session ends (RFC 7675 lets an agent send for 30 s)
 HANDSHAKE_SETTLES_S: Final = 0.3  # without DTLS from a peer that has its keys: what DTLS needed is freed
+HANDSHAKE_SETTLES_AT_LATEST_S: Final = 5.0  # after that peer has shown its keys, whatever still comes from its address
 GOODBYE_HEARD_S: Final = 5.0  # silence after a goodbye that cannot be proven any more
 PUBLISHER_SILENT_S: Final = 1.0  # no RTP for this long: the same host may publish anew without asking to take over
 SYNTHETIC_WAITS_S: Final = 5.0  # how long nobody must publish before the synthetic host comes back

@@ -19,6 +19,7 @@ from app.streams.relay.limits import (
     ADDRESSES_PER_SESSION_MAX,
     CONSENT_LOST_S,
     GOODBYE_HEARD_S,
+    HANDSHAKE_SETTLES_AT_LATEST_S,
     HANDSHAKE_SETTLES_S,
     ICE_GIVES_UP_S,
 )
@@ -83,7 +84,7 @@ class Session:
         self.began_s = self.heard_s = now_s
         self.begins_handshake = offer.waits
         self.handshake_s = now_s  # when the last DTLS datagram came
-        self.proven = False  # an authenticated packet has come: the peer has its keys
+        self.proven_s: float | None = None  # when an authenticated packet first came: the peer has its keys
         self._doubted_s: float | None = None
         self.unsent = self.unproven = 0
         self._send = send
@@ -170,8 +171,13 @@ class Session:
         self.handshake.feed(data)
 
     def settle(self, now_s: float) -> None:
-        """Frees what only the handshake needed, once the peer has its keys and asks for no flight again."""
-        if self.proven and not self.handshake.settled and now_s - self.handshake_s > HANDSHAKE_SETTLES_S:
+        """Frees what only the handshake needed, once the peer has its keys and asks for no flight again, or ought not
+        to: DTLS that nobody reads would keep it for ever.
+        """
+        if self.proven_s is None or self.handshake.settled:
+            return
+        quiet = now_s - self.handshake_s > HANDSHAKE_SETTLES_S
+        if quiet or now_s - self.proven_s > HANDSHAKE_SETTLES_AT_LATEST_S:
             self.handshake.settle()
 
     def open_rtp(self, data: bytes, now_s: float) -> bytes | None:
@@ -192,8 +198,8 @@ class Session:
             self.unproven += 1
             return None
         self.heard_s = now_s
-        if not self.proven:
-            self.proven = True
+        if self.proven_s is None:
+            self.proven_s = now_s
             self.handshake.proven()
         return opened
 
