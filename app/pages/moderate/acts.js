@@ -3,7 +3,7 @@
 
 import { get, segment } from "../shared/api.js";
 import { timeOfDay } from "../shared/clock.js";
-import { busy, el, fill, refill } from "../shared/dom.js";
+import { busy, el, fill, refillRows } from "../shared/dom.js";
 
 const SHOWN_MAX = 200;
 const WORDS = {
@@ -94,12 +94,10 @@ export class Acts {
   }
 
   draw() {
-    const focused = this.list.contains(document.activeElement) ? document.activeElement.closest("li")?.dataset.act : null;
     const back = new Set(this.acts.map((act) => act.undoes).filter(Boolean));
     for (const act of this.acts) if (back.has(act.n)) act.undoable = false;
-    refill(this.list, this.acts.length ? this.acts.slice(-SHOWN_MAX).reverse().map((act) => this.row(act))
+    refillRows(this.list, this.acts.length ? this.acts.slice(-SHOWN_MAX).reverse().map((act) => this.row(act))
       : el("li", { class: "faint" }, "Nothing yet."));
-    if (focused) [...this.list.children].find((row) => row.dataset.act === focused)?.focus();
   }
 
   row(act) {

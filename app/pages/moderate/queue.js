@@ -1,7 +1,7 @@
 // What waits for a decision: held messages, who may be somebody that is banned, who asks to be let back, and reports. `a` lets the chosen one through, `d` turns it down.
 
 import { timeOfDay } from "../shared/clock.js";
-import { busy, el, fill, refill } from "../shared/dom.js";
+import { busy, el, fill, refillRows } from "../shared/dom.js";
 import { askText } from "./terms.js";
 
 const WHY = { term: "a blocked term", newcomer: "a first message", restricted: "its author", review: "the reviewer outside" };
@@ -63,11 +63,9 @@ export class Queue {
   }
 
   draw() {
-    const focused = this.list.contains(document.activeElement) ? [...this.list.children].indexOf(document.activeElement.closest("li")) : -1;
     const rows = [...[...this.held.values()].sort((a, b) => a.at - b.at).map((one) => this.heldRow(one)), ...[...this.evasions.values()].map((one) => this.evasionRow(one)), ...[...this.unbans.values()].map((one) => this.unbanRow(one)), ...[...this.reports.values()].map((one) => this.reportRow(one))];
     fill(this.count, String(rows.length));
-    refill(this.list, rows.length ? rows : el("li", { class: "faint" }, "Nothing."));
-    if (focused >= 0) this.list.children[Math.min(focused, this.list.children.length - 1)].focus();
+    refillRows(this.list, rows.length ? rows : el("li", { class: "faint" }, "Nothing."));
   }
 
   row({ kind, data, words, buttons, about }) {

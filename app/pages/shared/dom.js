@@ -52,6 +52,26 @@ export function refill(node, ...children) {
   return node;
 }
 
+// What a row is of, by its data; null where that says nothing.
+const rowKey = (row) => (Object.values(row.dataset).some(Boolean) ? JSON.stringify({ ...row.dataset }) : null);
+
+/**
+ * As `refill`, of rows that keys act on: the focus stays with its row, wherever that goes and even if it was drawn anew,
+ * or else a key would act on another. Only of a row that is gone it goes to the nearest: the next, or the one before.
+ */
+export function refillRows(list, ...rows) {
+  const focused = document.activeElement;
+  const before = [...list.children];
+  const at = before.findIndex((row) => row.contains(focused));
+  refill(list, ...rows);
+  if (at < 0 || document.activeElement === focused) return;
+  const there = (row) => (row.parentNode === list ? row : rowKey(row) && [...list.children].find((one) => rowKey(one) === rowKey(row)));
+  const same = there(before[at]);
+  if (!same) (before.slice(at + 1).map(there).find(Boolean) ?? before.slice(0, at).reverse().map(there).find(Boolean) ?? list.firstElementChild)?.focus();
+  else if (same.contains(focused)) focused.focus({ preventScroll: true }); // it was moved
+  else ((focused !== before[at] && same.querySelector(`[data-key="${CSS.escape(focused.dataset.key ?? "")}"]:enabled`)) || same).focus({ preventScroll: true });
+}
+
 /** Sets text only when it differs, so that nothing is announced or painted twice. */
 export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
