@@ -81,6 +81,8 @@ _OPEN_ON: Final = """
     SELECT hold_id FROM payment_attempts
      WHERE hold_id = ANY($1) AND NOT failed"""
 
+_EPOCHS: Final = "SELECT id, epoch FROM pools WHERE id = ANY($1)"
+
 # The gate has to know too, however often we die in between: the note says it again.
 _DECLINE: Final = """
     WITH declined AS (
@@ -217,6 +219,7 @@ class Written(StrEnum):
     KEY_TAKEN = "key_taken"  # the key was used before: its answer counts
     PAYING = "paying"  # another attempt on one of its holds is open, or has its order
     LOST = "lost"  # the epoch of one of its holds is gone
+    FREED = "freed"  # another attempt had its key, or a hold, and has let it go since: asked again, it may be written
     BANNED = "banned"  # by the staff of the show or the shop
     UNFIT = "unfit"  # the database will not have it
 
@@ -290,6 +293,8 @@ async def _tell_why(connection: Any, attempts: list[NewAttempt], failed: list[Ne
     paying = {row["hold_id"] for row in await connection.fetch(_OPEN_ON, holds)}
     whom = [(one.id, one.person, one.shop, one.show) for one in failed]
     banned = {row["id"] for row in await connection.fetch(_BANNED, *map(list, zip(*whom, strict=True)))}
+    pools = list({line.pool for one in failed for line in one.lines})
+    epochs = {row["id"]: row["epoch"] for row in await connection.fetch(_EPOCHS, pools)}
     fates = {}
     for one in failed:
         found = owner.get((one.person, one.key))
@@ -299,8 +304,11 @@ async def _tell_why(connection: Any, attempts: list[NewAttempt], failed: list[Ne
             fates[one.id] = Written.KEY_TAKEN
         elif one.id in banned:
             fates[one.id] = Written.BANNED
+        elif any(line.hold in paying for line in one.lines):
+            fates[one.id] = Written.PAYING
         else:
-            fates[one.id] = Written.PAYING if any(line.hold in paying for line in one.lines) else Written.LOST
+            lost = any(epochs.get(line.pool) != line.epoch for line in one.lines)
+            fates[one.id] = Written.LOST if lost else Written.FREED
     return [fates.get(one.id, Written.STARTED) for one in attempts]
 
 

@@ -253,6 +253,8 @@ async def _not_written(checkout: Checkout, new: NewAttempt, written: Written) ->
         return BANNED
     if written is Written.UNFIT:
         return NO_ORDER["order_invalid"]
+    if written is Written.FREED:
+        return IN_PROGRESS
     return PENDING if written is Written.PAYING else HOLD_ENDED
 
 

@@ -227,6 +227,9 @@ async def _resize(sales: FlashSales, record: HoldRecord, quantity: int, network:
 
 
 async def _let_grow(sales: FlashSales, record: HoldRecord, more: int, network: str) -> Refusal | None:
+    waits = sales.payers.refuse(record.person)
+    if waits is not None:
+        return waits
     pool = pool_of(record.id) or ""
     entrance = await sales.entrance_of(pool)
     if entrance is None:

@@ -5,11 +5,14 @@ import asyncio
 import pytest
 
 from app import clock
+from app.checkout import attempts
 from app.checkout.decline_rules import FEW_IN_S
 from app.checkout.key_holds import TRIES_FOUND_MAX
+from app.checkout.pay import line_of
 from app.checkout.settle import forget, settle
 from tests.protocol.callers import Caller, problem
 from tests.storage.stock_world import open_world
+from tests.storage.test_carts import put
 from tests.storage.test_sale_changes import act
 
 FEW = 2  # of an account; so a network is suspect after 20, and a card has 1
@@ -49,6 +52,13 @@ async def at(world, address: str) -> Caller:
     return Caller(world.app, buyer.secret, account=buyer.account, address=address)
 
 
+async def attempt_on(world, buyer, hold: str, key: str) -> attempts.NewAttempt:
+    """The attempt `earlier` to pay for a hold, as it is to be written."""
+    seen = await world.checkout.gate.read(hold, buyer.account)
+    lines, label = (line_of(hold, seen),), seen.label
+    return attempts.NewAttempt("earlier", buyer.account, label.shop, "", label.currency, "works", key, b"", lines)
+
+
 async def test_who_was_declined_too_often_waits_and_is_told_how_long_and_keeps_their_hold(world):
     _, pool = await world.variant(9)
     buyer = await world.buyer()
@@ -68,6 +78,19 @@ async def test_who_was_declined_too_often_waits_and_is_told_how_long_and_keeps_t
     await world.pg.execute("UPDATE payment_waits SET until = until - interval '15 minutes'")
     await world.checkout.declines.refresh()
     assert (await world.order(buyer, hold, "works", key)).status_code == 201  # the same request, judged anew
+
+
+async def test_who_has_to_wait_makes_no_hold_of_their_carts_larger(world, valkey):
+    pool = (await world.sale(9, per_address_limit=9))["pool"]
+    _, other = await world.variant(9)
+    buyer = await at(world, "198.51.100.1")
+    assert (await put(world, buyer, pool, 2)).status_code == 200
+    await fail(world, buyer, other)
+    assert problem(await put(world, buyer, pool, 3)) == BARRED
+    assert await valkey.hvals(f"{{pool:{pool}}}:networks") == [b"2"]
+    assert (await world.gate(pool)).held == 2
+    assert (await put(world, buyer, pool, 1)).status_code == 200
+    assert (await world.gate(pool)).held == 1
 
 
 async def test_another_process_knows_it_and_a_restart_does_not_forget_it(world, pg, valkey):
@@ -161,6 +184,28 @@ async def test_who_had_to_wait_at_the_provider_is_judged_anew_under_the_same_key
     assert again.json() == made.json()
     await world.settle_all()
     await world.check(pool)
+
+
+async def test_who_comes_just_as_their_key_is_freed_is_told_to_come_again(world, monkeypatch):
+    """They were told that their hold had ended, and the gate was asked to count anew."""
+    _, pool = await world.variant(9)
+    buyer, tell_why, synced = await world.buyer(), attempts._tell_why, []
+    first, second = [await world.held(buyer, pool) for _ in range(2)]
+    await world.checkout.attempts.submit(await attempt_on(world, buyer, first, "k"))
+
+    async def freed_before(connection, *args):
+        await attempts.give_up(connection, "earlier", "too_many_declines", ask_anew=True)
+        return await tell_why(connection, *args)
+
+    async def note(pool):
+        synced.append(pool)
+
+    monkeypatch.setattr(attempts, "_tell_why", freed_before)
+    monkeypatch.setattr(world.checkout.gate, "sync", note)
+    assert problem(await world.order(buyer, second, key="k")) == (409, "in_progress")
+    assert not synced
+    assert (await world.order(buyer, second, key="k")).status_code == 201
+    await world.settle_all()
 
 
 async def test_who_asked_often_while_they_had_to_wait_is_judged_anew_under_the_same_key(world):
