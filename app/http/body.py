@@ -14,6 +14,9 @@ from app.http.request_protocol import WHOLE
 from app.refusal import Refusal
 
 BODY_TIME_S: Final = 20
+BODY_RATE: Final = 32 * 1024
+"""Bytes a second: what has arrived extends the time at this rate, so that a slow line can send a large file. Who sends
+nothing has BODY_TIME_S, and nobody more than `time_for`."""
 NUL: Final = Refusal("malformed", "Text may not hold the character U+0000.")
 _UNKNOWN_FIELD: Final = "Object contains unknown field"
 
@@ -26,8 +29,13 @@ def content_type_refused(endpoint: Endpoint, request: Request) -> Refusal | None
     return Refusal("content_type", f"Send the body as {' or '.join(endpoint.content_types)}.")
 
 
+def time_for(size: int) -> float:
+    """Within how many seconds the `size` bytes of a body must have arrived."""
+    return BODY_TIME_S + size / BODY_RATE
+
+
 async def read_body(request: Request, bytes_max: int) -> bytes | Refusal:
-    """The whole body, refused as soon as it is known to be larger than `bytes_max` or slower than BODY_TIME_S."""
+    """The whole body, refused as soon as it is known to be larger than `bytes_max` or slower than `time_for` has it."""
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > bytes_max:
         return _too_large(bytes_max)
@@ -43,13 +51,14 @@ async def read_chunks(request: Request, bytes_max: int) -> bytes | Refusal:
     if WHOLE in request.scope.get("extensions", ()):
         return await _join_chunks(request, bytes_max)
     try:
-        async with asyncio.timeout(BODY_TIME_S):
-            return await _join_chunks(request, bytes_max)
+        async with asyncio.timeout(BODY_TIME_S) as limit:
+            return await _join_chunks(request, bytes_max, limit)
     except TimeoutError:
-        return Refusal("slow_body", f"The body did not arrive within {BODY_TIME_S} seconds.")
+        return Refusal("slow_body", "The body arrived too slowly.")
 
 
-async def _join_chunks(request: Request, bytes_max: int) -> bytes | Refusal:
+async def _join_chunks(request: Request, bytes_max: int, limit: asyncio.Timeout | None = None) -> bytes | Refusal:
+    began = asyncio.get_running_loop().time()
     chunks: list[bytes] = []
     size, more = 0, True
     while more:
@@ -60,6 +69,8 @@ async def _join_chunks(request: Request, bytes_max: int) -> bytes | Refusal:
         size += len(chunks[-1])
         if size > bytes_max:
             return _too_large(bytes_max)
+        if limit is not None:
+            limit.reschedule(began + time_for(size))
         more = message.get("more_body", False)
     return b"".join(chunks)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -9,6 +10,9 @@ import msgspec
 import pytest
 import redis.exceptions
 
+from app import pages
+from app.catalog.photos import UPLOAD_BYTES_MAX
+from app.http.body import BODY_TIME_S, time_for
 from app.http.edge import build_asgi, build_routes
 from app.http.endpoint import Call, Endpoint, Reply
 from app.http.headers import SecurityHeaders
@@ -16,6 +20,7 @@ from app.person import Person, Right
 from app.refusal import Refusal
 from app.settings import Settings
 from tests.protocol.callers import Caller, problem
+from tests.waiting import eventually
 
 SECRET = "s" * 43
 FAILURES = {
@@ -300,3 +305,37 @@ async def test_a_body_that_never_comes_is_given_up(site, monkeypatch):
 
     answer = await site.caller().ask("POST", "/things", content=silence(), headers={"Content-Type": "application/json"})
     assert problem(answer) == (408, "slow_body")
+
+
+async def test_a_body_has_the_longer_the_more_of_it_has_come(site, monkeypatch):
+    """A photo over a slow line was refused whatever its size; who falls behind the least rate is still given up."""
+    monkeypatch.setattr("app.http.body.BODY_TIME_S", 0.01)
+    monkeypatch.setattr("app.http.body.BODY_RATE", 1)
+
+    began = asyncio.get_running_loop().time()
+
+    async def past_the_time() -> bool:
+        return asyncio.get_running_loop().time() > began + 0.05
+
+    async def slow():
+        yield b'{"text": '
+        await eventually(past_the_time)
+        yield b'"slow"}'
+
+    headers = {"Content-Type": "application/json"}
+    answer = await site.caller().ask("POST", "/things", content=slow(), headers=headers)
+    assert answer.status_code != 408
+    monkeypatch.setattr("app.http.body.BODY_RATE", 1_000_000)
+    began = asyncio.get_running_loop().time()
+    answer = await site.caller().ask("POST", "/things", content=slow(), headers=headers)
+    assert problem(answer) == (408, "slow_body")
+
+
+def test_the_largest_file_has_the_time_that_a_page_waits_for_it():
+    """The page gave an upload five minutes, the server 20 s in all: slow lines could not send a photo."""
+    api = (Path(pages.__file__).parent / "shared" / "api.js").read_text()
+    patience_s = int(re.search(r"FILE_PATIENCE_MS = ([0-9_]+)", api)[1]) / 1000
+    assert BODY_TIME_S < 60  # who sends nothing
+    assert (
+        UPLOAD_BYTES_MAX / (512_000 / 8) < time_for(UPLOAD_BYTES_MAX) < patience_s - 60
+    )  # over half a megabit a second
