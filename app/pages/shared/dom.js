@@ -52,6 +52,31 @@ export function refill(node, ...children) {
   return node;
 }
 
+// The one of these children of `host` that somebody is at: with the focus, under a press, or the first that is in sight.
+function inUse(host, nodes) {
+  const { left, right, top, bottom } = host.getBoundingClientRect();
+  const seen = (node) => {
+    const box = node.getBoundingClientRect();
+    const [x, y] = [(box.left + box.right) / 2, (box.top + box.bottom) / 2];
+    return x > left && x < right && y > top && y < bottom;
+  };
+  return nodes.find((node) => node.contains(document.activeElement)) ?? nodes.find((node) => node.matches(":active")) ?? nodes.find(seen) ?? nodes[0];
+}
+
+/** Has `host` these nodes in this order. The one that somebody is at neither leaves the page nor moves within sight. */
+export function arrange(host, nodes) {
+  const kept = inUse(host, nodes.filter((node) => node.parentNode === host));
+  if (!kept) return fill(host, nodes);
+  const before = kept.getBoundingClientRect();
+  for (const node of [...host.childNodes]) if (!nodes.includes(node)) node.remove();
+  const at = nodes.indexOf(kept);
+  for (let n = at - 1; n >= 0; n -= 1) if (nodes[n + 1].previousSibling !== nodes[n]) host.insertBefore(nodes[n], nodes[n + 1]);
+  for (let n = at + 1; n < nodes.length; n += 1) if (nodes[n - 1].nextSibling !== nodes[n]) nodes[n - 1].after(nodes[n]);
+  const after = kept.getBoundingClientRect();
+  host.scrollBy({ left: after.left - before.left, top: after.top - before.top, behavior: "instant" });
+  return host;
+}
+
 // What a row is of, by its data; null where that says nothing.
 const rowKey = (row) => (Object.values(row.dataset).some(Boolean) ? JSON.stringify({ ...row.dataset }) : null);
 

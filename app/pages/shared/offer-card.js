@@ -92,7 +92,7 @@ export class OfferCard {
     const word = line.locked ? "In turn only" : BUY_WORDS[offer.status];
     say(this.word, word);
     this.button.disabled = offer.status !== "open" || line.locked;
-    this.button.setAttribute("aria-label", `${word}: ${this.product.title}`);
+    this.button.setAttribute("aria-label", `${word}: ${fullTitle(this.product, offer.variant)}`);
     show(this.button, !(this.button.disabled && line.join));
     show(this.join, Boolean(line.join));
     say(this.join, line.join ?? "");

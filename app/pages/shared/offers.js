@@ -16,12 +16,14 @@ export function openSales(state, now) {
 
 /**
  * The sales that somebody who sees only the pinned product would miss, soonest end first: what runs, what begins within
- * minutes, and what has a waiting room to join.
+ * minutes, and what has a waiting room to join. Where there are too many, those that are sold out are left out first.
  */
 export function salesBeside(state, now, pinnedId) {
-  return openSales(state, now)
-    .filter((sale) => sale.product.id !== pinnedId && (sale.waiting_room || sale.starts_at_ms - now < SOON_MS))
-    .slice(0, BESIDE_MAX);
+  const sales = openSales(state, now)
+    .filter((sale) => sale.product.id !== pinnedId && (sale.waiting_room || sale.starts_at_ms - now < SOON_MS));
+  const isOut = (sale) => salePhase(sale, now) === "running" && stockOfSale(sale, state).status === "sold_out";
+  const first = [...sales.filter((sale) => !isOut(sale)), ...sales.filter(isOut)].slice(0, BESIDE_MAX);
+  return sales.filter((sale) => first.includes(sale));
 }
 
 /** `soon`, `running` or `over`: by the clock, since a state change may be a moment behind it. */
@@ -35,6 +37,8 @@ function stockOf(state, poolId, fallback) {
   if (pool) return { left: pool.left, status: pool.status };
   return { left: fallback, status: fallback > 0 ? "open" : "sold_out" };
 }
+
+const stockOfSale = (sale, state) => stockOf(state, sale.pool, sale.state === "sold_out" ? 0 : sale.allotment);
 
 /**
  * The offer for one variant: `{variant, pool, sale, price, listPrice, campaign, currency, left, status, limit, phase}`.
@@ -56,7 +60,7 @@ export function offerOf(variant, state, now) {
 /** What a sale of this variant offers, and will offer before it begins, whatever the shelf has meanwhile. */
 export function offerOfSale(sale, variant, state, now) {
   const soon = salePhase(sale, now) === "soon";
-  const stock = soon ? { left: sale.allotment, status: "soon" } : stockOf(state, sale.pool, sale.state === "sold_out" ? 0 : sale.allotment);
+  const stock = soon ? { left: sale.allotment, status: "soon" } : stockOfSale(sale, state);
   return {
     variant,
     phase: soon ? "soon" : "running",

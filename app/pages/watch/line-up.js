@@ -1,7 +1,10 @@
 // The products of the show, each with its price and stock of this moment. Owns the list; buying is buy-sheet.js.
 
-import { el, fill } from "../shared/dom.js";
+import { arrange, el, fill } from "../shared/dom.js";
 import { OfferCard } from "../shared/offer-card.js";
+
+// All that a card draws by itself; what is left is the room's word, and its own only until the room has spoken.
+const drawn = (product) => JSON.stringify(product, (name, value) => (name === "on_hand" ? undefined : value));
 
 export class LineUp {
   constructor(host, { state, buy, lines }) {
@@ -14,14 +17,21 @@ export class LineUp {
     fill(host, el("header", { class: "lineup-head" }, el("h2", {}, "In this show"), this.count), this.grid);
   }
 
-  /** Draws these products, in this order. */
+  /** Draws these products, in this order. A product that is as before keeps its card. */
   show(products) {
     this.shown = true;
-    this.cards = products.map((product) => new OfferCard(product, this.options));
+    this.cards = products.map((product) => this.cardOf(product));
     this.count.textContent = products.length === 1 ? "1 product" : `${products.length} products`;
-    fill(this.grid, this.cards.length
-      ? this.cards.map((card) => el("li", {}, card.node))
-      : el("li", { class: "empty" }, "The host has put nothing in this show yet."));
+    arrange(this.grid, this.cards.length
+      ? this.cards.map((card) => card.node.parentNode ?? el("li", {}, card.node))
+      : [el("li", { class: "empty" }, "The host has put nothing in this show yet.")]);
+  }
+
+  cardOf(product) {
+    const known = this.cards.find((card) => card.product.id === product.id);
+    if (!known || drawn(known.product) !== drawn(product)) return new OfferCard(product, this.options);
+    known.product.variants.forEach((variant, n) => (variant.on_hand = product.variants[n].on_hand));
+    return known;
   }
 
   has(productId) {

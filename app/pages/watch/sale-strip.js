@@ -1,7 +1,7 @@
 // The flash sales of products that are not pinned: who watches on a phone, or looks at the picture, would know of them
 // from a note in the chat alone. Owns which are shown and their order; each one is drawn by offer-card.js.
 
-import { fill, show } from "../shared/dom.js";
+import { arrange, show } from "../shared/dom.js";
 import { OfferCard } from "../shared/offer-card.js";
 import { salesBeside } from "../shared/offers.js";
 
@@ -19,7 +19,7 @@ export class SaleStrip {
     this.cards = new Map(sales.map((sale) => [sale.id, this.cardOf(sale)]));
     const cards = [...this.cards.values()];
     if (cards.length !== before.length || cards.some((card, at) => card !== before[at])) {
-      fill(this.host, cards.map((card) => card.node));
+      arrange(this.host, cards.map((card) => card.node));
       show(this.host, cards.length > 0);
     }
     for (const card of cards) card.update(now);
