@@ -75,6 +75,23 @@ async def test_a_finger_presses_no_button_that_it_could_not_see(page: Page) -> N
     assert await page.evaluate("pressed") == ["m1", "m1", "m2"]
 
 
+async def test_a_finger_is_one_where_clicks_do_not_say_and_begins_anew_after_it_was_elsewhere(page: Page) -> None:
+    await page.evaluate("""() => {
+      Object.defineProperty(PointerEvent.prototype, "pointerType", {
+        get() { return this.type === "click" ? undefined : "touch"; },
+      });
+      document.body.append(Object.assign(document.createElement("p"), { textContent: "elsewhere" }));
+    }""")
+    await page.clock.run_for(3_100)
+    for place, pressed in ((buttons(page).nth(1), []), (page.get_by_text("elsewhere"), []), (buttons(page).nth(1), [])):
+        await place.tap()
+        assert await page.evaluate("pressed") == pressed
+    await buttons(page).nth(1).tap()
+    assert await page.evaluate("pressed") == ["m1"]
+    await buttons(page).nth(2).press("Enter")  # no finger's, though a finger came before
+    assert await page.evaluate("pressed") == ["m1", "m2"]
+
+
 async def test_who_comes_by_keyboard_finds_the_buttons(page: Page) -> None:
     """First the list, by its place in the order of the tab key; then each button."""
     await page.keyboard.press("Tab")

@@ -47,7 +47,8 @@ export class ChatFeed {
     this.actionsLater = actionsLater;
     this.bare = new Map(); // lines without their buttons so far: {event, since}, the oldest first
     this.dressing = null;
-    this.touched = null; // the line of the last tap or click
+    this.touched = null; // the line of the last tap or click, until something else is pressed
+    this.pointer = ""; // what kind of pointer pressed last
     this.names = new Set();
     this.watched = {};
     this.actionsOf = actionsOf;
@@ -61,6 +62,7 @@ export class ChatFeed {
     this.muted = new Set();
     this.list.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.list.addEventListener("pointerover", ({ target }) => this.dress(target.closest(".chat-line"))); // a finger's, too
+    document.addEventListener("pointerdown", (event) => this.pressed(event), { capture: true });
     this.list.addEventListener("click", (event) => this.tapped(event), { capture: true });
     this.list.addEventListener("focusin", ({ target }) => (target === this.list ? this.dressAll() : this.dress(target.closest(".chat-line"))));
     fill(host, this.list, this.more);
@@ -251,10 +253,16 @@ export class ChatFeed {
     if (actions) line.append(el("div", { class: "chat-actions", "aria-live": "off" }, actions));
   }
 
+  pressed({ target, pointerType }) {
+    this.pointer = pointerType;
+    if (this.touched && !this.touched.contains(target)) this.touched = null;
+  }
+
   // Buttons that show only where one points are pressed by a finger's second tap: the first may have meant the line.
+  // Not every browser says of a click by what it was made, and keys make clicks without a pointer (detail 0).
   tapped(event) {
     const line = event.target.closest(".chat-line");
-    if (this.actionsLater && event.pointerType === "touch" && line !== this.touched && event.target.closest(".chat-actions")) event.stopPropagation();
+    if (this.actionsLater && this.pointer === "touch" && event.detail > 0 && line !== this.touched && event.target.closest(".chat-actions")) event.stopPropagation();
     this.touched = line;
   }
 
