@@ -130,3 +130,30 @@ async def test_a_banks_question_stays_until_its_answer_has_arrived(page: Page) -
     await page.evaluate("answer = say('{}')")
     await yes.click()
     await page.wait_for_function("settled")
+
+
+async def test_a_reviewers_secret_that_got_lost_is_said_to_be_and_can_be_made_anew(page: Page) -> None:
+    await page.evaluate("""async () => {
+      const { openReviewer } = await import("/moderate/reviewer.js");
+      const kept = { url: "", limit_ms: 1000, otherwise: "hold" };
+      let made = 0, lost = true;
+      window.fetch = async (path, { method, body }) => {
+        let secret = "";
+        if (method === "PUT") {
+          const asked = JSON.parse(body);
+          if (asked.url && asked.url !== kept.url) secret = `secret ${(made += 1)}`;
+          Object.assign(kept, asked);
+          if (lost) throw lost = false, new TypeError("lost");
+        }
+        return say(JSON.stringify({ ...kept, secret }))();
+      };
+      openReviewer("s");
+    }""")
+    await page.locator("#reviewer-url").fill("https://reviewer.test/")
+    await page.locator("#save-reviewer").click()
+    await expect(page.locator(".toast")).to_contain_text("does not answer")
+    await page.locator("#save-reviewer").click()
+    await expect(page.locator("dialog [role=alert]")).to_contain_text("did not arrive")
+    await page.locator("#renew-secret").click()
+    await expect(page.locator("#reviewer-secret")).to_have_value("secret 2")
+    await expect(page.locator("dialog [role=alert]")).to_be_hidden()

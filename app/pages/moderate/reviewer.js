@@ -17,12 +17,18 @@ export async function openReviewer(showId) {
     const otherwise = el("select", { class: "input", id: "reviewer-otherwise" }, Object.entries(OTHERWISE).map(([value, word]) => el("option", { value }, word)));
     const secret = el("input", { class: "input", id: "reviewer-secret", readonly: true, onfocus: (event) => event.target.select() });
     const signed = el("label", { class: "field" }, el("span", {}, "Signed with. This is shown once: keep it where the questions are read"), secret);
+    const renew = el("button", { type: "button", class: "button small", id: "renew-secret" }, "Make a new secret");
+    const unseen = el("div", { class: "stack", role: "alert", hidden: true },
+      el("p", { class: "error" }, "This address is saved, but the answer with its secret did not arrive here. It is not shown again."), el("div", { class: "row" }, renew));
     let shownFor = null;
+    let knownUrl = known.url; // whose secret was shown here or before
     const draw = (one) => {
       url.value = one.url;
       limit.value = String(one.limit_ms);
       otherwise.value = one.otherwise;
-      if (one.secret) [secret.value, shownFor] = [one.secret, one.url];
+      if (one.secret) [secret.value, shownFor, knownUrl] = [one.secret, one.url, one.url];
+      if (!one.url) knownUrl = "";
+      show(unseen, one.url !== knownUrl);
       show(signed, shownFor !== null && shownFor === one.url);
     };
     draw(known);
@@ -33,19 +39,27 @@ export async function openReviewer(showId) {
       el("label", { class: "field" }, el("span", {}, "Wait for the answer, in ms"), limit),
       el("label", { class: "field" }, el("span", {}, "When none comes"), otherwise),
       signed,
+      unseen,
       el("div", { class: "row end" }, save));
     const { closed } = openDialog({ title: "Reviewer", body: form, className: "small" });
+    const write = (button, work) => busy(button, async () => {
+      try {
+        draw(await work());
+        toast("Saved.", "good");
+      } catch (error) {
+        toastProblem(error);
+      }
+    });
+    const wish = () => ({ url: url.value.trim(), limit_ms: Number(limit.value), otherwise: otherwise.value });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      busy(save, async () => {
-        try {
-          draw(await put(path, { url: url.value.trim(), limit_ms: Number(limit.value), otherwise: otherwise.value }));
-          toast("Saved.", "good");
-        } catch (error) {
-          toastProblem(error);
-        }
-      });
+      write(save, () => put(path, wish()));
     });
+    renew.addEventListener("click", () => write(renew, async () => {
+      const again = wish();
+      await put(path, { ...again, url: "" });
+      return put(path, again);
+    }));
     await closed;
   } catch (error) {
     toastProblem(error);
