@@ -2,11 +2,13 @@
 
 Each letter stands for all that may be typed for it, stretched as far as is no flood. Where signs may be of one letter
 or of the next, the engine tries every way to share them out. So that no term makes one message keep a process busy, it
-has a certain number of ways at most (WAYS_MAX); beyond them each letter takes what it can get.
+has a certain number of ways at most (WAYS_MAX); where they run short, a letter takes all that it can get or ends before
+the first sign that may be of the next, and beyond that it takes all.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -17,7 +19,7 @@ DOUBLED_LENGTH_MIN: Final = 5
 GAP_MAX: Final = 5
 """So many signs between two words are no more than a gap."""
 WAYS_MAX: Final = (SAME_SIGN_MAX + 1) ** 2
-"""In so many ways are signs shared out within one term: as many as two letters have. Of its gaps one alone shares."""
+"""In so many ways are signs shared out within one term: as many as two letters have."""
 
 # What else is typed for a letter.
 _TYPED: Final = {
@@ -43,6 +45,16 @@ _VOWELS: Final = frozenset("aeiou")
 _Piece = str
 _Tree = dict[_Piece, "_Tree"]
 _END: Final = ""
+
+
+class _Way(Enum):
+    """How a letter or a gap shares the signs that may be of what follows: it takes all; it takes all, or ends before
+    the first of them (where all may be: before the last); it tries every number of them.
+    """
+
+    ONE = 1
+    TWO = 2
+    ALL = 3
 
 
 class _Part(NamedTuple):
@@ -92,33 +104,59 @@ def _pieces(term: str, *, whole: bool, words: int | None = None) -> Sequence[_Pi
     """
     body = term.strip("* ")
     parts = list(_parts(body))
+    doubles = len(body) >= DOUBLED_LENGTH_MIN
+    border = _ANY if term.endswith("*") else r"(?!\w)"
     pieces: list[_Piece] = []
-    ways, blanks, gap_gives = 1, 0, False
-    for n, part in enumerate(parts):
+    blanks = 0
+    for n, (part, way) in enumerate(zip(parts, _shared_out(parts, whole=whole), strict=True)):
         blanks += part.sign == " "
         if blanks == words:
             break
-        following = parts[n + 1].starts if n + 1 < len(parts) else ""
         if part.sign == "*":
             pieces.append(_ANY)
         elif part.sign == " ":
-            is_open = any(not sign.isalnum() for sign in following)
-            gives = is_open and not gap_gives and ways * (GAP_MAX + 1) <= WAYS_MAX
-            ways *= GAP_MAX + 1 if gives else 1
-            gap_gives |= gives
-            pieces.append(_gap(is_open=is_open, gives=gives) if whole else "")
+            pieces.append(_gap(_following(parts, n), way) if whole else "")
+        elif n + 1 == len(parts) and whole and border != _ANY and not part.choices.isalnum():
+            # What it took for its last letter it gives back where a word follows. Once: the border is all that waits.
+            border = f"(?>{_letter(part, '', way=_Way.ALL, doubles=doubles)}{border})"
         else:
-            gives = not set(part.choices).isdisjoint(following) and ways * (SAME_SIGN_MAX + 1) <= WAYS_MAX
-            ways *= SAME_SIGN_MAX + 1 if gives else 1
-            pieces.append(_letter(part, doubles=len(body) >= DOUBLED_LENGTH_MIN, gives=gives))
+            pieces.append(_letter(part, _following(parts, n), way=way, doubles=doubles))
     if whole and term.startswith("*") and _ANY in pieces:
         pieces.insert(0, _ANY)  # from where the word begins, once, and not from each of its letters anew
     pieces = _stars_at_once(pieces)
     if words is not None:
         pieces.append(rf"\W{{0,{GAP_MAX}}}\Z")
     elif whole:
-        pieces.append(_ANY if term.endswith("*") else r"(?!\w)")
+        pieces.append(border)
     return [piece for piece in pieces if piece]
+
+
+def _following(parts: Sequence[_Part], at: int) -> str:
+    """With what the next letter may begin, be it behind a blank or a star."""
+    return next((part.starts for part in parts[at + 1 :] if part.sign not in "* "), "")
+
+
+def _shared_out(parts: Sequence[_Part], *, whole: bool) -> Sequence[_Way]:
+    """How each part shares with the next. First all that have to get the two ways of the cheaper sort, as far as there
+    are WAYS_MAX; then those that gain most by it get all of theirs, from left to right.
+    """
+    ways = [_Way.ONE] * len(parts)
+    shares: list[tuple[int, int]] = []
+    for at, part in enumerate(parts):
+        following = set(_following(parts, at))
+        shared = {sign for sign in following if not sign.isalnum()} if part.sign == " " else following & {*part.choices}
+        if part.sign == "*" or not shared or (part.sign == " " and not whole):
+            continue
+        shares.append(((shared == {"*"}) + 2 * (part.sign == " "), at))
+    product = 1
+    for _, at in sorted(shares):
+        if product * 2 <= WAYS_MAX:
+            ways[at], product = _Way.TWO, product * 2
+    for _, at in sorted(shares):
+        every = product // 2 * (1 + (GAP_MAX if parts[at].sign == " " else SAME_SIGN_MAX))
+        if ways[at] is _Way.TWO and every <= WAYS_MAX:
+            ways[at], product = _Way.ALL, every
+    return ways
 
 
 def _parts(body: str) -> Iterator[_Part]:
@@ -140,13 +178,17 @@ def _stars_at_once(pieces: list[_Piece]) -> list[_Piece]:
     return pieces
 
 
-def _gap(*, is_open: bool, gives: bool) -> _Piece:
-    """Between two words. Where the next one may begin with a sign (`is_open`), a gap that gives nothing back is of
-    blanks alone.
-    """
-    if not is_open:
-        return rf"\W{{0,{GAP_MAX}}}+"
-    return rf"\W{{0,{GAP_MAX}}}" if gives else rf"\s{{0,{GAP_MAX}}}+"
+def _gap(following: str, way: _Way) -> _Piece:
+    """Between two words. Where the next one may begin with a sign, the gap takes all signs or ends before that one."""
+    every = rf"\W{{0,{GAP_MAX}}}"
+    begins = "".join(sign for sign in following if not sign.isalnum())
+    before = rf"[^\w{re.escape(begins)}]{{0,{GAP_MAX}}}+"
+    match way:
+        case _Way.ALL:
+            return every
+        case _Way.TWO:
+            return f"(?:{every}+|{before})"
+    return f"{every}+" if begins in {"", "*"} else before
 
 
 def _choices(sign: str, *, inner: bool, last: bool) -> str:
@@ -157,19 +199,29 @@ def _choices(sign: str, *, inner: bool, last: bool) -> str:
     return choices + "*" if inner and sign in _VOWELS else choices
 
 
-def _letter(part: _Part, *, doubles: bool, gives: bool) -> _Piece:
+def _letter(part: _Part, following: str, *, way: _Way, doubles: bool) -> _Piece:
     """The letter, as often as it stands there. Stretching (three or more of it) changes nothing; doubling may make
     another word.
     """
     sign, times, choices = part
-    one = f"[{re.escape(choices)}]" if len(choices) > 1 else re.escape(choices)
-    keeps = "" if gives else "+"
-    stretched = f"(?:{one}{_STRETCHED})?{keeps}"
+    one = _one_of(choices)
+    own = "".join(choice for choice in choices if choice not in following)
+    if times == 1 and (not doubles or sign in _VOWELS or sign in _PAIRS):
+        taken = [f"(?:{one}{_STRETCHED})?", f"(?:{_one_of(own)}{_STRETCHED})?" if own else ""]
+    else:
+        taken = [f"{one}{_MORE}", f"{_one_of(own)}{_MORE}" if own else f"(?:{one}(?={one})){_MORE}"]
+    match way:
+        case _Way.ALL:
+            more = taken[0]
+        case _Way.TWO:
+            more = "(?:" + "|".join(many and f"{many}+" for many in taken) + ")"
+        case _Way.ONE:
+            more = f"{taken[0]}+"
     if sign in _PAIRS and times == 1:
-        return f"(?:{one}{stretched}|{_PAIRS[sign]})"
-    if times > 1:
-        return f"{one * times}{one}{_MORE}{keeps}"
-    if doubles and sign not in _VOWELS:
-        # Not from 1 on: of branches that begin with one sign the engine tries only those that may fit.
-        return f"{one}{one}{_MORE}{keeps}"
-    return f"{one}{stretched}"
+        return f"(?:{one}{more}|{_PAIRS[sign]})"
+    # Not from 1 on: of branches that begin with one sign the engine tries only those that may fit.
+    return f"{one * times}{more}"
+
+
+def _one_of(choices: str) -> str:
+    return f"[{re.escape(choices)}]" if len(choices) > 1 else re.escape(choices)

@@ -3,7 +3,7 @@
 import string
 import sys
 from pathlib import Path
-from re._constants import BRANCH, MAX_REPEAT, MAXREPEAT, SUBPATTERN
+from re._constants import BRANCH, LITERAL, MAX_REPEAT, MAXREPEAT, SUBPATTERN
 from re._parser import parse
 
 import pytest
@@ -160,6 +160,15 @@ def test_no_more_words_are_remembered_than_so_many():
     assert len(matcher._known) < 10 + 2 * LEARNT_AT_ONCE_MAX
 
 
+def test_what_was_once_caught_is_caught_still():
+    """Terms with disguised texts, and whether each was found: a new way to build expressions loses none of them."""
+    rows = [line.split("\t") for line in lines("caught.txt")]
+    matchers = {term: Matcher(Terms((term,))) for _, term, _ in rows}
+    wrong = [row for row in rows if (matchers[row[1]].find(fold(clean_message(row[2]))) is not None) != (row[0] == "+")]
+    assert len(rows) >= 300
+    assert not wrong, wrong
+
+
 def ways(parsed):
     """In how many ways the engine can share out one text among the repeats that give back what they took, at most."""
     product = 1
@@ -170,7 +179,10 @@ def ways(parsed):
         elif op is SUBPATTERN:
             product *= ways(arguments[-1])
         elif op is BRANCH:
-            product *= max(map(ways, arguments[1]))
+            branches = list(arguments[1])
+            begin = {str(branch[0]) for branch in branches if len(branch)}
+            apart = len(begin) == len(branches) and all(branch[0][0] is LITERAL for branch in branches)
+            product *= (max if apart else sum)(map(ways, branches))
     return product
 
 
@@ -329,6 +341,20 @@ def test_no_text_keeps_a_full_list_of_terms_with_stars_busy():
         ("million", "miiiiillllliiiiion", True),
         ("spam in illinois", "spam   !n i11inois", True),
         ("it is a scam", "!t ... 1s @ sc@m", True),
+        ("dm me", "dmme", True),
+        ("dm me", "d m m e", True),
+        ("dm me for *", "dmme for it", True),
+        ("hel*lo", "hello", True),
+        ("pus*sy", "pussy", True),
+        ("free *sex", "free $ex", True),
+        ("you are ugly", "you are, ugly", True),
+        ("you are ugly", "you, are, ugly", True),
+        ("you are ugly", "you are *ugly*", True),
+        ("waste of oxygen", "waste of... oxygen", True),
+        ("shut up idiot", "shut up, idiot", True),
+        ("shut up idiot", "shut!up!!idiot", True),
+        ("idiot", "idiot+you", True),
+        ("vuelve a tu pais", "vvvelve a tu pais", True),
     ],
 )
 def test_stars_and_letters_that_are_typed_alike_are_found_all_the_same(term, text, is_found):
