@@ -145,8 +145,10 @@ async def judge(
     chat: ChatParts, show: str, event: Chat, folded: str, *, rules: Rulebook, gate: Gate
 ) -> Hold | Refusal | None:
     """What becomes of words under these rules: free (None), held, or refused. `folded`: their text as folded."""
-    verdict = await review(chat, show, event, await _judge_words(chat, show, event, folded, rules), gate)
-    return watched_words(verdict, _level(event, rules))
+    verdict, level = await _judge_words(chat, show, event, folded, rules), _level(event, rules)
+    if level is not Level.RESTRICTED:  # whose words a moderator sees anyway: nobody outside is asked
+        verdict = await review(chat, show, event, verdict, gate)
+    return watched_words(verdict, level)
 
 
 async def _judge_message(
@@ -156,7 +158,10 @@ async def _judge_message(
     verdict = await _judge_words(chat, show, event, folded, rules)
     if not isinstance(verdict, Refusal):
         verdict = stricter(verdict, await _judge_in_chat(chat, show, event, rules.modes))
-    return watched_message(await review(chat, show, event, verdict, gate), _level(event, rules))
+    level = _level(event, rules)
+    if level is not Level.RESTRICTED:  # as with all words of theirs
+        verdict = await review(chat, show, event, verdict, gate)
+    return watched_message(verdict, level)
 
 
 async def _judge_words(chat: ChatParts, show: str, event: Chat, folded: str, rules: Rulebook) -> Hold | Refusal | None:

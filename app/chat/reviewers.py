@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
+from weakref import WeakValueDictionary
 
 import asyncpg
 import msgspec
@@ -72,6 +73,7 @@ class Reviewers:
         self._known: dict[str, tuple[float, Reviewer | None]] = {}
         self._reading: dict[str, asyncio.Task[Reviewer | None]] = {}
         self._asked: Counter[str] = Counter()
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def of(self, show: str) -> Reviewer | None:
         """Whom the show's shop asks, None: nobody. All who want to know at once share one reading."""
@@ -103,7 +105,21 @@ class Reviewers:
         self._reading.clear()
 
     async def ask(self, show: str, message: Chat, reviewer: Reviewer) -> int | None:
-        """What the reviewer answers about the message; None at once when too much is asked there already."""
+        """What the reviewer answers about the message; None at once when too much is asked there already. About one
+        author one question at a time: the next waits for as long as an answer may take, and has none after that.
+        """
+        turn = self._turns.setdefault((reviewer.url, message.by.id), asyncio.Lock())
+        try:
+            async with asyncio.timeout(reviewer.limit_ms / 1000):
+                await turn.acquire()
+        except TimeoutError:
+            return None
+        try:
+            return await self._ask(show, message, reviewer)
+        finally:
+            turn.release()
+
+    async def _ask(self, show: str, message: Chat, reviewer: Reviewer) -> int | None:
         if self._asked[reviewer.url] >= ASKED_AT_ONCE_MAX:
             return None
         question = {"show": show, "message": message.id, "account": message.by.id, "text": message.text}

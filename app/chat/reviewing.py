@@ -3,7 +3,7 @@
 One signed POST a message, whose status is the answer. Nobody is asked about words that the room would not have: the
 author is banned, writes too fast, or has said them before. It goes out by the way that webhooks take, which leads to no
 private address; where no answer comes in time the shop's own choice for that counts. The staff are not reviewed, nor is
-what waits for a moderator anyway.
+what waits for a moderator anyway. About one author one question at a time is asked, as people may have many tabs open.
 """
 
 from collections.abc import Awaitable, Callable

@@ -17,6 +17,8 @@ from app.chat.questions import ask
 from app.chat.review_rules import Outcome
 from app.chat.reviewers import ASKED_AT_ONCE_MAX, Reviewer, Reviewers
 from app.chat.reviewing import SetReviewer, set_reviewer, view
+from app.chat.watch_rules import Level
+from app.chat.watching import Watch, watch
 from app.person import Person, Standing
 from app.rooms.command import Later
 from app.rooms.dispatch import Asker, merge, run
@@ -105,6 +107,18 @@ async def test_nobody_is_asked_about_words_that_the_room_would_not_have(place):
         assert len(reviewer.got) == 2
 
 
+async def test_nobody_is_asked_about_a_restricted_persons_words(place):
+    """They wait for a moderator, whatever anybody outside says."""
+    await watch(place.chat, place.show, place.moderator, Standing.MODERATOR, Watch(place.viewer.id, Level.RESTRICTED))
+    async with receiver() as reviewer:
+        await choose(place, reviewer.url)
+        assert (await place.say("one")).o is None
+        key, now_ms = clock.new_id(), clock.now_ms()
+        question = await ask(place.chat, place.show, place.viewer, Standing.VIEWER, text="Why?", key=key, now_ms=now_ms)
+        assert question.held
+        assert reviewer.got == []
+
+
 async def test_a_retry_of_what_waits_is_told_as_the_first_try_was(place):
     async with receiver() as reviewer:
         await choose(place, reviewer.url)
@@ -185,14 +199,38 @@ class SlowWayOut:
         return 200
 
 
+def by(account):
+    return Chat("m", Author(account, "Vera", Standing.VIEWER), "hello", 0)
+
+
+async def test_about_one_author_one_question_is_under_way_at_a_time():
+    """One person with many sockets took all the places there are at a reviewer's."""
+    way_out = SlowWayOut()
+    reviewers = Reviewers(None, way_out)
+    slow = Reviewer("https://slow.example/", "s", 60_000, Outcome.HOLD)
+    hasty = Reviewer(slow.url, "s", 1, Outcome.HOLD)
+    async with asyncio.TaskGroup() as group:
+        many = [group.create_task(reviewers.ask("show", by("p"), slow)) for _ in range(ASKED_AT_ONCE_MAX + 4)]
+        await loop_turned()
+        assert len(way_out.asked) == 1
+        many.append(group.create_task(reviewers.ask("show", by("q"), slow)))
+        await loop_turned()
+        assert len(way_out.asked) == 2
+        assert await reviewers.ask("show", by("p"), hasty) is None  # waited in vain
+        way_out.answers.set()
+    assert [one.result() for one in many] == [200] * (ASKED_AT_ONCE_MAX + 5)
+    assert len(reviewers._turns) == 0
+
+
 async def test_a_slow_reviewer_is_asked_so_much_at_once_and_takes_nothing_from_another():
     """A busy room's questions to one that hung took all connections, so that other shops' reviewers got no question."""
     way_out = SlowWayOut()
     reviewers = Reviewers(None, way_out)
-    message = Chat("m", Author("p", "Vera", Standing.VIEWER), "hello", 0)
+    messages = [by(f"p{n}") for n in range(ASKED_AT_ONCE_MAX)]
+    message = by("other")
     slow, other = (Reviewer(f"https://{name}.example/", "s", 3000, Outcome.HOLD) for name in ("slow", "other"))
     async with asyncio.TaskGroup() as group:
-        first = [group.create_task(reviewers.ask("show", message, slow)) for _ in range(ASKED_AT_ONCE_MAX)]
+        first = [group.create_task(reviewers.ask("show", one, slow)) for one in messages]
         await loop_turned()
         assert await reviewers.ask("show", message, slow) is None
         first.append(group.create_task(reviewers.ask("show", message, other)))
