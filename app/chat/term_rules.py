@@ -131,7 +131,9 @@ class Matcher:
         """Looks through one; it is known from then on, unless there is a term in it."""
         assert self._words is not None
         readings = {word} if word.isalnum() else {word, _INNER.sub("", word)}
-        if any(self._words.search(reading) and self._search(self._words, reading) for reading in readings):
+        # What is found in a number is a number, and no term (`_is_worded`).
+        searched = () if word.isdigit() else readings
+        if any(self._words.search(reading) and self._search(self._words, reading) for reading in searched):
             return None
         begins = self._openings is not None and any(
             found.start() <= len(reading.partition(" ")[0])
