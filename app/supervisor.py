@@ -109,7 +109,7 @@ class Keeper:
                 await self._exit_of(process)
                 return
             child.process = process
-            self._folder.record(child.name, process.pid, child.end_signal)
+            self._record(child, process)
             status = await self._live(child, process)
             self._folder.forget(child.name)
             was_ready = was_ready or child.ready.is_set()
@@ -122,6 +122,13 @@ class Keeper:
             pause_s = 0.0 if deaths == 1 else min(RESTART_MAX_S, RESTART_MIN_S * 2**deaths)
             self._say(f"{child.name} ended ({_status_in_words(status)}); starting it again")
             await asyncio.sleep(pause_s)
+
+    def _record(self, child: Child[P], process: P) -> None:
+        """A full disk ends nobody: without a note the child runs as well."""
+        try:
+            self._folder.record(child.name, process.pid, child.end_signal)
+        except OSError as error:
+            self._say(f"{child.name} runs, which could not be noted down ({error.strerror})")
 
     async def _live(self, child: Child[P], process: P) -> int:
         """One life of a child, from its start to its exit status."""

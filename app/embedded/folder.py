@@ -75,12 +75,18 @@ class DataFolder:
         self._lock.close()
 
     def record(self, name: str, pid: int, polite: signal.Signals) -> None:
-        """Notes that child `name` runs as `pid`, so that a later start can end it if this process cannot."""
+        """Notes that child `name` runs as `pid`, so that a later start can end it if this process cannot. OSError when
+        the disk has no room for the note; nothing is left of it then.
+        """
         line = f"{pid} {int(polite)} {birth_of(pid) or '-'}"
-        target = self._records / name
         with tempfile.NamedTemporaryFile("w", dir=self._records, prefix=".", delete=False, encoding="ascii") as new:
-            new.write(line)
-        Path(new.name).rename(target)
+            try:
+                new.write(line)
+                new.flush()
+                Path(new.name).rename(self._records / name)
+            except OSError:
+                Path(new.name).unlink()
+                raise
 
     def forget(self, name: str) -> None:
         """Notes that child `name` has ended."""

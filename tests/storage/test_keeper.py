@@ -1,10 +1,13 @@
-"""The supervisor's keeper, with a child that has all the time in the world, and with one that hangs."""
+"""The supervisor's keeper, with a child that takes its time, one that hangs, and one that cannot be noted down."""
 
 import asyncio
+import errno
+import os
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 from app import heartbeat, supervisor
 from app.embedded.child import spawn
@@ -84,4 +87,31 @@ async def test_a_part_that_hangs_is_ended_and_started_again(short_folder):
     assert said.empty()
     for one in (ours, theirs):
         one.close()
+    folder.close()
+
+
+async def test_a_part_that_starts_while_the_disk_is_full_runs_all_the_same(short_folder, monkeypatch):
+    """Hawker ended as a whole: the note about a child that was started again had no room."""
+    said: asyncio.Queue[str] = asyncio.Queue()
+
+    async def launch() -> subprocess.Popen[bytes]:
+        return spawn([sys.executable, "-c", "input()"], end_signal=signal.SIGKILL, stdin=subprocess.PIPE)
+
+    async def wait_ready(process: subprocess.Popen[bytes]) -> None:
+        del process
+
+    def full(*_args: object, **_settings: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    folder = DataFolder(short_folder / "full")
+    monkeypatch.setattr(Path, "rename", full)
+    keeper = supervisor.Keeper(folder, said.put_nowait)
+    child = supervisor.Child("web", launch, wait_ready, signal.SIGKILL, 5)
+    keeping = asyncio.create_task(keeper.keep(child))
+    async with asyncio.timeout(60):
+        assert await said.get() == "web runs, which could not be noted down (No space left on device)"
+        await child.ready.wait()
+        await keeper.stop()
+        await keeping
+    assert [one for one in (folder.path / "children").iterdir() if one.name.startswith(".")] == []
     folder.close()
